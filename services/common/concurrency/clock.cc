@@ -1,0 +1,15 @@
+#include "common/concurrency/clock.h"
+
+#include <condition_variable>
+#include <mutex>
+
+namespace dice {
+
+bool SteadyClock::sleep(Seconds duration, const std::stop_token& stop) {
+  std::mutex mutex;
+  std::condition_variable_any stopped;
+  std::unique_lock lock(mutex);
+  return !stopped.wait_for(lock, stop, to_steady(duration), [&stop] { return stop.stop_requested(); });
+}
+
+}  // namespace dice

@@ -1,0 +1,67 @@
+// Threads for work that blocks.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <functional>
+#include <list>
+#include <thread>
+#include <vector>
+
+#include "common/concurrency/mutex.h"
+
+namespace dice {
+
+/// Threads are made on demand, reused, and end after `idle_timeout` without work.
+/// Nothing ever queues: a task starts at once on a thread that is its own until it returns, or it is refused.
+/// Thread-safe. A task must not throw.
+class ThreadPool {
+ public:
+  struct Options {
+    std::size_t max_threads = 1024;
+    std::chrono::milliseconds idle_timeout{10'000};
+  };
+
+  using Task = std::move_only_function<void()>;
+
+  explicit ThreadPool(Options options) : options_(options) {}
+  /// Waits for the tasks that run.
+  ~ThreadPool();
+  ThreadPool(const ThreadPool&) = delete;
+  ThreadPool& operator=(const ThreadPool&) = delete;
+
+  /// Runs `task` on a thread of the pool. False, with `task` untouched, when `max_threads` are at work.
+  [[nodiscard]] bool try_run(Task& task);
+
+  /// Leases `threads` threads for the caller alone, runs `body` on each of them at the same time and returns when every
+  /// call has returned. False, with nothing run, when that many are not free.
+  [[nodiscard]] bool try_run_on_each(std::size_t threads, const std::function<void()>& body);
+
+  /// Threads that exist, idle ones included.
+  std::size_t size() const;
+
+ private:
+  struct Worker {
+    std::thread thread;
+    Condition wake;
+    Task task;
+  };
+  using Workers = std::list<Worker>;
+
+  /// Either takes an idle thread or makes one; false when the system has no thread left.
+  bool start(Task& task) REQUIRES(mutex_);
+  void work(Workers::iterator self);
+  static void join(Workers& finished);
+
+  const Options options_;
+  mutable Mutex mutex_;
+  Condition ended_;
+  Workers workers_ GUARDED_BY(mutex_);
+  /// Last in, first out: under low load the others time out.
+  std::vector<Workers::iterator> idle_ GUARDED_BY(mutex_);
+  /// Ended by themselves, still to be joined.
+  Workers finished_ GUARDED_BY(mutex_);
+  bool stopping_ GUARDED_BY(mutex_) = false;
+};
+
+}  // namespace dice

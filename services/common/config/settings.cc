@@ -1,0 +1,131 @@
+#include "common/config/settings.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <cstdlib>
+#include <iostream>
+#include <limits>
+
+#include "common/version.h"
+
+namespace dice {
+namespace {
+
+template <typename Number>
+std::optional<Number> parse(const std::string& text) {
+  Number value{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+std::string shown(double value) {
+  char buffer[32];
+  const auto result = std::to_chars(buffer, buffer + sizeof buffer, value);
+  return {buffer, result.ptr};
+}
+
+std::string between(const std::string& kind, const std::string& min, const std::string& max) {
+  return kind + " from " + min + " to " + max;
+}
+
+}  // namespace
+
+Environment process_environment() {
+  return [](const std::string& name) -> std::optional<std::string> {
+    const char* value = std::getenv(name.c_str());  // NOLINT(concurrency-mt-unsafe): nothing sets variables
+    if (value == nullptr || *value == '\0') return std::nullopt;
+    return value;
+  };
+}
+
+std::optional<std::string> Settings::declare(Option option) {
+  auto value = environment_(option.name);
+  options_.push_back(std::move(option));
+  return value;
+}
+
+void Settings::error(const std::string& name, const std::string& value, const std::string& allowed) {
+  errors_.push_back(name + ": \"" + value + "\" is not allowed; allowed: " + allowed);
+}
+
+std::string Settings::text(std::string name, std::string default_value, std::string help) {
+  return declare({std::move(name), default_value, "text", std::move(help)}).value_or(default_value);
+}
+
+std::string Settings::url(std::string name, std::string default_value, std::string help) {
+  const std::string allowed = "http://HOST[:PORT] or https://HOST[:PORT]";
+  auto value = declare({name, default_value, allowed, std::move(help)});
+  if (!value) return default_value;
+  const auto host = value->starts_with("http://") ? 7U : value->starts_with("https://") ? 8U : 0U;
+  if (host == 0 || value->size() == host || value->find_first_of(" \t\r\n\"<>") != std::string::npos) {
+    error(name, *value, allowed);
+    return default_value;
+  }
+  while (value->ends_with('/')) value->pop_back();
+  return *value;
+}
+
+std::int64_t Settings::integer(std::string name, std::int64_t default_value, std::int64_t min, std::int64_t max,
+                               std::string help) {
+  const auto allowed = max == std::numeric_limits<std::int64_t>::max()
+                           ? "a whole number of at least " + std::to_string(min)
+                           : between("a whole number", std::to_string(min), std::to_string(max));
+  const auto text = declare({name, std::to_string(default_value), allowed, std::move(help)});
+  if (!text) return default_value;
+  const auto value = parse<std::int64_t>(*text);
+  if (value && *value >= min && *value <= max) return *value;
+  error(name, *text, allowed);
+  return default_value;
+}
+
+double Settings::number(std::string name, double default_value, double min, double max, std::string help) {
+  const auto allowed = between("a number", shown(min), shown(max));
+  const auto text = declare({name, shown(default_value), allowed, std::move(help)});
+  if (!text) return default_value;
+  const auto value = parse<double>(*text);
+  if (value && std::isfinite(*value) && *value >= min && *value <= max) return *value;
+  error(name, *text, allowed);
+  return default_value;
+}
+
+bool Settings::flag(std::string name, bool default_value, std::string help) {
+  return choice(std::move(name), default_value ? "true" : "false", {"true", "false"}, std::move(help)) == "true";
+}
+
+std::string Settings::choice(std::string name, std::string default_value, const std::vector<std::string>& allowed,
+                             std::string help) {
+  std::string list;
+  for (const auto& one : allowed) list += (list.empty() ? "" : ", ") + one;
+  auto value = declare({name, default_value, list, std::move(help)});
+  if (!value) return default_value;
+  if (std::ranges::find(allowed, *value) != allowed.end()) return *value;
+  error(name, *value, list);
+  return default_value;
+}
+
+std::optional<int> Settings::finish(int argc, const char* const* argv, std::string_view about) const {
+  if (argc > 1) {
+    const std::string_view argument = argv[1];
+    if (argument == "--version") {
+      std::cout << version << " (" << commit << ")\n";
+      return 0;
+    }
+    if (argument != "--help" && argument != "-h") {
+      std::cerr << "unknown argument \"" << argument << "\"; allowed: --help, --version\n";
+      return 2;
+    }
+    std::cout << about << "\n\nEverything is set by environment variables:\n\n";
+    for (const auto& option : options_) {
+      std::cout << "  " << option.name << " = " << (option.default_value.empty() ? "(unset)" : option.default_value)
+                << "\n      " << option.help << "\n      " << option.allowed << "\n";
+    }
+    return 0;
+  }
+  for (const auto& error : errors_) std::cerr << error << "\n";
+  if (!errors_.empty()) return 2;
+  return std::nullopt;
+}
+
+}  // namespace dice

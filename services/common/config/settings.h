@@ -1,0 +1,58 @@
+// Typed options from environment variables. The declarations are also the text of --help.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace dice {
+
+/// Looks a variable up. Empty counts as unset.
+using Environment = std::function<std::optional<std::string>(const std::string& name)>;
+
+Environment process_environment();
+
+/// Each call declares an option and reads it; a value that does not fit is noted and the default returned, so that all
+/// mistakes are told at once. Not thread-safe; used at start.
+class Settings {
+ public:
+  struct Option {
+    std::string name;
+    std::string default_value;
+    std::string allowed;
+    std::string help;
+  };
+
+  explicit Settings(Environment environment) : environment_(std::move(environment)) {}
+
+  std::string text(std::string name, std::string default_value, std::string help);
+  /// http:// or https:// with a host, without a trailing slash; `default_value` may be empty.
+  std::string url(std::string name, std::string default_value, std::string help);
+  std::int64_t integer(std::string name, std::int64_t default_value, std::int64_t min, std::int64_t max,
+                       std::string help);
+  double number(std::string name, double default_value, double min, double max, std::string help);
+  bool flag(std::string name, bool default_value, std::string help);
+  std::string choice(std::string name, std::string default_value, const std::vector<std::string>& allowed,
+                     std::string help);
+
+  /// For rules that span options.
+  void error(const std::string& name, const std::string& value, const std::string& allowed);
+
+  const std::vector<Option>& options() const { return options_; }
+  const std::vector<std::string>& errors() const { return errors_; }
+
+  /// Deals with --help, --version and mistakes: the exit code to end with, or nothing to go on.
+  std::optional<int> finish(int argc, const char* const* argv, std::string_view about) const;
+
+ private:
+  std::optional<std::string> declare(Option option);
+
+  Environment environment_;
+  std::vector<Option> options_;
+  std::vector<std::string> errors_;
+};
+
+}  // namespace dice

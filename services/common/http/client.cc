@@ -1,0 +1,184 @@
+#include "common/http/client.h"
+
+#include <curl/curl.h>
+#include <rapidjson/document.h>
+
+#include <charconv>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+#include "common/concurrency/mutex.h"
+
+namespace dice {
+namespace {
+
+constexpr std::size_t kIdleHandles = 64;
+
+struct FreeHandle {
+  void operator()(CURL* handle) const { curl_easy_cleanup(handle); }
+};
+using Handle = std::unique_ptr<CURL, FreeHandle>;
+
+struct FreeList {
+  void operator()(curl_slist* list) const { curl_slist_free_all(list); }
+};
+
+/// curl_slist_append gives back the whole list.
+class HeaderList {
+ public:
+  void add(const std::string& name, const std::string& value) {
+    if (!value.empty()) list_.reset(curl_slist_append(list_.release(), (name + ": " + value).c_str()));
+  }
+  curl_slist* get() const { return list_.get(); }
+
+ private:
+  std::unique_ptr<curl_slist, FreeList> list_;
+};
+
+struct Sink {
+  ClientResponse& response;
+  std::size_t limit;
+};
+
+std::size_t receive_body(char* data, std::size_t size, std::size_t count, void* target) {
+  auto& sink = *static_cast<Sink*>(target);
+  if (sink.response.body.size() + size * count > sink.limit) return 0;  // ends the transfer
+  sink.response.body.append(data, size * count);
+  return size * count;
+}
+
+long milliseconds(Seconds seconds) { return static_cast<long>(seconds.count() * 1000) + 1; }
+
+}  // namespace
+
+struct Client::Implementation {
+  explicit Implementation(Options given) : options(std::move(given)) {
+    static std::once_flag once;
+    std::call_once(once, [] { curl_global_init(CURL_GLOBAL_DEFAULT); });
+    CURLU* parsed = curl_url();
+    char* part = nullptr;
+    if (curl_url_set(parsed, CURLUPART_URL, options.base_url.c_str(), 0) == CURLUE_OK) {
+      if (curl_url_get(parsed, CURLUPART_HOST, &part, 0) == CURLUE_OK) host = part;
+      curl_free(std::exchange(part, nullptr));
+      if (curl_url_get(parsed, CURLUPART_PORT, &part, CURLU_DEFAULT_PORT) == CURLUE_OK) {
+        std::from_chars(part, part + std::string_view(part).size(), port);
+      }
+      curl_free(part);
+    }
+    curl_url_cleanup(parsed);
+  }
+
+  /// A handle holds its connection; the last one back is the first one out.
+  Handle take() {
+    const Lock lock(mutex);
+    if (idle.empty()) return Handle(curl_easy_init());
+    auto handle = std::move(idle.back());
+    idle.pop_back();
+    return handle;
+  }
+
+  void give_back(Handle handle) {
+    const Lock lock(mutex);
+    if (idle.size() < kIdleHandles) idle.push_back(std::move(handle));
+  }
+
+  const Options options;
+  std::string host;
+  int port = 0;
+  Mutex mutex;
+  std::vector<Handle> idle GUARDED_BY(mutex);
+};
+
+Client::Client(Options options) : implementation_(std::make_unique<Implementation>(std::move(options))) {}
+Client::~Client() = default;
+
+const std::string& Client::name() const { return implementation_->options.name; }
+
+std::expected<ClientResponse, Error> Client::get(const Call& call, Tracing* tracing) {
+  const auto& options = implementation_->options;
+  const auto url = options.base_url + call.path;
+  Span span;
+  HeaderList headers;
+  if (tracing != nullptr && call.parent != nullptr && call.parent->valid()) {
+    span = tracing->start("GET " + call.route, SpanKind::client, *call.parent,
+                          {{"http.request.method", std::string_view("GET")},
+                           {"url.full", url},
+                           {"url.template", call.route},
+                           {"server.address", implementation_->host},
+                           {"server.port", std::int64_t{implementation_->port}}});
+    headers.add("traceparent", to_traceparent(span.context()));
+    headers.add("tracestate", span.context().state);
+    headers.add("baggage", span.context().baggage);
+  }
+
+  ClientResponse response;
+  Sink sink{response, options.max_body_bytes};
+  auto handle = implementation_->take();
+  CURL* curl = handle.get();
+  curl_easy_reset(curl);  // keeps the connections
+  curl_easy_setopt(curl, CURLOPT_URL, url.c_str());
+  curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers.get());
+  curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, milliseconds(call.timeout));
+  curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, milliseconds(options.connect_timeout));
+  curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+  curl_easy_setopt(curl, CURLOPT_PROXY, "");
+  curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, receive_body);
+  curl_easy_setopt(curl, CURLOPT_WRITEDATA, &sink);
+  const auto outcome = curl_easy_perform(curl);
+  if (outcome == CURLE_OK) {
+    long status = 0;
+    curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
+    response.status = static_cast<int>(status);
+    curl_header* header = nullptr;
+    if (curl_easy_header(curl, "Retry-After", 0, CURLH_HEADER, -1, &header) == CURLHE_OK)
+      response.retry_after = header->value;
+  }
+  implementation_->give_back(std::move(handle));
+
+  if (outcome == CURLE_OK) {
+    span.set("http.response.status_code", static_cast<std::int64_t>(response.status));
+    if (response.status >= 400) span.fail(std::to_string(response.status));
+    return response;
+  }
+  Error error{ErrorCode::downstream_unavailable, "no connection to " + options.name};
+  if (outcome == CURLE_OPERATION_TIMEDOUT)
+    error = {ErrorCode::downstream_timeout, options.name + " did not answer in time"};
+  if (outcome == CURLE_WRITE_ERROR)
+    error = {ErrorCode::downstream_invalid, "the answer of " + options.name + " is too large"};
+  span.fail(name_of(error.code));
+  return std::unexpected(std::move(error));
+}
+
+std::expected<std::string, Error> Client::get_body(const Call& call, Tracing* tracing) {
+  auto response = get(call, tracing);
+  if (!response) return std::unexpected(std::move(response.error()));
+  if (response->status >= 200 && response->status < 300) return std::move(response->body);
+  if (auto error = parse_error(*response)) return std::unexpected(std::move(*error));
+  return std::unexpected(Error{ErrorCode::downstream_invalid, name() + " gave an answer that was not understood"});
+}
+
+std::optional<Error> parse_error(const ClientResponse& response) {
+  rapidjson::Document document;
+  document.Parse<rapidjson::kParseIterativeFlag | rapidjson::kParseValidateEncodingFlag>(response.body.data(),
+                                                                                         response.body.size());
+  if (document.HasParseError() || !document.IsObject()) return std::nullopt;
+  const auto error = document.FindMember("error");
+  if (error == document.MemberEnd() || !error->value.IsObject()) return std::nullopt;
+  const auto code = error->value.FindMember("code");
+  const auto message = error->value.FindMember("message");
+  if (code == error->value.MemberEnd() || !code->value.IsString()) return std::nullopt;
+  const auto known = parse_error_code({code->value.GetString(), code->value.GetStringLength()});
+  if (!known || status_of(*known) != response.status) return std::nullopt;
+  Error parsed{*known, {}};
+  if (message != error->value.MemberEnd() && message->value.IsString()) {
+    parsed.message.assign(message->value.GetString(), message->value.GetStringLength());
+  }
+  int seconds = 0;
+  const auto* end = response.retry_after.data() + response.retry_after.size();
+  if (std::from_chars(response.retry_after.data(), end, seconds).ec == std::errc())
+    parsed.retry_after_seconds = seconds;
+  return parsed;
+}
+
+}  // namespace dice

@@ -1,0 +1,49 @@
+// Every error that a client can meet.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace dice {
+
+/// The closed list. A code's name on the wire is the enumerator's; its status is `status_of`.
+enum class ErrorCode {
+  malformed_request,       // 400: not HTTP
+  invalid_parameter,       // 400: the message names the parameter and what is allowed
+  not_found,               // 404: no such path
+  die_not_found,           // 404
+  trace_not_found,         // 404
+  method_not_allowed,      // 405, with Allow
+  payload_too_large,       // 413
+  rate_limited,            // 429, with Retry-After
+  internal,                // 500
+  roll_failed,             // 500: the die's own error_rate
+  batch_failed,            // 500: a roll of an all-or-nothing batch, or every roll of a best-effort one, failed
+  fault_injected,          // 500: PUT /debug/faults
+  downstream_unavailable,  // 502: no connection, or it broke
+  downstream_invalid,      // 502: an answer that does not follow the contract
+  overloaded,              // 503, with Retry-After
+  circuit_open,            // 503, with Retry-After
+  not_ready,               // 503: starting, or stopping
+  downstream_timeout,      // 504
+};
+
+int status_of(ErrorCode code);
+std::string_view name_of(ErrorCode code);
+std::optional<ErrorCode> parse_error_code(std::string_view name);
+
+/// What a handler returns instead of a response. `message` is for people and reaches the client: nothing internal in
+/// it.
+struct Error {
+  ErrorCode code = ErrorCode::internal;
+  std::string message;
+  std::optional<int> retry_after_seconds = std::nullopt;
+  /// For 405: the value of `Allow`.
+  std::string allow = {};
+};
+
+/// {"error":{"code":…,"message":…},"trace_id":…}
+std::string error_body(const Error& error, std::string_view trace_id);
+
+}  // namespace dice

@@ -1,0 +1,110 @@
+#include "common/http/message.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include "common/utf8.h"
+
+namespace dice {
+namespace {
+
+constexpr std::size_t kLongestParameter = 128;
+
+int hex_digit(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return -1;
+}
+
+std::string list(std::initializer_list<std::string_view> words) {
+  std::string text;
+  for (const auto word : words) text.append(text.empty() ? "" : ", ").append(word);
+  return text;
+}
+
+}  // namespace
+
+std::optional<std::string> percent_decode(std::string_view text, bool plus) {
+  std::string decoded;
+  decoded.reserve(text.size());
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] != '%') {
+      decoded += plus && text[i] == '+' ? ' ' : text[i];
+      continue;
+    }
+    if (i + 2 >= text.size()) return std::nullopt;
+    const int high = hex_digit(text[i + 1]);
+    const int low = hex_digit(text[i + 2]);
+    if (high < 0 || low < 0) return std::nullopt;
+    decoded += static_cast<char>(high << 4 | low);
+    i += 2;
+  }
+  if (!is_utf8(decoded)) return std::nullopt;
+  return decoded;
+}
+
+std::string percent_encode(std::string_view text) {
+  constexpr std::string_view kUnreserved = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
+  constexpr std::string_view kHex = "0123456789ABCDEF";
+  std::string encoded;
+  for (const char c : text) {
+    if (kUnreserved.find(c) != std::string_view::npos) {
+      encoded += c;
+    } else {
+      const auto byte = static_cast<unsigned char>(c);
+      encoded += {'%', kHex[byte >> 4U], kHex[byte & 0xFU]};
+    }
+  }
+  return encoded;
+}
+
+Parameters::Parameters(const Request& request, std::initializer_list<std::string_view> allowed) : request_(request) {
+  for (const auto& [name, value] : request.query) {
+    if (std::ranges::find(allowed, name) == allowed.end()) {
+      fail(name.substr(0, kLongestParameter), "is not a parameter; allowed: " + list(allowed));
+    }
+  }
+}
+
+void Parameters::fail(const std::string& name, const std::string& message) {
+  if (!error_) error_ = Error{ErrorCode::invalid_parameter, "parameter '" + name + "' " + message};
+}
+
+const std::string* Parameters::find(const std::string& name) const {
+  const auto found = request_.query.find(name);
+  return found == request_.query.end() ? nullptr : &found->second;
+}
+
+std::string Parameters::required(const std::string& name) {
+  const auto* value = find(name);
+  if (value == nullptr || value->empty()) {
+    fail(name, "is required");
+  } else if (value->size() > kLongestParameter) {
+    fail(name, "is too long; allowed: at most " + std::to_string(kLongestParameter) + " bytes");
+  } else {
+    return *value;
+  }
+  return {};
+}
+
+std::optional<int> Parameters::integer(const std::string& name, int min, int max) {
+  const auto* text = find(name);
+  if (text == nullptr) return std::nullopt;
+  int value = 0;
+  const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), value);
+  if (error == std::errc() && end == text->data() + text->size() && value >= min && value <= max) return value;
+  fail(name, "must be a whole number from " + std::to_string(min) + " to " + std::to_string(max));
+  return std::nullopt;
+}
+
+std::optional<std::string> Parameters::choice(const std::string& name,
+                                              std::initializer_list<std::string_view> allowed) {
+  const auto* value = find(name);
+  if (value == nullptr) return std::nullopt;
+  if (std::ranges::find(allowed, *value) != allowed.end()) return *value;
+  fail(name, "must be one of: " + list(allowed));
+  return std::nullopt;
+}
+
+}  // namespace dice

@@ -1,0 +1,84 @@
+// What every service has: two ports, health, version, metrics, recent spans, faults on demand, and an orderly stop.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <expected>
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "common/concurrency/clock.h"
+#include "common/concurrency/thread_pool.h"
+#include "common/config/settings.h"
+#include "common/http/faults.h"
+#include "common/http/server.h"
+#include "common/telemetry/telemetry.h"
+
+namespace dice {
+
+class Service {
+ public:
+  struct Options {
+    /// 0 = a free one.
+    std::uint16_t port = 0;
+    std::uint16_t metrics_port = 0;
+    bool metrics_on_main_port = true;
+    bool faults_enabled = false;
+    /// Requests that wait on a thread at the same time; more are answered 503 `overloaded`.
+    std::size_t max_requests = 2048;
+    LogLevel log_level = LogLevel::info;
+    Seconds shutdown_delay{0};
+    Seconds shutdown_grace{30};
+    Tracing::Options tracing;
+  };
+
+  static Options declare(Settings& settings, const std::string& name, std::uint16_t port);
+
+  /// What is passed in outlives the service.
+  Service(const Options& options, Telemetry& telemetry, Clock& clock);
+
+  Telemetry& telemetry() { return telemetry_; }
+  Clock& clock() { return clock_; }
+  /// For handlers that block.
+  ThreadPool& workers() { return workers_; }
+
+  /// On the main port; before `start`.
+  void add(Route route) { main_.add(std::move(route)); }
+
+  struct Ports {
+    std::uint16_t main;
+    std::uint16_t metrics;
+  };
+  /// Opens both ports and is ready. Or why not.
+  std::expected<Ports, std::string> start();
+
+  /// Serves until SIGTERM or SIGINT, then stops in order: not ready, `shutdown_delay`, no new requests, those in flight
+  /// to their end within `shutdown_grace`, spans. The exit code. A second signal ends the process at once.
+  /// `on_hangup` runs on SIGHUP, `every_second` every second, both on this thread; either may be empty.
+  int run(const std::function<void()>& on_hangup, const std::function<void()>& every_second);
+
+  /// The same stop without a signal; for tests. Called once.
+  void stop();
+
+ private:
+  void add_common_routes();
+  void add_fault_routes();
+  Result scrape(const Request& request);
+
+  const Options options_;
+  Telemetry& telemetry_;
+  Clock& clock_;
+  const Logger log_;
+  HttpMetrics http_metrics_;
+  Faults faults_;
+  ThreadPool workers_;
+  std::atomic<bool> ready_ = false;
+  Server main_;
+  Server metrics_;
+};
+
+/// First thing in main, before any thread: the signals wait for `Service::run`.
+void block_signals();
+
+}  // namespace dice

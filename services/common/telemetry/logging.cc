@@ -1,0 +1,134 @@
+#include "common/telemetry/logging.h"
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <cstdio>
+#include <ctime>
+#include <utility>
+
+#include "common/json.h"
+#include "common/utf8.h"
+
+namespace dice {
+namespace {
+
+constexpr std::size_t kMostWaiting = 8UL << 20U;
+
+void write_all(int descriptor, std::string_view bytes) {
+  while (!bytes.empty()) {
+    const auto written = ::write(descriptor, bytes.data(), bytes.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) return;  // nobody reads any more
+    bytes.remove_prefix(static_cast<std::size_t>(written));
+  }
+}
+
+/// RFC 3339, UTC, microseconds.
+std::string_view timestamp(char (&buffer)[32]) {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  const auto micros = std::chrono::duration_cast<std::chrono::microseconds>(now).count();
+  thread_local std::time_t last = -1;
+  thread_local char prefix[24];
+  const std::time_t seconds = micros / 1'000'000;
+  if (seconds != last) {
+    std::tm utc{};
+    gmtime_r(&seconds, &utc);
+    (void)std::strftime(prefix, sizeof prefix, "%Y-%m-%dT%H:%M:%S", &utc);
+    last = seconds;
+  }
+  const int length = std::snprintf(buffer, sizeof buffer, "%s.%06dZ", prefix, static_cast<int>(micros % 1'000'000));
+  return {buffer, static_cast<std::size_t>(length)};
+}
+
+constexpr std::string_view kLevels[] = {"DEBUG", "INFO", "WARN", "ERROR"};
+
+}  // namespace
+
+LogLevel parse_log_level(std::string_view text) {
+  if (text == "debug") return LogLevel::debug;
+  if (text == "warn") return LogLevel::warn;
+  if (text == "error") return LogLevel::error;
+  return LogLevel::info;
+}
+
+LogSink::LogSink(int descriptor) : descriptor_(descriptor), thread_([this] { run(); }) {}
+
+LogSink::~LogSink() {
+  {
+    const Lock lock(mutex_);
+    stopping_ = true;
+    wake_.notify_one();
+  }
+  thread_.join();
+}
+
+void LogSink::write(std::string_view line) {
+  const Lock lock(mutex_);
+  while (waiting_.size() > kMostWaiting) drained_.wait(mutex_);
+  if (waiting_.empty() && !writing_) wake_.notify_one();
+  waiting_ += line;
+}
+
+void LogSink::flush() {
+  const Lock lock(mutex_);
+  while (writing_ || !waiting_.empty()) drained_.wait(mutex_);
+}
+
+void LogSink::run() {
+  std::string lines;
+  for (;;) {
+    {
+      const Lock lock(mutex_);
+      writing_ = false;
+      drained_.notify_all();
+      while (waiting_.empty() && !stopping_) wake_.wait(mutex_);
+      if (waiting_.empty()) return;
+      lines.clear();
+      std::swap(lines, waiting_);
+      writing_ = true;
+    }
+    write_all(descriptor_, lines);
+  }
+}
+
+Logger Logger::named(std::string name) const {
+  auto copy = *this;
+  copy.name_ = std::move(name);
+  return copy;
+}
+
+void Logger::log(LogLevel level, std::string_view message, const TraceContext* trace,
+                 std::span<const Field> fields) const {
+  if (!enabled(level)) return;
+  thread_local rapidjson::StringBuffer buffer;
+  buffer.Clear();
+  JsonWriter writer(buffer);
+  char time[32];
+  writer.StartObject();
+  write_member(writer, "timestamp", timestamp(time));
+  write_member(writer, "level", kLevels[static_cast<int>(level)]);
+  write_member(writer, "message", message);
+  write_member(writer, "logger", name_);
+  write_member(writer, "service", service_);
+  if (trace != nullptr && trace->valid()) {
+    write_member(writer, "trace_id", to_hex(trace->trace_id));
+    write_member(writer, "span_id", to_hex(trace->span_id));
+  }
+  for (const auto& field : fields) {
+    std::visit(
+        [&](const auto& value) {
+          if constexpr (std::is_same_v<std::decay_t<decltype(value)>, std::string_view>) {
+            if (!is_utf8(value)) return write_member(writer, field.name, to_utf8(value));
+          }
+          write_member(writer, field.name, value);
+        },
+        field.value);
+  }
+  writer.EndObject();
+  buffer.Put('\n');
+  sink_->write({buffer.GetString(), buffer.GetSize()});
+}
+
+}  // namespace dice

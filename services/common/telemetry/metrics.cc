@@ -1,0 +1,159 @@
+#include "common/telemetry/metrics.h"
+
+#include <prometheus/text_serializer.h>
+
+#include <algorithm>
+#include <charconv>
+#include <chrono>
+#include <cmath>
+#include <cstdint>
+#include <utility>
+
+namespace dice {
+namespace {
+
+/// One key a time series.
+std::string key_of(const std::string& name, const Labels& labels) {
+  std::string key = name;
+  for (const auto& [label, value] : labels) key.append("\xFF").append(label).append("\xFF").append(value);
+  return key;
+}
+
+std::string number(double value) {
+  if (std::isinf(value)) return value > 0 ? "+Inf" : "-Inf";
+  if (std::isnan(value)) return "NaN";
+  char buffer[32];
+  const auto result = std::to_chars(buffer, buffer + sizeof buffer, value);
+  return {buffer, result.ptr};
+}
+
+std::string escaped(const std::string& text, bool quotes) {
+  std::string out;
+  for (const char c : text) {
+    if (c == '\\') out += "\\\\";
+    else if (c == '\n') out += "\\n";
+    else if (c == '"' && quotes) out += "\\\"";
+    else out += c;
+  }
+  return out;
+}
+
+/// Writes OpenMetrics 1.0: https://prometheus.io/docs/specs/om/open_metrics_spec/
+class OpenMetricsWriter {
+ public:
+  void family(const prometheus::MetricFamily& family, const std::map<std::string, std::unique_ptr<Histogram>>& known) {
+    const bool counter = family.type == prometheus::MetricType::Counter;
+    const bool histogram = family.type == prometheus::MetricType::Histogram;
+    auto name = family.name;
+    if (counter && name.ends_with("_total")) name.resize(name.size() - std::string_view("_total").size());
+    out_ += "# TYPE " + name + (counter ? " counter\n" : histogram ? " histogram\n" : " gauge\n");
+    out_ += "# HELP " + name + " " + escaped(family.help, true) + "\n";
+    for (const auto& metric : family.metric) {
+      labels_.clear();
+      Labels key;
+      for (const auto& label : metric.label) {
+        key[label.name] = label.value;
+        labels_ += (labels_.empty() ? "" : ",") + label.name + "=\"" + escaped(label.value, true) + "\"";
+      }
+      if (counter) {
+        sample(name + "_total", metric.counter.value);
+      } else if (histogram) {
+        const auto found = known.find(key_of(family.name, key));
+        buckets(name, metric.histogram, found == known.end() ? nullptr : found->second.get());
+      } else {
+        sample(name, metric.gauge.value);
+      }
+    }
+  }
+
+  std::string finish() && { return std::move(out_) + "# EOF\n"; }
+
+ private:
+  void sample(const std::string& name, double value, const std::string& extra = "", const std::string& exemplar = "") {
+    const auto labels = labels_ + (labels_.empty() || extra.empty() ? "" : ",") + extra;
+    out_ += name + (labels.empty() ? "" : "{" + labels + "}") + " " + number(value) + exemplar + "\n";
+  }
+
+  void buckets(const std::string& name, const prometheus::ClientMetric::Histogram& histogram, const Histogram* known) {
+    const auto exemplars = known ? known->exemplars() : std::vector<Histogram::Exemplar>{};
+    for (std::size_t i = 0; i < histogram.bucket.size(); ++i) {
+      const auto& bucket = histogram.bucket[i];
+      std::string exemplar;
+      if (i < exemplars.size() && exemplars[i].trace != TraceId{}) {
+        exemplar = " # {trace_id=\"" + to_hex(exemplars[i].trace) + "\",span_id=\"" + to_hex(exemplars[i].span) +
+                   "\"} " + number(exemplars[i].value) + " " + number(exemplars[i].unix_seconds);
+      }
+      sample(name + "_bucket", static_cast<double>(bucket.cumulative_count), "le=\"" + le(bucket.upper_bound) + "\"",
+             exemplar);
+    }
+    sample(name + "_sum", histogram.sample_sum);
+    sample(name + "_count", static_cast<double>(histogram.sample_count));
+  }
+
+  /// The specification wants a float's form: "1.0", not "1".
+  static std::string le(double bound) {
+    auto text = number(bound);
+    if (text.find_first_of(".eIn") == std::string::npos) text += ".0";
+    return text;
+  }
+
+  std::string out_;
+  std::string labels_;
+};
+
+}  // namespace
+
+Histogram::Histogram(prometheus::Histogram& histogram, std::vector<double> bounds)
+    : histogram_(histogram), bounds_(std::move(bounds)), exemplars_(bounds_.size() + 1) {}
+
+void Histogram::observe(double value, const TraceContext& trace) {
+  histogram_.Observe(value);
+  if (!trace.sampled) return;
+  const auto bucket = static_cast<std::size_t>(std::ranges::lower_bound(bounds_, value) - bounds_.begin());
+  const auto now = std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch());
+  const Lock lock(mutex_);
+  exemplars_[bucket] = {value, now.count(), trace.trace_id, trace.span_id};
+}
+
+std::vector<Histogram::Exemplar> Histogram::exemplars() const {
+  const Lock lock(mutex_);
+  return exemplars_;
+}
+
+Metrics::Metrics() : registry_(prometheus::Registry::InsertBehavior::Merge) {}
+
+Counters& Metrics::counters(const std::string& name, const std::string& help) {
+  return prometheus::BuildCounter().Name(name).Help(help).Register(registry_);
+}
+
+prometheus::Gauge& Metrics::gauge(const std::string& name, const std::string& help, const Labels& labels) {
+  return prometheus::BuildGauge().Name(name).Help(help).Register(registry_).Add(labels);
+}
+
+Histogram& Metrics::histogram(const std::string& name, const std::string& help, const std::vector<double>& bounds,
+                              const Labels& labels) {
+  auto& inner = prometheus::BuildHistogram().Name(name).Help(help).Register(registry_).Add(labels, bounds);
+  const Lock lock(mutex_);
+  auto& slot = histograms_[key_of(name, labels)];
+  if (!slot) slot = std::make_unique<Histogram>(inner, bounds);
+  return *slot;
+}
+
+void Metrics::before_scrape(std::function<void()> update) {
+  const Lock lock(mutex_);
+  updates_.push_back(std::move(update));
+}
+
+Metrics::Text Metrics::scrape(std::string_view accept) {
+  const Lock lock(mutex_);
+  for (const auto& update : updates_) update();
+  const auto families = registry_.Collect();
+  if (accept.find("application/openmetrics-text") == std::string_view::npos) {
+    return {"text/plain; version=0.0.4; charset=utf-8", prometheus::TextSerializer().Serialize(families)};
+  }
+  OpenMetricsWriter writer;
+  for (const auto& family : families) writer.family(family, histograms_);
+  return {"application/openmetrics-text; version=1.0.0; charset=utf-8", std::move(writer).finish()};
+}
+
+}  // namespace dice

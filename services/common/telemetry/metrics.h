@@ -1,0 +1,82 @@
+// Metrics: prometheus-cpp's registry, and what it lacks: exemplars, OpenMetrics, and the process_* family.
+#pragma once
+
+#include <prometheus/counter.h>
+#include <prometheus/gauge.h>
+#include <prometheus/histogram.h>
+#include <prometheus/registry.h>
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/concurrency/mutex.h"
+#include "common/telemetry/trace_context.h"
+
+namespace dice {
+
+using Labels = prometheus::Labels;
+using Counters = prometheus::Family<prometheus::Counter>;
+
+/// A histogram that keeps, for each bucket, the last traced observation. Thread-safe.
+class Histogram {
+ public:
+  Histogram(prometheus::Histogram& histogram, std::vector<double> bounds);
+
+  /// In the unit that the metric's name ends with.
+  void observe(double value, const TraceContext& trace);
+
+  struct Exemplar {
+    double value = 0;
+    double unix_seconds = 0;
+    TraceId trace{};
+    SpanId span{};
+  };
+  /// One a bucket, +Inf last; those without have no trace.
+  std::vector<Exemplar> exemplars() const;
+
+ private:
+  prometheus::Histogram& histogram_;
+  const std::vector<double> bounds_;
+  mutable Mutex mutex_;
+  std::vector<Exemplar> exemplars_ GUARDED_BY(mutex_);
+};
+
+/// All metrics of one process. Thread-safe. What it hands out lives as long as it does.
+class Metrics {
+ public:
+  Metrics();
+
+  Counters& counters(const std::string& name, const std::string& help);
+  prometheus::Counter& counter(const std::string& name, const std::string& help) {
+    return counters(name, help).Add({});
+  }
+  prometheus::Gauge& gauge(const std::string& name, const std::string& help, const Labels& labels = {});
+  Histogram& histogram(const std::string& name, const std::string& help, const std::vector<double>& bounds,
+                       const Labels& labels = {});
+
+  /// `update` is called before each scrape: for values that somebody else counts. It outlives this object's scrapes.
+  void before_scrape(std::function<void()> update);
+
+  struct Text {
+    std::string content_type;
+    std::string body;
+  };
+  /// OpenMetrics, with exemplars, when `accept` asks for it, else the older text format.
+  Text scrape(std::string_view accept);
+
+ private:
+  prometheus::Registry registry_;
+  Mutex mutex_;
+  std::map<std::string, std::unique_ptr<Histogram>> histograms_ GUARDED_BY(mutex_);
+  std::vector<std::function<void()>> updates_ GUARDED_BY(mutex_);
+};
+
+/// process_cpu_seconds_total, process_resident_memory_bytes, … as Prometheus' own client libraries name them.
+/// https://prometheus.io/docs/instrumenting/writing_clientlibs/#process-metrics
+void add_process_metrics(Metrics& metrics);
+
+}  // namespace dice

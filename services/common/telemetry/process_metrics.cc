@@ -1,0 +1,81 @@
+#include <dirent.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <fstream>
+#include <memory>
+#include <sstream>
+#include <string>
+
+#include "common/telemetry/metrics.h"
+
+namespace dice {
+namespace {
+
+struct ProcessStat {
+  double cpu_seconds = 0;
+  double threads = 0;
+  double start_ticks = 0;
+  double virtual_bytes = 0;
+  double resident_bytes = 0;
+};
+
+/// proc(5), /proc/[pid]/stat: fields are counted from 1; the second is a name in parentheses that may hold anything.
+ProcessStat read_stat() {
+  std::ifstream file("/proc/self/stat");
+  std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  std::istringstream rest(text.substr(std::min(text.size(), text.rfind(')') + 2)));
+  ProcessStat stat;
+  std::string field;
+  const double ticks = static_cast<double>(sysconf(_SC_CLK_TCK));
+  for (int i = 3; i <= 24 && rest >> field; ++i) {
+    if (i == 14 || i == 15) stat.cpu_seconds += std::stod(field) / ticks;
+    if (i == 20) stat.threads = std::stod(field);
+    if (i == 22) stat.start_ticks = std::stod(field);
+    if (i == 23) stat.virtual_bytes = std::stod(field);
+    if (i == 24) stat.resident_bytes = std::stod(field) * static_cast<double>(sysconf(_SC_PAGESIZE));
+  }
+  return stat;
+}
+
+double boot_unix_seconds() {
+  std::ifstream file("/proc/stat");
+  for (std::string line; std::getline(file, line);) {
+    if (line.starts_with("btime ")) return std::stod(line.substr(6));
+  }
+  return 0;
+}
+
+double open_descriptors() {
+  const std::unique_ptr<DIR, int (*)(DIR*)> folder(opendir("/proc/self/fd"), closedir);
+  if (!folder) return 0;
+  double count = -3;                                 // ".", ".." and the folder itself
+  while (readdir(folder.get()) != nullptr) ++count;  // NOLINT(concurrency-mt-unsafe): the stream is ours alone
+  return count;
+}
+
+}  // namespace
+
+void add_process_metrics(Metrics& metrics) {
+  auto& cpu = metrics.counter("process_cpu_seconds_total", "User and system CPU time spent.");
+  auto& resident = metrics.gauge("process_resident_memory_bytes", "Resident memory.");
+  auto& virtual_memory = metrics.gauge("process_virtual_memory_bytes", "Virtual memory.");
+  auto& threads = metrics.gauge("process_threads", "Threads of the process.");
+  auto& open_fds = metrics.gauge("process_open_fds", "Open file descriptors.");
+  auto& max_fds = metrics.gauge("process_max_fds", "Most file descriptors that may be open.");
+  metrics.gauge("process_start_time_seconds", "Start of the process, Unix time.")
+      .Set(boot_unix_seconds() + read_stat().start_ticks / static_cast<double>(sysconf(_SC_CLK_TCK)));
+  metrics.before_scrape([&cpu, &resident, &virtual_memory, &threads, &open_fds, &max_fds] {
+    const auto stat = read_stat();
+    cpu.Increment(stat.cpu_seconds - cpu.Value());
+    resident.Set(stat.resident_bytes);
+    virtual_memory.Set(stat.virtual_bytes);
+    threads.Set(stat.threads);
+    open_fds.Set(open_descriptors());
+    rlimit limit{};
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) max_fds.Set(static_cast<double>(limit.rlim_cur));
+  });
+}
+
+}  // namespace dice

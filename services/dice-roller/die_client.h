@@ -1,0 +1,49 @@
+// Asks die-service for a die, behind a circuit breaker.
+#pragma once
+
+#include <expected>
+#include <set>
+#include <string>
+
+#include "common/concurrency/circuit_breaker.h"
+#include "common/concurrency/mutex.h"
+#include "common/http/client.h"
+#include "common/telemetry/telemetry.h"
+#include "dice-roller/die.h"
+#include "dice-roller/metrics.h"
+
+namespace dice {
+
+/// Thread-safe; a call blocks.
+class DieClient {
+ public:
+  struct Options {
+    std::string url;
+    Seconds timeout{2};
+    CircuitBreaker::Options breaker;
+  };
+
+  /// What is passed in outlives the client.
+  DieClient(const Options& options, Telemetry& telemetry, RollerMetrics& metrics, Clock& clock);
+
+  std::expected<Die, Error> fetch(const std::string& identifier, const TraceContext& parent);
+
+  CircuitBreaker::State breaker() const { return breaker_.state(); }
+
+ private:
+  std::expected<Die, Error> call(const std::string& identifier, const TraceContext& parent);
+  void count(const std::string& identifier, const std::string& status);
+
+  const Options options_;
+  Telemetry& telemetry_;
+  RollerMetrics& metrics_;
+  Clock& clock_;
+  const Logger log_;
+  Client client_;
+  CircuitBreaker breaker_;
+  Mutex mutex_;
+  /// Dice that die-service has answered: the only ones that become a label.
+  std::set<std::string> known_ GUARDED_BY(mutex_);
+};
+
+}  // namespace dice

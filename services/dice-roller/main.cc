@@ -1,0 +1,26 @@
+#include <unistd.h>
+
+#include <iostream>
+
+#include "common/service.h"
+#include "dice-roller/roller.h"
+
+int main(int argc, char** argv) {
+  dice::block_signals();
+  dice::Settings settings(dice::process_environment());
+  const auto options = dice::Service::declare(settings, "dice-roller", 8401);
+  const auto roller_options = dice::Roller::declare(settings);
+  if (const auto code = settings.finish(argc, argv, "dice-roller rolls dice, one at a time or many at once.")) {
+    return *code;
+  }
+  dice::LogSink sink(STDOUT_FILENO);
+  dice::Telemetry telemetry(sink, options.log_level, options.tracing);
+  dice::SteadyClock clock;
+  dice::Service service(options, telemetry, clock);
+  const dice::Roller roller(roller_options, service);
+  if (const auto ports = service.start(); !ports) {
+    std::cerr << ports.error() << "\n";
+    return 1;
+  }
+  return service.run({}, {});
+}

@@ -1,0 +1,33 @@
+// die-service: the routes, and the reload.
+#pragma once
+
+#include <string>
+
+#include "common/service.h"
+#include "die-service/metrics.h"
+#include "die-service/specifications.h"
+
+namespace dice {
+
+class DieService {
+ public:
+  /// `service` outlives it. `specifications` are what `file` held.
+  DieService(Service& service, std::string file, Specifications specifications);
+
+  /// Reads the file again; a bad one changes nothing but the log and a metric. One thread at a time.
+  void reload();
+  /// The same, if the file has changed.
+  void reload_if_changed();
+
+ private:
+  Result list();
+  Result die(const std::string& identifier);
+
+  const std::string file_;
+  const Logger log_;
+  DieServiceMetrics metrics_;
+  SpecificationStore store_;
+  FileWatch watch_;
+};
+
+}  // namespace dice

@@ -1,0 +1,30 @@
+#include <unistd.h>
+
+#include <iostream>
+
+#include "common/service.h"
+#include "die-service/die_service.h"
+
+int main(int argc, char** argv) {
+  dice::block_signals();
+  dice::Settings settings(dice::process_environment());
+  const auto options = dice::Service::declare(settings, "die-service", 8402);
+  const auto file = settings.text("DIE_SPECIFICATIONS", "dice.yaml", "File of die specifications, YAML or JSON.");
+  if (const auto code = settings.finish(argc, argv, "die-service serves die specifications.")) return *code;
+
+  auto specifications = dice::read_specifications(file);
+  if (!specifications) {
+    std::cerr << specifications.error() << "\n";
+    return 1;
+  }
+  dice::LogSink sink(STDOUT_FILENO);
+  dice::Telemetry telemetry(sink, options.log_level, options.tracing);
+  dice::SteadyClock clock;
+  dice::Service service(options, telemetry, clock);
+  dice::DieService die_service(service, file, std::move(*specifications));
+  if (const auto ports = service.start(); !ports) {
+    std::cerr << ports.error() << "\n";
+    return 1;
+  }
+  return service.run([&] { die_service.reload(); }, [&] { die_service.reload_if_changed(); });
+}

@@ -1,0 +1,77 @@
+// The die specifications: read from a file, checked, kept in the file's order.
+#pragma once
+
+#include <expected>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/concurrency/mutex.h"
+
+namespace dice {
+
+struct DieSpecification {
+  std::string identifier;
+  std::vector<int> faces;
+  /// Share of the rolls that fail, 0 to 1.
+  double error_rate = 0;
+
+  bool operator==(const DieSpecification&) const = default;
+};
+
+using Specifications = std::vector<DieSpecification>;
+
+/// YAML, of which JSON is a part. The error is "line N: reason".
+std::expected<Specifications, std::string> parse_specifications(const std::string& text);
+
+/// The error is one line: file, line and reason.
+std::expected<Specifications, std::string> read_specifications(const std::string& file);
+
+/// The set in force, with the answers that show it made beforehand. Thread-safe.
+class SpecificationStore {
+ public:
+  class Set {
+   public:
+    explicit Set(Specifications specifications);
+
+    std::size_t size() const { return dice_.size(); }
+    /// {"identifiers":[…]}
+    const std::string& list() const { return list_; }
+    /// {"identifier":…,"specification":{…}}; null when there is no such die.
+    const std::string* find(std::string_view identifier) const;
+
+   private:
+    struct Die {
+      std::string identifier;
+      std::string json;
+    };
+    std::vector<Die> dice_;
+    std::string list_;
+  };
+
+  explicit SpecificationStore(Specifications specifications);
+
+  std::shared_ptr<const Set> current() const;
+  void replace(Specifications specifications);
+
+ private:
+  mutable Mutex mutex_;
+  std::shared_ptr<const Set> current_ GUARDED_BY(mutex_);
+};
+
+/// Tells when a file, or what a link to it names, is another than before. Not thread-safe.
+class FileWatch {
+ public:
+  explicit FileWatch(std::string file);
+  bool changed();
+
+ private:
+  /// Device, inode, size and time of change; a file that can't be read has none.
+  std::string fingerprint() const;
+
+  const std::string file_;
+  std::string last_;
+};
+
+}  // namespace dice

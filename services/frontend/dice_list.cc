@@ -1,0 +1,51 @@
+#include "frontend/dice_list.h"
+
+#include <rapidjson/document.h>
+
+#include <utility>
+
+namespace dice {
+namespace {
+
+bool is_list(const std::string& body) {
+  rapidjson::Document document;
+  document.Parse<rapidjson::kParseIterativeFlag | rapidjson::kParseValidateEncodingFlag>(body.data(), body.size());
+  if (document.HasParseError() || !document.IsObject()) return false;
+  const auto list = document.FindMember("identifiers");
+  return list != document.MemberEnd() && list->value.IsArray();
+}
+
+}  // namespace
+
+DiceList::DiceList(Options options, Client& die_service, Clock& clock, Logger logger)
+    : options_(options),
+      die_service_(die_service),
+      clock_(clock),
+      log_(logger.named("dice-list")),
+      thread_([this](const std::stop_token& stop) {
+        bool reported = false;
+        do {
+          const bool fetched = fetch();
+          if (fetched == reported) {  // a change of state
+            reported = !fetched;
+            log_.log(fetched ? LogLevel::info : LogLevel::warn,
+                     fetched ? "List of dice fetched" : "List of dice not fetched", nullptr);
+          }
+          if (!clock_.sleep(fetched ? options_.refresh : options_.retry, stop)) return;
+        } while (true);
+      }) {}
+
+bool DiceList::fetch() {
+  auto body = die_service_.get_body({.path = "/dice", .route = "/dice", .timeout = options_.timeout}, nullptr);
+  if (!body || !is_list(*body)) return false;
+  const Lock lock(mutex_);
+  current_ = std::make_shared<const std::string>(std::move(*body));
+  return true;
+}
+
+std::shared_ptr<const std::string> DiceList::current() const {
+  const Lock lock(mutex_);
+  return current_;
+}
+
+}  // namespace dice

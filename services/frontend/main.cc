@@ -1,0 +1,25 @@
+#include <unistd.h>
+
+#include <iostream>
+
+#include "common/service.h"
+#include "frontend/frontend.h"
+
+int main(int argc, char** argv) {
+  dice::block_signals();
+  dice::Settings settings(dice::process_environment());
+  const auto options = dice::Service::declare(settings, "frontend", 8400);
+  const auto frontend_options = dice::Frontend::declare(settings);
+  if (const auto code = settings.finish(argc, argv, "frontend serves the page and its API.")) return *code;
+
+  dice::LogSink sink(STDOUT_FILENO);
+  dice::Telemetry telemetry(sink, options.log_level, options.tracing);
+  dice::SteadyClock clock;
+  dice::Service service(options, telemetry, clock);
+  const dice::Frontend frontend(frontend_options, service, options.tracing.service);
+  if (const auto ports = service.start(); !ports) {
+    std::cerr << ports.error() << "\n";
+    return 1;
+  }
+  return service.run({}, {});
+}

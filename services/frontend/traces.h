@@ -1,0 +1,48 @@
+// A whole trace, from Tempo or from the services' own memories.
+#pragma once
+
+#include <rapidjson/document.h>
+
+#include <expected>
+#include <string>
+
+#include "common/http/client.h"
+#include "common/telemetry/telemetry.h"
+
+namespace dice {
+
+/// Whether an OTLP/JSON trace holds all that belongs to it, as far as can be told from what is there: every parent but
+/// that of a server span of `entry_service` (a client's own span may be its parent), the far side of every answered
+/// call, and every roll of a batch.
+bool is_complete(const rapidjson::Value& trace, std::string_view entry_service);
+
+/// Thread-safe; `find` blocks.
+class Traces {
+ public:
+  struct Options {
+    /// Empty = gather from the services.
+    std::string tempo_url;
+    std::string die_service_metrics_url;
+    std::string dice_roller_metrics_url;
+    Seconds timeout{2};
+  };
+
+  /// `telemetry`, whose spans are the frontend's part of a trace, outlives it.
+  Traces(const Options& options, Telemetry& telemetry, std::string service);
+
+  /// {"complete":…,"resourceSpans":[…]}
+  std::expected<std::string, Error> find(const TraceId& id);
+
+ private:
+  std::expected<rapidjson::Document, Error> from_tempo(const std::string& id);
+  rapidjson::Document from_memories(const TraceId& id);
+
+  const Options options_;
+  Telemetry& telemetry_;
+  const std::string service_;
+  Client tempo_;
+  Client die_service_;
+  Client dice_roller_;
+};
+
+}  // namespace dice

@@ -1,0 +1,103 @@
+// OTLP JSON in, a model in milliseconds out. Times are relative to the trace's first start.
+const value = (v = {}) => 'intValue' in v ? Number(v.intValue) : 'arrayValue' in v ? (v.arrayValue.values ?? []).map(value)
+  : v.stringValue ?? v.doubleValue ?? v.boolValue ?? '';
+const attributes = (list = []) => Object.fromEntries(list.map(({ key, value: v }) => [key, value(v)]));
+const KINDS = ['', 'internal', 'server', 'client', 'producer', 'consumer'];
+const byStart = (a, b) => a.start - b.start || (a.rollIndex ?? 0) - (b.rollIndex ?? 0);
+
+export function readTrace({ resourceSpans = [] }) {
+  const raw = new Map();
+  for (const { resource, scopeSpans = [] } of resourceSpans) {
+    const service = attributes(resource?.attributes)['service.name'] ?? 'unknown';
+    for (const span of scopeSpans.flatMap((scope) => scope.spans ?? [])) raw.set(span.spanId, { span, service });
+  }
+  const nano = [...raw.values()].map(({ span }) => BigInt(span.startTimeUnixNano));
+  const origin = nano.reduce((a, b) => (b < a ? b : a), nano[0] ?? 0n);
+  const ms = (time) => Number(BigInt(time) - origin) / 1e6;
+  const spans = new Map();
+  for (const [id, { span, service }] of raw) {
+    const a = attributes(span.attributes);
+    const cancelled = a['die.cancelled'] === true;
+    spans.set(id, {
+      id, service, name: span.name, kind: KINDS[span.kind] ?? '', parentId: span.parentSpanId || '', attributes: a, children: [],
+      start: ms(span.startTimeUnixNano), end: ms(span.endTimeUnixNano), message: span.status?.message ?? '', result: a['die.result'],
+      events: (span.events ?? []).map((e) => ({ at: ms(e.timeUnixNano), name: e.name, attributes: attributes(e.attributes) })),
+      state: cancelled ? 'cancelled' : span.status?.code === 2 || a['die.error'] === true ? 'failed' : 'ok',
+      rollIndex: /^async_roll_\d+$/.test(span.name) ? a['async.roll_index'] ?? Number(span.name.slice(11)) : undefined,
+    });
+  }
+  const roots = [];
+  for (const span of spans.values()) (spans.get(span.parentId)?.children ?? roots).push(span);
+  const rows = [];
+  const visit = (span, depth) => {
+    span.depth = depth;
+    rows.push(span);
+    span.children.sort(byStart).forEach((child) => visit(child, depth + 1));
+  };
+  roots.sort(byStart).forEach((root) => visit(root, 0));
+  rows.forEach(markRoll);
+  return { rows, roots, rolls: rows.filter((s) => s.roll), end: Math.max(0, ...rows.map((s) => s.end)) };
+}
+
+// A roll of a batch has a span to itself; a single roll is what dice-roller's server span does after it has asked for the die.
+function markRoll(span) {
+  if (span.rollIndex !== undefined) span.roll = { start: span.start, end: span.end };
+  if (span.service !== 'dice-roller' || span.kind !== 'server' || span.name !== 'GET /roll') return;
+  const calls = span.children.filter((child) => child.kind === 'client');
+  const rolled = span.result !== undefined || (span.state === 'failed' && calls.length > 0 && calls.every((call) => call.state === 'ok'));
+  if (rolled) span.roll = { start: Math.max(span.start, ...calls.map((call) => call.end)), end: span.end };
+}
+
+/** The parts of a span in which none of its children was at work. */
+export function ownTime(span) {
+  const own = [];
+  let t = span.start;
+  for (const child of span.children) {
+    if (child.start > t) own.push([t, Math.min(child.start, span.end)]);
+    t = Math.max(t, child.end);
+  }
+  if (t < span.end || !span.children.length) own.push([t, span.end]);
+  return own;
+}
+
+/** How many rolls were at work from each moment on: [[ms, count], …]. An end counts before a start of the same moment. */
+export function overlap({ rolls }) {
+  const edges = rolls.flatMap(({ roll }) => roll.end > roll.start ? [[roll.start, 1], [roll.end, -1]] : []).sort((a, b) => a[0] - b[0] || a[1] - b[1]);
+  let count = 0;
+  return edges.map(([t, change]) => [t, count += change]);
+}
+
+export function figures(model) {
+  const { rolls, end } = model;
+  const length = ({ roll }) => roll.end - roll.start;
+  const longest = rolls.reduce((a, b) => (a && length(a) >= length(b) ? a : b), null);
+  return {
+    count: rolls.length, request: end, longest, longestMs: longest ? length(longest) : 0,
+    sum: rolls.reduce((sum, span) => sum + length(span), 0),
+    together: rolls.length ? Math.max(...rolls.map((s) => s.roll.end)) - Math.min(...rolls.map((s) => s.roll.start)) : 0,
+    most: Math.max(0, ...overlap(model).map(([, count]) => count)),
+  };
+}
+
+/**
+ * What the answer waited for, moment by moment, in order of time: [{span, from, to}]. Walks back from the end: the child that
+ * finished last, then the one that finished last before that one began, and so on; what lies between belongs to the parent.
+ * Nothing waits for a cancelled span: it ended because another one had failed.
+ */
+export function criticalPath({ roots, end }) {
+  const path = [];
+  const walk = (self, children, from, to) => {
+    let t = to;
+    for (const child of [...children].sort((a, b) => b.end - a.end)) {
+      const childEnd = Math.min(child.end, to);
+      const childStart = Math.max(child.start, from);
+      if (childEnd > t || childStart >= childEnd || child.state === 'cancelled') continue;
+      if (self && childEnd < t) path.push({ span: self, from: childEnd, to: t });
+      walk(child, child.children, childStart, childEnd);
+      t = childStart;
+    }
+    if (self && t > from) path.push({ span: self, from, to: t });
+  };
+  walk(null, roots, 0, end);
+  return path.reverse();
+}

@@ -1,0 +1,149 @@
+import { el, svg } from './dice.js';
+import { criticalPath, overlap, ownTime } from './trace.js';
+
+export const duration = (ms) => ms >= 999.5 ? `${(ms / 1000).toFixed(2)} s` : `${ms >= 99.95 ? ms.toFixed(0) : ms >= 9.995 ? ms.toFixed(1) : ms.toFixed(2)} ms`;
+const STATES = { failed: '✕ failed', cancelled: '⊘ cancelled' };
+const MIN_WIDTH = '2px';
+
+function ticks(end) {
+  const rough = end / 7;
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const step = power * [1, 2, 5, 10].find((n) => n * power >= rough);
+  const inSeconds = end >= 1000;
+  const digits = Math.max(0, -Math.floor(Math.log10(inSeconds ? step / 1000 : step) + 1e-9));
+  return Array.from({ length: Math.floor(end / step + 1e-9) + 1 }, (_, i) => ({ at: i * step,
+    text: i === 0 ? '0' : inSeconds ? `${(i * step / 1000).toFixed(digits)} s` : `${(i * step).toFixed(digits)} ms` }));
+}
+
+function place(node, from, to, whole) {
+  node.style.left = `${(from / whole) * 100}%`;
+  node.style.width = `max(${MIN_WIDTH}, ${((to - from) / whole) * 100}%)`;
+  return node;
+}
+
+function bar(span, whole) {
+  const node = el('div', { className: 'bar', data: { kind: span.roll ? 'roll' : 'span', service: span.service, spanKind: span.kind, state: span.state,
+    startMs: span.start.toFixed(3), endMs: span.end.toFixed(3), critical: span.critical } });
+  if (span.roll) Object.assign(node.dataset, { rollStartMs: span.roll.start.toFixed(3), rollEndMs: span.roll.end.toFixed(3) });
+  const length = Math.max(span.end - span.start, 1e-6);
+  node.append(...ownTime(span).map(([from, to]) => place(el('i'), from - span.start, to - span.start, length)));
+  return place(node, span.start, span.end, whole);
+}
+
+function row(span, whole, depth) {
+  const outcome = STATES[span.state] ?? (span.result === undefined ? '' : `→ ${span.result}`);
+  const name = el('span', { className: 'name', title: span.name }, el('i', { data: { service: span.service } }), el('span', { textContent: span.name }));
+  name.style.paddingLeft = `${Math.min(depth, 5) * 10}px`;
+  const node = el('div', { className: 'row', role: 'treeitem', tabIndex: -1, ariaLevel: depth + 1,
+    ariaLabel: `${span.name}, ${span.service}, ${duration(span.end - span.start)} from ${duration(span.start)}${outcome && `, ${outcome.replace('→', 'result')}`}${span.critical ? ', on the critical path' : ''}`,
+    data: { spanId: span.id, state: span.state, critical: span.critical } },
+  name, el('div', { className: 'track' }, bar(span, whole)), el('span', { className: 'outcome', textContent: outcome }),
+  el('span', { className: 'took', textContent: duration(span.end - span.start) }));
+  return node;
+}
+
+function concurrencyStrip(model, whole, tallest) {
+  const steps = overlap(model);
+  const y = (count) => 24 - (count / tallest) * 22;
+  const line = steps.map(([t, count], i) => `V${y(i ? steps[i - 1][1] : 0)}H${(t / whole) * 1000}V${y(count)}`).join('');
+  const most = Math.max(0, ...steps.map(([, count]) => count));
+  return el('div', { className: 'strip' }, el('span', { className: 'name', textContent: 'rolls at work' }),
+    el('div', { className: 'track' }, svg('svg', { viewBox: '0 0 1000 24', preserveAspectRatio: 'none', 'aria-hidden': 'true' },
+      svg('path', { d: `M0 24${line}V24Z` }))),
+    el('span', { className: 'outcome', textContent: `up to ${most}` }));
+}
+
+/** Draws [{title, model}] over one time axis. With `every` false only what carries the rolls is shown. */
+export function drawWaterfall(host, traces, { every, selected, onSelect }) {
+  const whole = Math.max(...traces.map(({ model }) => model.end)) || 1;
+  const tallest = Math.max(1, ...traces.flatMap(({ model }) => overlap(model).map(([, count]) => count)));
+  const marks = ticks(whole);
+  const tree = el('div', { className: 'tree', role: 'tree', ariaLabel: 'Spans: arrow keys move from one to the next' });
+  const lines = el('div', { className: 'layer', ariaHidden: true }, el('div', { className: 'track' }, ...marks.map(({ at }) => place(el('i'), at, at, whole))));
+  const axis = el('div', { className: 'axis', ariaHidden: true }, el('div', { className: 'track' },
+    ...marks.map(({ at, text }, i) => place(el('span', { textContent: text, data: { edge: at / whole > 0.85, minor: i % 2 === 1 } }), at, at, whole))));
+  const drawing = svg('svg', { class: 'critical-path', 'aria-hidden': 'true' });
+  tree.append(lines);
+  const found = new Map();
+  const paths = traces.map(({ title, model }) => {
+    const path = criticalPath(model);
+    model.rows.forEach((span) => { span.critical = false; });
+    path.forEach(({ span }) => { span.critical = true; });
+    const wholeTree = every || !model.rolls.length;
+    const group = el('div', { className: 'group', role: 'group', ariaLabel: title ?? 'Trace' });
+    if (title) group.append(el('div', { className: 'group-title' }, el('h4', { textContent: title }), el('span', { textContent: duration(model.end) })));
+    if (model.rolls.length > 1) group.append(concurrencyStrip(model, whole, tallest));
+    for (const span of wholeTree ? model.rows : model.rolls) {
+      const node = row(span, whole, wholeTree ? span.depth : 0);
+      found.set(node, span);
+      group.append(node);
+    }
+    tree.append(group);
+    return path;
+  });
+  tree.append(el('div', { className: 'layer', ariaHidden: true }, el('div', { className: 'track' }, drawing)));
+
+  const rows = [...found.keys()];
+  const choose = (node) => {
+    rows.forEach((other) => { other.tabIndex = other === node ? 0 : -1; other.ariaSelected = other === node; });
+    if (node) onSelect(found.get(node));
+  };
+  const rowOf = (event) => event.target.closest('.row');
+  tree.addEventListener('focusin', (event) => choose(rowOf(event)));
+  tree.addEventListener('pointerover', (event) => rowOf(event) && onSelect(found.get(rowOf(event)), true));
+  tree.addEventListener('pointerleave', () => onSelect(null, true));
+  tree.addEventListener('keydown', (event) => {
+    const at = rows.indexOf(document.activeElement);
+    const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: rows.length - 1 }[event.key];
+    if (at < 0 || to === undefined) return;
+    event.preventDefault();
+    rows[Math.min(Math.max(to, 0), rows.length - 1)].focus();
+  });
+
+  const hadFocus = host.contains(document.activeElement);
+  host.replaceChildren(axis, tree);
+  const current = rows.find((node) => found.get(node).id === selected);
+  if (current) {
+    choose(current);
+    if (hadFocus) current.focus({ preventScroll: true });
+  } else if (rows[0]) rows[0].tabIndex = 0;
+
+  // The path needs the rows' places in pixels, which change with the width.
+  const trace = () => {
+    const base = drawing.getBoundingClientRect();
+    if (!base.width) return;
+    const bottom = new Map(rows.map((node) => [found.get(node), node.querySelector('.bar').getBoundingClientRect().bottom - base.top + 1]));
+    const [along, across] = [[], []];
+    const moment = whole * 0.003;
+    for (const path of paths.map((all) => all.filter(({ span, from, to }, i) => to - from > moment
+        || all[i - 1]?.span.parentId !== span.id || all[i + 1]?.span.parentId !== span.id))) {
+      path.forEach(({ span, from, to }, i) => {
+        const y = bottom.get(span);
+        if (y === undefined) return;
+        along.push(`M${(from / whole) * base.width} ${y}H${(to / whole) * base.width}`);
+        const before = bottom.get(path[i - 1]?.span);
+        if (before !== undefined && from - path[i - 1].to < moment) across.push(`M${(from / whole) * base.width} ${before}V${y}`);
+      });
+    }
+    drawing.replaceChildren(svg('path', { d: along.join('') }), svg('path', { class: 'across', d: across.join('') }));
+  };
+  host.observer?.disconnect();
+  host.observer = new ResizeObserver(trace);
+  host.observer.observe(tree);
+}
+
+// <wbr> lets long attribute names break at their dots without changing what a copy of them holds.
+const facts = (object) => el('dl', {}, ...Object.entries(object).flatMap(([key, v]) => [
+  el('dt', {}, ...key.split(/(?<=[._])/).flatMap((piece) => [piece, el('wbr')])), el('dd', { textContent: String(v) })]));
+
+export function drawDetails(host, span) {
+  if (!span) return host.replaceChildren(el('p', { className: 'hint', textContent: 'Point at a span, or move with ↑ and ↓, to read it here.' }));
+  const has = (object) => Object.keys(object).length > 0;
+  host.replaceChildren(el('h4', { textContent: span.name }),
+    el('p', { className: 'hint', textContent: [span.service, span.kind, STATES[span.state], span.critical && 'critical path'].filter(Boolean).join(' · ') }),
+    facts({ start: duration(span.start), duration: duration(span.end - span.start), ...(span.message && { status: span.message }) }),
+    ...has(span.attributes) ? [el('h5', { textContent: 'Attributes' }), facts(span.attributes)] : [],
+    ...span.events.length ? [el('h5', { textContent: 'Events' }), el('ol', {}, ...span.events.map((event) => el('li', {},
+      el('span', { textContent: `${duration(event.at)} ${event.name} ` }),
+      el('small', { textContent: Object.entries(event.attributes).map(([key, v]) => `${key}=${v}`).join(' ') }))))] : []);
+}

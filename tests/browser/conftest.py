@@ -1,0 +1,93 @@
+"""The page in Chromium against the real services on free ports.
+
+DICE_BIN: folder of the programs (default build/release/bin). ARTIFACTS: where screenshots go (default build/artifacts).
+"""
+
+import os
+import pathlib
+import sys
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import sync_playwright
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "services"))
+
+import run  # noqa: E402
+
+ENVIRONMENT = {"ROLL_DELAY_MIN_SECONDS": 0.05, "ROLL_DELAY_MAX_SECONDS": 0.3, "ROLL_SEED": 7, "OTEL_TRACES_EXPORTER": "none"}
+CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
+FLAGS = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run", "--disable-quic",
+         "--disable-gpu", *(["--no-sandbox"] if os.geteuid() == 0 else [])]
+
+
+@pytest.fixture(scope="session")
+def system(tmp_path_factory):
+    system = run.System(os.environ.get("DICE_BIN", ROOT / "build/release/bin"), tmp_path_factory.mktemp("logs"), free_ports=True)
+    system.start({"all": ENVIRONMENT})
+    yield system
+    codes = system.stop()
+    assert set(codes.values()) <= {0}, f"a service did not stop cleanly: {codes}"
+
+
+@pytest.fixture
+def fragile(system):
+    """The system, to stop parts of: all run again afterwards."""
+    yield system
+    for name in run.SERVICES:
+        if not system.running(name):
+            system.start_one(name)
+    system.wait_ready()
+
+
+@pytest.fixture(scope="session")
+def browser():
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(system, browser):
+    """Opens the page; in the end no page may have asked another host, broken the content security policy or logged an error."""
+    contexts, faults = [], []
+    host = urlsplit(system.url("frontend")).netloc
+
+    def on_console(message):
+        # Chromium logs every answer of 400 and above by itself; what the page makes of those is tested.
+        if message.type in ("error", "warning") and not message.text.startswith("Failed to load resource"):
+            faults.append(f"console: {message.text}")
+
+    def open_page(width=1280, scheme="light", prepare=None, ready=True):
+        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce")
+        context.set_default_timeout(10_000)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", on_console)
+        page.on("pageerror", lambda error: faults.append(f"error: {error}"))
+        page.on("request", lambda request: urlsplit(request.url).netloc == host or faults.append(f"request: {request.url}"))
+        if prepare:
+            prepare(page)
+        page.goto(system.url("frontend") + "/")
+        if ready:
+            page.wait_for_selector("#roll:enabled")
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert not faults, faults
+
+
+@pytest.fixture
+def page(open_page):
+    return open_page()
+
+
+@pytest.fixture(scope="session")
+def artifacts():
+    folder = pathlib.Path(os.environ.get("ARTIFACTS", ROOT / "build/artifacts"))
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

@@ -1,0 +1,333 @@
+import json
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+CODES = {
+    "malformed_request": 400, "invalid_parameter": 400, "not_found": 404, "die_not_found": 404, "trace_not_found": 404,
+    "method_not_allowed": 405, "payload_too_large": 413, "rate_limited": 429, "overloaded": 503, "circuit_open": 503, "not_ready": 503,
+    "roll_failed": 500, "batch_failed": 500, "fault_injected": 500, "downstream_unavailable": 502, "downstream_timeout": 504,
+    "downstream_invalid": 502, "internal": 500,
+}
+TRACE = "0af7651916cd43dd8448eb211c80319c"
+
+
+def ask(page, die="fair", times=None, strategy="all-or-nothing", concurrency=None):
+    page.select_option("#die", die)
+    page.set_checked("#async", times is not None)
+    if times is not None:
+        page.fill("#times", str(times))
+        page.fill("#concurrency", "" if concurrency is None else str(concurrency))
+        page.select_option("#strategy", strategy)
+
+
+def settle(page, state="done"):
+    page.wait_for_selector(f"#run[data-state={state}]")
+    page.wait_for_selector("#trace[data-complete=true]")
+
+
+def bars(page, selector="[data-kind=roll]"):
+    return page.eval_on_selector_all(f".bar{selector}", """bars => bars.map(bar => {
+        const track = bar.parentElement.getBoundingClientRect(), box = bar.getBoundingClientRect();
+        return {start: +bar.dataset.startMs, end: +bar.dataset.endMs, state: bar.dataset.state, service: bar.dataset.service,
+                spanKind: bar.dataset.spanKind, group: bar.closest('.group').ariaLabel,
+                name: bar.closest('.row').querySelector('.name').textContent,
+                left: (box.left - track.left) / track.width, right: (box.right - track.left) / track.width}})""")
+
+
+def most_at_once(rolls):
+    return max(sum(other["start"] <= roll["start"] < other["end"] for other in rolls) for roll in rolls)
+
+
+def answer_with(page, code, **headers):
+    page.route(re.compile(r"/roll\?"), lambda route: route.fulfill(
+        status=CODES[code], headers={"content-type": "application/json", **headers},
+        body=json.dumps({"error": {"code": code, "message": f"message of {code}"}, "trace_id": TRACE})))
+
+
+def test_roll_once(page):
+    expect(page.locator("#die option")).to_have_text(["fair", "risky"])
+    expect(page.locator("#roll")).to_have_text("Roll once")
+    page.click("#roll")
+    settle(page)
+    expect(page.locator(".die")).to_have_count(1)
+    value = page.locator(".die").get_attribute("data-value")
+    assert value in "123456"
+    expect(page.locator(".die circle")).to_have_count(int(value))
+    expect(page.locator(".row")).to_have_count(5)
+    expect(page.locator(".bar[data-kind=roll]")).to_have_count(1)
+    assert {bar["service"] for bar in bars(page, "")} == {"frontend", "dice-roller", "die-service"}
+    expect(page.locator("#announce")).to_have_text(f" {value}")
+
+
+def test_twenty_at_once_overlap(page):
+    ask(page, times=20)
+    page.click("#roll")
+    settle(page)
+    expect(page.locator(".die[data-state=ok]")).to_have_count(20)
+    expect(page.locator(".row")).to_have_count(25)
+    rolls = bars(page)
+    assert sorted(roll["name"] for roll in rolls) == sorted(f"async_roll_{i}" for i in range(20))
+    assert most_at_once(rolls) > 10
+    added = sum(roll["end"] - roll["start"] for roll in rolls)
+    together = max(roll["end"] for roll in rolls) - min(roll["start"] for roll in rolls)
+    assert together < added / 3
+    assert int(page.inner_text("[data-figure=max-at-once] .big")) > 10
+    total = sum(int(die.get_attribute("data-value")) for die in page.locator(".die").all())
+    expect(page.locator("[data-stat=total] dd")).to_have_text(str(total))
+    counts = page.eval_on_selector_all(".distribution [data-face]", "all => all.map(one => +one.dataset.count)")
+    assert sum(counts) == 20 and len(counts) == 6
+    critical = [bar["name"] for bar in bars(page, "[data-critical=true]")]
+    last = max(rolls, key=lambda roll: roll["end"])
+    assert last["name"] in critical and "GET /roll-async" in critical
+
+
+def test_concurrency_is_kept(page):
+    ask(page, times=8, concurrency=2)
+    page.click("#roll")
+    settle(page)
+    expect(page.locator("[data-figure=max-at-once] .big")).to_have_text("2")
+    ask(page, times=3, concurrency=5)
+    page.click("#roll")
+    assert not page.evaluate("document.getElementById('concurrency').validity.valid")
+    expect(page.locator("#history button")).to_have_count(1)
+
+
+def test_all_or_nothing_marks_failed_and_cancelled(page):
+    ask(page, die="risky", times=20)
+    page.click("#roll")
+    settle(page, "failed")
+    expect(page.locator("#problem[data-code=batch_failed] strong")).to_contain_text("failed")
+    for state in ("failed", "cancelled"):
+        dice = page.locator(f".die[data-state={state}]")
+        expect(dice).not_to_have_count(0)
+        expect(dice.first).to_contain_text(state)
+        marked = page.locator(f".row[data-state={state}]", has=page.locator("[data-kind=roll]"))
+        expect(marked).to_have_count(dice.count())
+        expect(marked.first.locator(".outcome")).to_contain_text(state)
+
+
+def test_best_effort_shows_failed_in_their_places(page):
+    ask(page, die="risky", times=20, strategy="best-effort")
+    page.click("#roll")
+    settle(page)
+    failed = page.eval_on_selector_all(".die[data-state=failed]", "all => all.map(die => +die.dataset.index)")
+    rolls = bars(page)
+    assert failed and len(failed) < 20
+    assert sorted(int(roll["name"].rpartition("_")[2]) for roll in rolls if roll["state"] == "failed") == failed
+    results = {row.get_attribute("aria-label").split(",")[0]: row.locator(".outcome").inner_text()
+               for row in page.locator(".row", has=page.locator("[data-kind=roll]")).all()}
+    for die in page.locator(".die[data-state=ok]").all():
+        assert results[f"async_roll_{die.get_attribute('data-index')}"] == f"→ {die.get_attribute('data-value')}"
+
+
+def test_compare_draws_both_on_one_axis(page):
+    ask(page, times=4)
+    page.click("#compare")
+    settle(page)
+    rolls = bars(page)
+    turn = [roll for roll in rolls if roll["group"] == "One after another"]
+    together = [roll for roll in rolls if roll["group"] == "At once"]
+    assert len(turn) == len(together) == 4
+    assert most_at_once(turn) == 1 and most_at_once(together) == 4
+    scales = [(roll["right"] - roll["left"]) / (roll["end"] - roll["start"]) for roll in rolls]
+    assert max(scales) == pytest.approx(min(scales), rel=0.02)
+    assert all(roll["left"] == pytest.approx(roll["start"] * scales[0], abs=0.01) for roll in rolls)
+    expect(page.locator("#verdict")).to_contain_text("times as fast")
+    page.check("#every")
+    expect(page.locator(".row")).to_have_count(4 * 5 + 4 + 5)
+    requests = [bar for bar in bars(page, "[data-service=frontend][data-span-kind=server]") if bar["group"] == "One after another"]
+    assert len(requests) == 4
+
+
+def test_history_shows_a_run_again(page):
+    page.click("#roll")
+    settle(page)
+    ask(page, times=3)
+    page.click("#roll")
+    settle(page)
+    expect(page.locator("#history button")).to_have_count(2)
+    page.locator("#history button").nth(1).click()
+    expect(page.locator(".die")).to_have_count(1)
+    expect(page.locator(".row")).to_have_count(5)
+    expect(page.locator("#history button").nth(1)).to_be_focused()
+
+
+def test_hover_and_focus_show_a_span(page):
+    ask(page, times=3)
+    page.click("#roll")
+    settle(page)
+    roll = page.locator(".row", has_text="async_roll_1")
+    roll.locator(".bar").hover()
+    expect(page.locator("#details")).to_contain_text("async.roll_index")
+    page.mouse.move(0, 0)
+    expect(page.locator("#details")).not_to_contain_text("async.roll_index")
+
+
+def test_keyboard_alone(page):
+    def tab_to(selector):
+        for _ in range(30):
+            page.keyboard.press("Tab")
+            if page.evaluate("selector => document.activeElement.matches(selector)", selector):
+                assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") != "none"
+                return
+        raise AssertionError(f"Tab does not reach {selector}")
+
+    tab_to("#die")
+    page.keyboard.type("risky")
+    expect(page.locator("#die")).to_have_value("risky")
+    page.keyboard.press("ArrowUp")
+    expect(page.locator("#die")).to_have_value("fair")
+    tab_to("#async")
+    page.keyboard.press("Space")
+    tab_to("#times")
+    page.keyboard.type("5")
+    page.keyboard.press("Enter")
+    settle(page)
+    expect(page.locator("#times")).to_be_focused()
+    expect(page.locator(".die")).to_have_count(5)
+    tab_to(".row")
+    for _ in range(5):
+        page.keyboard.press("ArrowDown")
+    expect(page.locator(".row:focus")).to_have_attribute("aria-level", "4")
+    expect(page.locator("#details")).to_contain_text("async.roll_index")
+    page.keyboard.press("Home")
+    expect(page.locator("#details")).to_contain_text("http.route")
+    tab_to("#history button")
+
+
+def test_escape_cancels(page):
+    page.route(re.compile(r"/roll\?"), lambda route: None)
+    page.click("#roll")
+    expect(page.locator(".die[data-state=rolling]")).to_have_count(1)
+    expect(page.locator("#roll")).to_be_disabled()
+    page.keyboard.press("Escape")
+    expect(page.locator("#problem")).to_have_attribute("data-code", "cancelled")
+    expect(page.locator(".die[data-state=cancelled]")).to_have_count(1)
+    expect(page.locator("#roll")).to_be_enabled()
+
+
+def test_every_error_has_words(page):
+    page.route("**/api/traces/*", lambda route: route.fulfill(json={"complete": True, "resourceSpans": []}))
+    seen = set()
+    for code in CODES:
+        answer_with(page, code, **{"retry-after": "7"})
+        page.click("#roll")
+        problem = page.locator(f"#problem[data-code={code}]")
+        expect(problem).to_be_visible()
+        what, following = problem.locator("strong").inner_text(), problem.locator("span").inner_text()
+        assert code not in what and len(what) > 15 and "7 s" in following
+        expect(problem).to_contain_text(f"message of {code}")
+        expect(problem).to_contain_text(TRACE)
+        seen.add((what, following))
+        page.unroute(re.compile(r"/roll\?"))
+    assert len(seen) == len(CODES)
+
+
+def test_answers_that_make_no_sense(page):
+    answers = [(502, "<h1>Bad Gateway</h1>"), (200, '{"roll":'), (200, "{}"), (500, "null")]
+    page.route(re.compile(r"/roll\?"), lambda route: route.fulfill(status=answer[0], body=answer[1]))
+    for runs, answer in enumerate(answers, 1):
+        page.click("#roll")
+        expect(page.locator("#history b")).to_have_text(["✕ downstream invalid"] * runs)
+        expect(page.locator("#problem")).to_be_visible()
+        expect(page.locator("#roll")).to_be_enabled()
+
+
+def test_trace_that_is_still_arriving(page):
+    arriving = [True]
+
+    def partly(route):
+        trace = route.fetch()
+        body = trace.json()
+        if trace.ok and arriving[0]:
+            body = {"complete": False, "resourceSpans": [part for part in body["resourceSpans"] if "die-service" not in json.dumps(part["resource"])]}
+        route.fulfill(response=trace, json=body)
+
+    page.route("**/api/traces/*", partly)
+    page.click("#roll")
+    expect(page.locator("#trace-status")).to_contain_text("still arriving")
+    expect(page.locator(".row")).to_have_count(4)
+    arriving[0] = False
+    settle(page)
+    expect(page.locator(".row")).to_have_count(5)
+    expect(page.locator("#trace-status")).to_be_empty()
+
+
+def test_grafana_links(open_page):
+    page = open_page(prepare=lambda page: page.route("**/api/config", lambda route: route.fulfill(
+        json={"version": "3.0.0", "grafana_url": "http://grafana.example/g/"})))
+    page.click("#roll")
+    settle(page)
+    trace = page.inner_text("#trace-links code")
+    hrefs = [link.get_attribute("href") for link in page.locator("#trace-links a").all()]
+    assert len(hrefs) == 2 and all(href.startswith("http://grafana.example/g/explore?") and trace in href for href in hrefs)
+
+
+def test_no_grafana_links_without_grafana(page):
+    page.click("#roll")
+    settle(page)
+    expect(page.locator("#trace-links a")).to_have_count(0)
+
+
+def test_service_behind_is_down(page, fragile):
+    for name in ("die-service", "dice-roller"):
+        fragile.stop_one(name)
+        page.click("#roll")
+        expect(page.locator("#problem strong")).to_contain_text("service behind this page")
+        page.wait_for_selector("#trace[data-complete=true]")
+        expect(page.locator(".row[data-state=failed]").first).to_be_visible()
+        fragile.start_one(name)
+        # The roller's circuit breaker closes in its own time.
+        page.wait_for_function("async () => (await fetch('roll?die=fair')).ok", polling=100, timeout=30_000)
+        page.click("#roll")
+        settle(page)
+
+
+def test_page_finds_the_service_again(page, fragile):
+    fragile.stop_one("frontend")
+    page.click("#roll")
+    expect(page.locator("#problem")).to_have_attribute("data-code", "network")
+    expect(page.locator("#service-status")).to_contain_text("cannot be reached")
+    fragile.start_one("frontend")
+    expect(page.locator("#service-status")).to_have_text("The service is back.", timeout=10_000)
+    page.click("#roll")
+    settle(page)
+
+
+def test_menu_fills_when_the_dice_come(open_page, fragile):
+    fragile.stop_one("frontend")
+    fragile.stop_one("die-service")
+    fragile.start_one("frontend")
+    page = open_page(ready=False)
+    expect(page.locator("#service-status")).to_contain_text("No list of dice")
+    expect(page.locator("#roll")).to_be_disabled()
+    fragile.start_one("die-service")
+    expect(page.locator("#roll")).to_be_enabled(timeout=20_000)
+    expect(page.locator("#die option")).to_have_text(["fair", "risky"])
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1440])
+def test_looks(open_page, artifacts, width, scheme):
+    page = open_page(width, scheme)
+
+    def snap(name):
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, f"{name} scrolls sideways"
+        page.screenshot(path=artifacts / f"{name}-{width}-{scheme}.png", full_page=True)
+
+    snap("empty")
+    ask(page, times=20)
+    page.click("#roll")
+    settle(page)
+    page.locator(".row").nth(2).focus()
+    snap("batch")
+    ask(page, die="risky", times=20)
+    page.click("#roll")
+    settle(page, "failed")
+    snap("failed")
+    ask(page, times=4)
+    page.click("#compare")
+    settle(page)
+    snap("compare")
