@@ -6,7 +6,7 @@ set -eu
 build='g++ cmake ninja-build ccache pkg-config git python3 libpistache-dev prometheus-cpp-dev libyaml-cpp-dev
   rapidjson-dev libcurl4-openssl-dev libprotobuf-dev opentelemetry-cpp-dev libcli11-dev'
 test='doctest-dev python3-venv chromium wrk procps'
-lint='clang-tidy-19 clang-format-19 shellcheck python3-yaml'
+lint='clang-tidy-19 clang-format-19 shellcheck gcovr'
 
 packages=$build
 for group in "$@"; do
@@ -22,6 +22,7 @@ codename=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
 case $codename in
   bookworm | trixie) ;;
   *)
+    # shellcheck disable=SC2086
     echo "This is set up for Debian 12 and 13. Elsewhere install: GCC 12 or later, and what Debian calls" $packages
     exit 1
     ;;
@@ -35,40 +36,23 @@ done
 
 root=
 [ "$(id -u)" = 0 ] || root=sudo
-release=
-if [ "$codename" = bookworm ]; then
+if [ "$codename" = bookworm ] && ! apt-cache policy | grep -q 'n=bookworm-backports'; then
   # opentelemetry-cpp is in Debian 12's backports, on the same mirror as the rest.
-  release='-t bookworm-backports'
-  if ! apt-cache policy | grep -q 'n=bookworm-backports'; then
-    mirror=$(cat /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null |
-      awk '($1 == "URIs:" || $1 == "deb") { for (i = 2; i <= NF; i++) if ($i ~ /^https?:.*\/debian\/?$/) { print $i; exit } }')
-    if [ -z "$mirror" ]; then
-      echo "no mirror found in /etc/apt for bookworm-backports, which has opentelemetry-cpp-dev" >&2
-      exit 1
-    fi
-    echo "deb $mirror bookworm-backports main" | $root tee /etc/apt/sources.list.d/bookworm-backports.list >/dev/null
+  mirror=$(cat /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null |
+    awk '($1 == "URIs:" || $1 == "deb") { for (i = 2; i <= NF; i++) if ($i ~ /^https?:.*\/debian\/?$/) { print $i; exit } }')
+  if [ -z "$mirror" ]; then
+    echo "no mirror found in /etc/apt for bookworm-backports, which has opentelemetry-cpp-dev" >&2
+    exit 1
   fi
+  echo "deb $mirror bookworm-backports main" | $root tee /etc/apt/sources.list.d/bookworm-backports.list >/dev/null
 fi
 
 echo "Installing:$missing"
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
-install() {
-  # shellcheck disable=SC2086
-  DEBIAN_FRONTEND=noninteractive $root apt-get install -y --no-install-recommends "$@"
-}
-# Only the one package comes from backports.
-case " $missing " in
-  *' opentelemetry-cpp-dev '*) first="opentelemetry-cpp-dev" ;;
-  *) first= ;;
-esac
-rest=$(echo "$missing" | sed 's/opentelemetry-cpp-dev//')
-{
-  $root apt-get update &&
-    { [ -z "$first" ] || install $release $first; } &&
-    { [ -z "$(echo "$rest" | tr -d ' ')" ] || install $rest; }
-} >"$log" 2>&1 || {
+# shellcheck disable=SC2086
+if ! { $root apt-get update && $root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $missing; } >"$log" 2>&1; then
   tail -n 20 "$log" >&2
   echo "could not install:$missing" >&2
   exit 1
-}
+fi

@@ -15,7 +15,7 @@
 
 namespace dice {
 
-enum class Method { get, put };
+enum class Method { get, post, put };
 
 /// All text is UTF-8 and percent-decoded.
 struct Request {
@@ -34,7 +34,7 @@ struct Request {
 
 struct Response {
   int status = 200;
-  std::string body;
+  std::string body = {};
   std::string content_type = "application/json";
   std::vector<std::pair<std::string, std::string>> headers = {};
 };

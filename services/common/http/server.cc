@@ -27,7 +27,14 @@ constexpr std::string_view kUnmatched = "_unmatched";
 constexpr std::size_t kLongestBaggage = 8192;  // W3C Baggage, section 3.3.2
 constexpr std::size_t kLongestState = 512;     // W3C Trace Context, section 3.3.1.5
 
-std::string_view name_of(Method method) { return method == Method::put ? "PUT" : "GET"; }
+std::string_view name_of(Method method) {
+  switch (method) {
+    case Method::post: return "POST";
+    case Method::put: return "PUT";
+    case Method::get: break;
+  }
+  return "GET";
+}
 
 std::string header(const px::Http::Request& request, const std::string& name) {
   const auto raw = request.headers().tryGetRaw(name);
@@ -47,6 +54,12 @@ TraceContext parent_of(const px::Http::Request& request) {
   if (parent.valid()) parent.state = passable(header(request, "tracestate"), kLongestState);
   parent.baggage = passable(header(request, "baggage"), kLongestBaggage);
   return parent;
+}
+
+/// Pistache reads "abc" as 0.
+bool has_valid_length(const px::Http::Request& request) {
+  const auto length = header(request, "Content-Length");
+  return std::ranges::all_of(length, [](char c) { return c >= '0' && c <= '9'; });
 }
 
 bool closes(const px::Http::Request& request) {
@@ -82,6 +95,40 @@ class PlainHeader final : public px::Http::Header::Header {
  private:
   const std::string name_;
   const std::string value_;
+};
+
+/// The open connections, to end them from any thread: Pistache closes none by itself, neither after `Connection: close`
+/// nor when it stops. Ending both directions makes its I/O thread see the end and clean up.
+class Connections {
+ public:
+  void add(const std::shared_ptr<px::Tcp::Peer>& peer) {
+    const Lock lock(mutex_);
+    peers_[peer->getID()] = peer;
+  }
+
+  /// Before the descriptor is closed.
+  void remove(const px::Tcp::Peer& peer) {
+    const Lock lock(mutex_);
+    peers_.erase(peer.getID());
+  }
+
+  void end(std::size_t id) {
+    const Lock lock(mutex_);
+    if (const auto found = peers_.find(id); found != peers_.end()) end(found->second);
+  }
+
+  void end_all() {
+    const Lock lock(mutex_);
+    for (const auto& [id, peer] : peers_) end(peer);
+  }
+
+ private:
+  static void end(const std::weak_ptr<px::Tcp::Peer>& peer) {
+    if (const auto alive = peer.lock()) ::shutdown(alive->fd(), SHUT_RDWR);
+  }
+
+  Mutex mutex_;
+  std::unordered_map<std::size_t, std::weak_ptr<px::Tcp::Peer>> peers_ GUARDED_BY(mutex_);
 };
 
 /// Counts a request until its reply is on the wire, or can't be.
@@ -189,6 +236,7 @@ struct Server::Implementation {
   Clock& clock;
   Faults* faults;
   std::atomic<std::size_t> in_flight = 0;
+  Connections connections{};
   std::atomic<bool> draining = false;
   std::atomic<bool> refusing = false;
   std::vector<std::unique_ptr<Entry>> entries{};
@@ -218,7 +266,14 @@ class Server::Implementation::PistacheHandler final : public px::Http::Handler {
     try {
       if (parser->feed(buffer, length)) {
         refusal = ErrorCode::malformed_request;
-        if (parser->parse() != px::Http::Private::State::Done) return;
+        if (parser->parse() != px::Http::Private::State::Done) {
+          // A line has ended, and Pistache still looks for the end of the request line: it would look for ever.
+          const bool stuck = parser->step()->id() == px::Http::Private::RequestLineStep::Id &&
+                             std::string_view(buffer, length).find('\n') != std::string_view::npos;
+          if (!stuck) return;
+          throw px::Http::HttpError(px::Http::Code::Bad_Request, "");
+        }
+        if (!has_valid_length(parser->request)) throw px::Http::HttpError(px::Http::Code::Bad_Request, "");
         auto exchange = begin(parser->request, peer);
         peer->setIdle(false);
         server_.receive(parser->request, std::move(exchange));
@@ -234,7 +289,15 @@ class Server::Implementation::PistacheHandler final : public px::Http::Handler {
     parser->reset();
   }
 
-  void onDisconnection(const std::shared_ptr<px::Tcp::Peer>& peer) override { closing_.erase(peer->getID()); }
+  void onConnection(const std::shared_ptr<px::Tcp::Peer>& peer) override {
+    peer->putData(ParserData, std::make_shared<px::Http::RequestParser>(getMaxRequestSize()));
+    server_.connections.add(peer);
+  }
+
+  void onDisconnection(const std::shared_ptr<px::Tcp::Peer>& peer) override {
+    server_.connections.remove(*peer);
+    closing_.erase(peer->getID());
+  }
 
   std::unique_ptr<Exchange> begin(const px::Http::Request& request, const std::shared_ptr<px::Tcp::Peer>& peer) {
     return std::make_unique<Exchange>(server_, px::Http::ResponseWriter(request.version(), transport(), this, peer),
@@ -427,12 +490,11 @@ void Server::Implementation::send(std::unique_ptr<Exchange> exchange, Result res
     log.log(level, "Request", &exchange->trace, fields);
   }
 
-  const std::weak_ptr<px::Tcp::Peer> peer = exchange->writer.getPeer();
+  const auto peer = exchange->writer.getPeer();
+  const auto id = peer ? peer->getID() : 0;
   const auto token = std::move(exchange->in_flight);
-  // Pistache leaves it to the client to close. Ending both directions makes its I/O thread see the end and clean up.
-  const auto sent = [token, peer, close](ssize_t) {
-    if (!close) return;
-    if (const auto alive = peer.lock()) ::shutdown(alive->fd(), SHUT_RDWR);
+  const auto sent = [this, token, id, close](ssize_t) {
+    if (close) connections.end(id);
   };
   const auto failed = [token](std::exception_ptr&) {};  // the client has gone
   exchange->writer.send(static_cast<px::Http::Code>(response.status), response.body).then(sent, failed);
@@ -525,6 +587,7 @@ std::size_t Server::in_flight() const { return implementation_->in_flight; }
 
 void Server::stop() {
   if (!implementation_->endpoint) return;
+  implementation_->connections.end_all();
   implementation_->endpoint->shutdown();
   implementation_->endpoint.reset();
 }

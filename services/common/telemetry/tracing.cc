@@ -1,10 +1,11 @@
 #include "common/telemetry/tracing.h"
 
 #include <google/protobuf/util/json_util.h>
-#include <opentelemetry/exporters/otlp/otlp_environment.h>
-#include <opentelemetry/exporters/otlp/otlp_http_exporter_factory.h>
+#include <opentelemetry/exporters/otlp/otlp_http_client.h>
 #include <opentelemetry/exporters/otlp/otlp_http_exporter_options.h>
 #include <opentelemetry/exporters/otlp/otlp_recordable.h>
+#include <opentelemetry/exporters/otlp/otlp_recordable_utils.h>
+#include <opentelemetry/proto/collector/trace/v1/trace_service.pb.h>
 #include <opentelemetry/sdk/common/global_log_handler.h>
 #include <opentelemetry/sdk/resource/resource.h>
 #include <opentelemetry/sdk/trace/batch_span_processor.h>
@@ -105,6 +106,59 @@ class CountingExporter final : public sdk::trace::SpanExporter {
   std::unique_ptr<sdk::trace::SpanExporter> exporter_;
   Counts& counts_;
   const Logger& logger_;
+};
+
+/// The SDK's client under the SDK's exporter, which reports success whatever the collector says (1.19).
+class OtlpExporter final : public sdk::trace::SpanExporter {
+ public:
+  explicit OtlpExporter(const Tracing::Options& options) : client_(client_options(options)) {}
+
+  std::unique_ptr<sdk::trace::Recordable> MakeRecordable() noexcept override {
+    return std::make_unique<OtlpRecordable>();
+  }
+
+  sdk::common::ExportResult Export(const Batch& spans) noexcept override {
+    google::protobuf::Arena arena;
+    auto* request =
+        google::protobuf::Arena::CreateMessage<proto::collector::trace::v1::ExportTraceServiceRequest>(&arena);
+    otel::exporter::otlp::OtlpRecordableUtils::PopulateRequest(spans, request);
+    return client_.Export(*request);
+  }
+
+  bool ForceFlush(std::chrono::microseconds timeout) noexcept override { return client_.ForceFlush(timeout); }
+  bool Shutdown(std::chrono::microseconds timeout) noexcept override { return client_.Shutdown(timeout); }
+
+ private:
+  static otel::exporter::otlp::OtlpHttpClientOptions client_options(const Tracing::Options& options) {
+    // Reads OTEL_EXPORTER_OTLP_HEADERS, _CERTIFICATE, _COMPRESSION and so on.
+    const otel::exporter::otlp::OtlpHttpExporterOptions read;
+    return {options.endpoint,
+            read.ssl_insecure_skip_verify,
+            read.ssl_ca_cert_path,
+            read.ssl_ca_cert_string,
+            read.ssl_client_key_path,
+            read.ssl_client_key_string,
+            read.ssl_client_cert_path,
+            read.ssl_client_cert_string,
+            read.ssl_min_tls,
+            read.ssl_max_tls,
+            read.ssl_cipher,
+            read.ssl_cipher_suite,
+            otel::exporter::otlp::HttpRequestContentType::kBinary,
+            read.json_bytes_mapping,
+            read.compression,
+            read.use_json_name,
+            read.console_debug,
+            options.export_timeout,
+            read.http_headers,
+            read.retry_policy_max_attempts,
+            read.retry_policy_initial_backoff,
+            read.retry_policy_max_backoff,
+            read.retry_policy_backoff_multiplier,
+            nullptr};
+  }
+
+  otel::exporter::otlp::OtlpHttpClient client_;
 };
 
 class ConsoleExporter final : public sdk::trace::SpanExporter {
@@ -279,11 +333,7 @@ struct Tracing::Implementation {
     if (options.exporter == "console") {
       exporter = std::make_unique<ConsoleExporter>(resource);
     } else {
-      otel::exporter::otlp::OtlpHttpExporterOptions otlp;  // reads OTEL_EXPORTER_OTLP_HEADERS, _CERTIFICATE and so on
-      otlp.url = options.endpoint;
-      otlp.content_type = otel::exporter::otlp::HttpRequestContentType::kBinary;
-      otlp.timeout = options.export_timeout;
-      exporter = otel::exporter::otlp::OtlpHttpExporterFactory::Create(otlp);
+      exporter = std::make_unique<OtlpExporter>(options);
     }
     sdk::trace::BatchSpanProcessorOptions batch;
     batch.max_queue_size = 2 * options.queue_size;
@@ -305,7 +355,8 @@ struct Tracing::Implementation {
 Tracing::Options Tracing::declare(Settings& settings, const std::string& service) {
   Options options;
   const auto attributes = settings.text("OTEL_RESOURCE_ATTRIBUTES", "", "More resource attributes: key=value,…");
-  options.service = settings.text("OTEL_SERVICE_NAME", service_name_in(attributes, service), "Name in traces and logs.");
+  options.service =
+      settings.text("OTEL_SERVICE_NAME", service_name_in(attributes, service), "Name in traces and logs.");
   options.exporter =
       settings.choice("OTEL_TRACES_EXPORTER", "otlp", {"otlp", "console", "none"}, "Where spans are sent.");
   const auto endpoint = settings.url("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:4318",
@@ -368,7 +419,8 @@ Span Tracing::start(std::string_view name, SpanKind kind, const TraceContext& pa
   const auto made = span.recording_->span->GetContext();
   std::ranges::copy(made.trace_id().Id(), span.context_.trace_id.begin());
   std::ranges::copy(made.span_id().Id(), span.context_.span_id.begin());
-  span.context_.sampled = made.IsSampled();
+  // Not the context's own flag: the SDK copies the parent's even when the sampler decides otherwise.
+  span.context_.sampled = span.recording_->span->IsRecording();
   span.context_.state = parent.state;
   span.context_.baggage = parent.baggage;
   return span;

@@ -1,0 +1,69 @@
+# The front door. `make help` explains itself.
+.DEFAULT_GOAL := help
+.PHONY: help run build test coverage lint format bench clean
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+MAKEFLAGS += --no-print-directory
+
+# address (with undefined behaviour) or thread: the C++ tests under that sanitizer.
+SANITIZE ?=
+# A collector's address: make run also exports there.
+OTLP ?=
+
+preset.         := release
+preset.address  := asan
+preset.thread   := tsan
+PRESET := $(preset.$(SANITIZE))
+ifeq ($(PRESET),)
+$(error SANITIZE=$(SANITIZE) is unknown; allowed: address, thread)
+endif
+BUILD := build/$(PRESET)
+# Debian's, whatever else is first in PATH.
+PYTHON := build/venv/bin/python
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## Build and run the three services here; OTLP=http://host:4318 also exports
+	@services/setup.sh
+	@$(MAKE) build TARGETS="die-service dice-roller frontend"
+	@exec /usr/bin/python3 services/run.py $(if $(OTLP),--otlp $(OTLP))
+
+TARGETS ?= all
+build: ## Build everything; SANITIZE=address|thread
+	@[ -f $(BUILD)/build.ninja ] || cmake --preset $(PRESET) >/dev/null
+	@cmake --build $(BUILD) --target $(TARGETS) -- --quiet
+
+test: ## All tests; SANITIZE=address|thread: the C++ ones under that sanitizer
+	@services/setup.sh test
+	@$(MAKE) build
+	@$(if $(SANITIZE),,$(MAKE) $(PYTHON))
+	@tests/run.sh $(BUILD) $(if $(SANITIZE),cpp,all)
+
+$(PYTHON): tests/requirements.txt
+	@/usr/bin/python3 -m venv build/venv
+	@build/venv/bin/pip install --quiet --disable-pip-version-check -r tests/requirements.txt
+	@touch $@
+
+coverage: ## Line coverage of services/ by the C++ tests
+	@services/setup.sh test lint
+	@cmake --preset coverage >/dev/null && cmake --build build/coverage -- --quiet
+	@find build/coverage -name '*.gcda' -delete
+	@tests/run.sh build/coverage cpp
+	@/usr/bin/gcovr --root . --filter services/ --object-directory build/coverage --print-summary --sort-uncovered
+
+lint: ## Formatting, clang-tidy, shellcheck
+	@services/setup.sh test lint
+	@tests/lint.sh
+
+format: ## Format the C++ in place
+	@services/setup.sh lint
+	@git ls-files '*.h' '*.cc' | xargs clang-format-19 -i
+
+bench: ## The measurements in docs/benchmarks.md
+	@services/setup.sh test
+	@$(MAKE) build
+	@/usr/bin/python3 bench/run.py $(BUILD)/bin
+
+clean: ## Remove build/
+	@rm -rf build

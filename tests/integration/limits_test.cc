@@ -1,0 +1,141 @@
+// What happens past the limits: admission, rate, a broken downstream, faults on demand.
+#include <doctest/doctest.h>
+
+#include <chrono>
+#include <thread>
+#include <vector>
+
+#include "support/http.h"
+#include "support/system.h"
+#include "support/wait.h"
+
+namespace dice::test {
+namespace {
+
+using std::chrono::steady_clock;
+
+TEST_CASE("rolls past MAX_ROLL_THREADS are refused at once, and let in again when there is room") {
+  const System system(
+      quick({{"MAX_ROLL_THREADS", "20"}, {"ROLL_DELAY_MIN_SECONDS", "0.5"}, {"ROLL_DELAY_MAX_SECONDS", "0.5"}}));
+  auto& roller = system.dice_roller;
+  Connection batch(roller.port());
+  batch.send("GET /roll-async?die=fair&times=20 HTTP/1.1\r\nHost: x\r\n\r\n");
+  REQUIRE(eventually([&] { return roller.metric("async_rolls_in_progress") == 20; }));
+  for (const auto* path : {"/roll?die=fair", "/roll-async?die=fair&times=1"}) {
+    const auto start = steady_clock::now();
+    auto reply = get(roller.port(), path);
+    const auto took = steady_clock::now() - start;
+    CHECK(reply.status == 503);
+    CHECK(error_code(reply.body) == "overloaded");
+    CHECK(reply.headers["retry-after"] == "1");
+    CHECK(took < std::chrono::milliseconds(250));  // far below the half second of a roll
+    auto through = get(system.frontend.port(), path);
+    CHECK(through.status == 503);
+    CHECK(error_code(through.body) == "overloaded");
+    CHECK(through.headers["retry-after"] == "1");
+  }
+  CHECK(roller.metric(R"(roll_admission_rejected_total{reason="overloaded"})") == 4);
+  CHECK(batch.receive().status == 200);
+  CHECK(get(roller.port(), "/roll?die=fair").status == 200);
+  CHECK(roller.metric("async_rolls_in_progress") == 0);
+}
+
+TEST_CASE("requests past RATE_LIMIT_RPS are 429 with Retry-After") {
+  // One in a thousand seconds: the first is let in, the second can't be.
+  const System system(quick({{"RATE_LIMIT_RPS", "0.001"}}));
+  CHECK(get(system.dice_roller.port(), "/roll?die=fair").status == 200);
+  auto reply = get(system.dice_roller.port(), "/roll-async?die=fair&times=2");
+  CHECK(reply.status == 429);
+  CHECK(error_code(reply.body) == "rate_limited");
+  CHECK(reply.headers.contains("retry-after"));
+  CHECK(get(system.dice_roller.port(), "/healthz").status == 200);
+  CHECK(system.dice_roller.metric(R"(roll_admission_rejected_total{reason="rate_limited"})") == 1);
+}
+
+TEST_CASE("a die-service that keeps failing is left alone, and found again when it is back") {
+  System system(
+      quick({{"DIE_BREAKER_FAILURES", "3"}, {"DIE_BREAKER_PAUSE_SECONDS", "0.2"}, {"FAULTS_ENABLED", "true"}}));
+  const auto faults = [&](const std::string& body) {
+    REQUIRE(request(system.die_service.metrics_port(), "PUT", "/debug/faults", {}, body).status == 200);
+  };
+  auto& roller = system.dice_roller;
+  faults(R"({"error_rate":1})");
+  for (int i = 0; i < 3; ++i) CHECK(error_code(get(roller.port(), "/roll?die=fair").body) == "fault_injected");
+  auto reply = get(roller.port(), "/roll?die=fair");
+  CHECK(reply.status == 503);
+  CHECK(error_code(reply.body) == "circuit_open");
+  CHECK(reply.headers["retry-after"] == "1");
+  CHECK(roller.metric("die_service_circuit_breaker_state") == 2);
+  CHECK(roller.metric(R"(die_service_requests_total{identifier="_unknown",status="circuit_open"})") == 1);
+  faults("{}");
+  CHECK(eventually([&] { return get(roller.port(), "/roll?die=fair").status == 200; }));
+  CHECK(roller.metric("die_service_circuit_breaker_state") == 0);
+  CHECK(roller.log("Circuit breaker opened").size() == 1);
+}
+
+TEST_CASE("a die that does not exist is no failure of die-service, and no label") {
+  const System system(quick({{"DIE_BREAKER_FAILURES", "1"}}));
+  for (int i = 0; i < 3; ++i) CHECK(get(system.dice_roller.port(), "/roll?die=golden").status == 404);
+  CHECK(system.dice_roller.metric("die_service_circuit_breaker_state") == 0);
+  CHECK(system.dice_roller.metric(R"(die_service_requests_total{identifier="_unknown",status="404"})") == 3);
+  CHECK(system.die_service.metric(R"(die_specifications_requested_total{identifier="_unknown"})") == 3);
+  CHECK(get(system.dice_roller.metrics_port(), "/metrics").body.find("golden") == std::string::npos);
+  CHECK(get(system.die_service.metrics_port(), "/metrics").body.find("golden") == std::string::npos);
+}
+
+TEST_CASE("faults are injected while they are set, and seen in metric, span and log") {
+  const RunningService dice(RunningService::Kind::die_service, quick({{"FAULTS_ENABLED", "true"}}));
+  const auto put = [&](const std::string& body) {
+    return request(dice.metrics_port(), "PUT", "/debug/faults", {}, body);
+  };
+  CHECK(put(R"({"delay_seconds":0.05,"error_rate":0.5})").body == R"({"delay_seconds":0.05,"error_rate":0.5})");
+  CHECK(get(dice.metrics_port(), "/debug/faults").body == R"({"delay_seconds":0.05,"error_rate":0.5})");
+  CHECK(dice.metric("fault_injection_active") == 1);
+  int failures = 0;
+  for (int i = 0; i < 4; ++i) {
+    const auto start = steady_clock::now();
+    const auto reply = get(dice.port(), "/dice");
+    CHECK(steady_clock::now() - start >= std::chrono::milliseconds(50));
+    if (reply.status == 500) ++failures;
+    if (reply.status == 500) CHECK(error_code(reply.body) == "fault_injected");
+  }
+  CHECK(failures == 2);
+  CHECK(get(dice.port(), "/healthz").status == 200);
+  const auto lines = dice.log("Request");
+  REQUIRE(lines.size() == 4);
+  for (const auto& line : lines) CHECK(line["fault.injected"].GetBool() == true);
+  CHECK(put("{}").status == 200);
+  CHECK(dice.metric("fault_injection_active") == 0);
+
+  for (const auto* body : {"", "[]", "{", R"({"delay":1})", R"({"error_rate":1.5})", R"({"delay_seconds":-1})",
+                           R"({"delay_seconds":"1"})"}) {
+    CAPTURE(body);
+    CHECK(put(body).status == 400);
+    CHECK(error_code(put(body).body) == "invalid_parameter");
+  }
+}
+
+TEST_CASE("without FAULTS_ENABLED there are no faults to set") {
+  const RunningService dice(RunningService::Kind::die_service, quick());
+  CHECK(request(dice.metrics_port(), "PUT", "/debug/faults", {}, R"({"error_rate":1})").status == 404);
+  CHECK(get(dice.port(), "/dice").status == 200);
+}
+
+TEST_CASE("health and metrics answer while every worker waits") {
+  const System system(
+      quick({{"MAX_REQUESTS", "4"}, {"ROLL_DELAY_MIN_SECONDS", "0.5"}, {"ROLL_DELAY_MAX_SECONDS", "0.5"}}));
+  std::vector<std::unique_ptr<Connection>> waiting;
+  for (int i = 0; i < 4; ++i) {
+    waiting.push_back(std::make_unique<Connection>(system.frontend.port()));
+    waiting.back()->send("GET /roll?die=fair HTTP/1.1\r\nHost: x\r\n\r\n");
+  }
+  REQUIRE(eventually(
+      [&] { return system.frontend.metric(R"(http_requests_in_progress{method="GET",route="/roll"})") == 4; }));
+  CHECK(error_code(get(system.frontend.port(), "/roll?die=fair").body) == "overloaded");
+  for (const auto* path : {"/healthz", "/readyz", "/metrics", "/", "/dice"})
+    CHECK(get(system.frontend.port(), path).status == 200);
+  for (auto& connection : waiting) CHECK(connection->receive().status == 200);
+}
+
+}  // namespace
+}  // namespace dice::test

@@ -1,0 +1,169 @@
+// Every metric, and that the counters move by exactly what was asked for.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <fstream>
+#include <map>
+#include <regex>
+#include <set>
+#include <sstream>
+
+#include "support/http.h"
+#include "support/system.h"
+
+namespace dice::test {
+namespace {
+
+/// "type name label,label": one line a family, in order.
+std::set<std::string> families(const RunningService& service) {
+  std::map<std::string, std::string> types;
+  std::map<std::string, std::set<std::string>> labels;
+  std::istringstream text(get(service.metrics_port(), "/metrics").body);
+  const std::regex label(R"RE(([a-z_]+)="(?:[^"\\]|\\.)*")RE");
+  for (std::string line; std::getline(text, line);) {
+    std::istringstream words(line);
+    std::string hash;
+    std::string kind;
+    std::string name;
+    if (line.starts_with("# TYPE")) {
+      words >> hash >> kind >> name;
+      words >> types[name];
+    } else if (!line.starts_with('#')) {
+      name = line.substr(0, line.find_first_of("{ "));
+      for (const auto* suffix : {"_bucket", "_sum", "_count"}) {
+        const auto stem = name.substr(0, name.size() - std::min(name.size(), std::string(suffix).size()));
+        if (name.ends_with(suffix) && types.contains(stem)) name = stem;
+      }
+      auto& known = labels[name];
+      for (std::sregex_iterator it(line.begin(), line.end(), label), end; it != end; ++it) {
+        if ((*it)[1] != "le") known.insert((*it)[1]);
+      }
+    }
+  }
+  std::set<std::string> lines;
+  for (const auto& [name, type] : types) {
+    std::string line = type + " " + name;
+    for (const auto& one : labels[name]) line += (line.ends_with(name) ? " " : ",") + one;
+    lines.insert(line);
+  }
+  return lines;
+}
+
+/// The lines of metrics.golden under "[service]".
+std::set<std::string> golden(const std::string& service) {
+  std::ifstream file(DICE_SOURCE_DIR "/tests/integration/metrics.golden");
+  std::set<std::string> lines;
+  bool wanted = false;
+  for (std::string line; std::getline(file, line);) {
+    if (line.starts_with('[')) wanted = line == "[every service]" || line == "[" + service + "]";
+    else if (wanted && !line.empty() && !line.starts_with('#')) lines.insert(line);
+  }
+  return lines;
+}
+
+void check_golden(const RunningService& service, const std::string& name) {
+  const auto found = families(service);
+  const auto wanted = golden(name);
+  for (const auto& line : found)
+    CHECK_MESSAGE(wanted.contains(line), "not in metrics.golden [" << name << "]: " << line);
+  for (const auto& line : wanted) CHECK_MESSAGE(found.contains(line), "not on /metrics of " << name << ": " << line);
+}
+
+TEST_CASE("the services have the metrics of the golden list, and no other") {
+  const System system(quick({{"MAX_ROLL_THREADS", "10"}}));
+  for (const auto* path :
+       {"/roll?die=fair", "/roll-async?die=fair&times=2", "/roll-async?die=fair&times=20", "/dice"}) {
+    (void)get(system.frontend.port(), path);
+  }
+  (void)get(system.die_service.port(), "/dice");
+  check_golden(system.die_service, "die-service");
+  check_golden(system.dice_roller, "dice-roller");
+  check_golden(system.frontend, "frontend");
+}
+
+TEST_CASE("ten rolls move the counters by exactly ten") {
+  const System system(quick());
+  const auto& roller = system.dice_roller;
+  CHECK(get(system.frontend.port(), "/roll-async?die=fair&times=10").status == 200);
+  CHECK(get(system.frontend.port(), "/roll?die=fair").status == 200);
+  CHECK(roller.metric(R"(dice_rolls_total{die_type="fair",mode="async",result="success"})") == 10);
+  CHECK(roller.metric(R"(dice_rolls_total{die_type="fair",mode="sync",result="success"})") == 1);
+  double values = 0;
+  for (int face = 1; face <= 6; ++face) {
+    values += roller.metric("dice_roll_values_total{die_type=\"fair\",value=\"" + std::to_string(face) + "\"}");
+  }
+  CHECK(values == 11);
+  CHECK(roller.metric(R"(async_rolls_total{die_type="fair",result="success"})") == 1);
+  CHECK(roller.metric("async_roll_batch_size_sum") == 10);
+  CHECK(roller.metric(R"(async_roll_batch_size_bucket{le="10"})") == 1);
+  CHECK(roller.metric(R"(async_roll_batch_size_bucket{le="5"})") == 0);
+  CHECK(roller.metric("async_roll_duration_seconds_count") == 1);
+  CHECK(roller.metric("async_rolls_in_progress") == 0);
+  CHECK(roller.metric(R"(die_service_requests_total{identifier="fair",status="200"})") == 2);
+  CHECK(roller.metric("die_service_request_duration_seconds_count") == 2);
+  CHECK(system.die_service.metric(R"(die_specifications_requested_total{identifier="fair"})") == 2);
+  CHECK(system.frontend.metric(R"(async_roll_requests_total{batch_size="10"})") == 1);
+  CHECK(system.frontend.metric(R"(roll_requests_total{mode="async"})") == 1);
+  CHECK(system.frontend.metric(R"(roll_requests_total{mode="sync"})") == 1);
+  CHECK(system.frontend.metric(R"(http_requests_total{error_code="",method="GET",route="/roll",status="200"})") == 1);
+  CHECK(system.frontend.metric(R"(http_request_duration_seconds_count{method="GET",route="/roll-async"})") == 1);
+}
+
+TEST_CASE("failed and cancelled rolls are counted as such, and the error code tells a failed roll from an outage") {
+  const System system(quick({{"ROLL_SEED", "7"}}));
+  const auto& roller = system.dice_roller;
+  CHECK(get(roller.port(), "/roll-async?die=risky&times=20&concurrency=1").status == 500);
+  const auto count = [&](const std::string& result) {
+    return roller.metric(R"(dice_rolls_total{die_type="risky",mode="async",result=")" + result + "\"}");
+  };
+  CHECK(count("failure") == 1);
+  CHECK(count("success") + count("failure") + count("cancelled") == 20);
+  CHECK(count("cancelled") > 0);
+  CHECK(roller.metric(R"(async_rolls_total{die_type="risky",result="failure"})") == 1);
+  CHECK(roller.metric(
+            R"(http_requests_total{error_code="batch_failed",method="GET",route="/roll-async",status="500"})") == 1);
+  CHECK(get(roller.port(), "/roll-async?die=risky&times=20&strategy=best-effort").status == 200);
+  CHECK(roller.metric(R"(async_rolls_total{die_type="risky",result="partial"})") == 1);
+}
+
+TEST_CASE("a client never chooses a label value") {
+  const System system(quick());
+  (void)get(system.frontend.port(), "/evil-path");
+  (void)get(system.frontend.port(), "/roll?die=evil-die");
+  (void)get(system.frontend.port(), "/roll-async?die=evil-die&times=2");
+  (void)get(system.dice_roller.port(), "/roll-async?die=fair&times=2&strategy=evil");
+  for (const auto* service : {&system.frontend, &system.dice_roller, &system.die_service}) {
+    CHECK(get(service->metrics_port(), "/metrics").body.find("evil") == std::string::npos);
+  }
+  CHECK(system.frontend.metric(
+            R"(http_requests_total{error_code="not_found",method="GET",route="_unmatched",status="404"})") == 1);
+}
+
+TEST_CASE("a scraper that asks for OpenMetrics gets exemplars that name the trace") {
+  const System system(quick());
+  const auto trace = trace_id(get(system.frontend.port(), "/roll-async?die=fair&times=3").body);
+  const std::string accept = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5";
+  auto reply = get(system.dice_roller.metrics_port(), "/metrics", {{"Accept", accept}});
+  CHECK(reply.headers["content-type"] == "application/openmetrics-text; version=1.0.0; charset=utf-8");
+  CHECK(reply.body.ends_with("# EOF\n"));
+  std::set<std::string> with_exemplar;
+  std::istringstream text(reply.body);
+  for (std::string line; std::getline(text, line);) {
+    if (line.find("# {trace_id=\"" + trace + "\"") != std::string::npos)
+      with_exemplar.insert(line.substr(0, line.find('{')));
+  }
+  CHECK(with_exemplar.contains("async_roll_duration_seconds_bucket"));
+  CHECK(with_exemplar.contains("http_request_duration_seconds_bucket"));
+  auto classic = get(system.dice_roller.metrics_port(), "/metrics");
+  CHECK(classic.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8");
+  CHECK(classic.body.find("# {") == std::string::npos);
+}
+
+TEST_CASE("METRICS_ON_MAIN_PORT=false takes the metrics off the main port") {
+  const RunningService dice(RunningService::Kind::die_service, quick({{"METRICS_ON_MAIN_PORT", "false"}}));
+  CHECK(get(dice.port(), "/metrics").status == 404);
+  CHECK(get(dice.metrics_port(), "/metrics").status == 200);
+}
+
+}  // namespace
+}  // namespace dice::test

@@ -1,0 +1,320 @@
+// The exact spans of each kind of request, as a collector receives them.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "support/http.h"
+#include "support/otlp_receiver.h"
+#include "support/system.h"
+#include "support/wait.h"
+
+namespace dice::test {
+namespace {
+
+using Spans = std::vector<ReceivedSpan>;
+
+Variables exporting(const OtlpReceiver& receiver, Variables more = {}) {
+  more.insert({{"OTEL_EXPORTER_OTLP_ENDPOINT", receiver.url()},
+               {"OTEL_TRACES_EXPORTER", "otlp"},
+               {"OTEL_BSP_SCHEDULE_DELAY", "20"}});
+  return quick(more);
+}
+
+/// Each span as "parent's service and name > kind service name", sorted.
+std::vector<std::string> tree(const Spans& spans) {
+  std::map<std::string, std::string> names;
+  for (const auto& span : spans) names[span.span_id] = span.service + " " + span.name;
+  std::vector<std::string> lines;
+  for (const auto& span : spans) {
+    const auto parent = span.parent_span_id.empty()           ? ""
+                        : names.contains(span.parent_span_id) ? names[span.parent_span_id] + " > "
+                                                              : "? > ";
+    lines.push_back(parent + span.kind + " " + span.service + " " + span.name);
+  }
+  std::ranges::sort(lines);
+  return lines;
+}
+
+const ReceivedSpan& find(const Spans& spans, const std::string& service, const std::string& kind) {
+  const auto found =
+      std::ranges::find_if(spans, [&](const auto& span) { return span.service == service && span.kind == kind; });
+  REQUIRE(found != spans.end());
+  return *found;
+}
+
+Spans rolls(const Spans& spans) {
+  Spans found = spans;
+  std::erase_if(found, [](const auto& span) { return !span.name.starts_with("async_roll_"); });
+  return found;
+}
+
+/// The most of them that were under way at one moment.
+int most_at_once(const Spans& spans) {
+  int most = 0;
+  for (const auto& at : spans) {
+    const auto open =
+        std::ranges::count_if(spans, [&](const auto& span) { return span.start <= at.start && at.start < span.end; });
+    most = std::max(most, static_cast<int>(open));
+  }
+  return most;
+}
+
+std::vector<std::string> sync_tree(const std::string& route) {
+  return {"dice-roller GET /dice/{identifier} > server die-service GET /dice/{identifier}",
+          "dice-roller GET " + route + " > client dice-roller GET /dice/{identifier}",
+          "frontend GET " + route + " > client frontend GET " + route,
+          "frontend GET " + route + " > server dice-roller GET " + route, "server frontend GET " + route};
+}
+
+TEST_CASE("a roll leaves five spans that follow the HTTP conventions") {
+  const OtlpReceiver receiver;
+  const System system(exporting(receiver));
+  const auto body = get(system.frontend.port(), "/roll?die=fair").body;
+  const auto spans = receiver.wait_for(trace_id(body), 5);
+  REQUIRE(tree(spans) == sync_tree("/roll"));
+
+  const auto& server = find(spans, "frontend", "server");
+  CHECK(server.attribute("http.request.method") == "GET");
+  CHECK(server.attribute("http.route") == "/roll");
+  CHECK(server.attribute("url.path") == "/roll");
+  CHECK(server.attribute("url.scheme") == "http");
+  CHECK(server.attribute("server.address") == "localhost");
+  CHECK(server.attribute("server.port") == std::to_string(system.frontend.port()));
+  CHECK(server.attribute("http.response.status_code") == "200");
+  CHECK(!server.error);
+  const auto& client = find(spans, "dice-roller", "client");
+  CHECK(client.attribute("url.full") == system.die_service.url() + "/dice/fair");
+  CHECK(client.attribute("server.address") == "127.0.0.1");
+  CHECK(client.attribute("server.port") == std::to_string(system.die_service.port()));
+  CHECK(client.attribute("http.response.status_code") == "200");
+  const auto& roller = find(spans, "dice-roller", "server");
+  CHECK(roller.attribute("die.type") == "fair");
+  CHECK(roller.attribute("die.result") == std::to_string(json(body)["roll"].GetInt()));
+}
+
+TEST_CASE("a batch of ten leaves fifteen spans, ten of them at the same time") {
+  const OtlpReceiver receiver;
+  const System system(exporting(receiver, {{"ROLL_DELAY_MIN_SECONDS", "0.3"}, {"ROLL_DELAY_MAX_SECONDS", "0.3"}}));
+  const auto body = get(system.frontend.port(), "/roll-async?die=fair&times=10").body;
+  const auto answer = json(body);
+  const auto spans = receiver.wait_for(trace_id(body), 15);
+  REQUIRE(spans.size() == 15);
+  auto expected = sync_tree("/roll-async");
+  for (int i = 0; i < 10; ++i) {
+    expected.push_back("dice-roller GET /roll-async > internal dice-roller async_roll_" + std::to_string(i));
+  }
+  std::ranges::sort(expected);
+  CHECK(tree(spans) == expected);
+  CHECK(most_at_once(rolls(spans)) == 10);
+  for (const auto& roll : rolls(spans)) {
+    const auto index = roll.attribute("async.roll_index");
+    CHECK(roll.name == "async_roll_" + index);
+    CHECK(roll.attribute("die.type") == "fair");
+    CHECK(roll.attribute("die.error") == "false");
+    CHECK(roll.attribute("die.result") ==
+          std::to_string(answer["rolls"][static_cast<unsigned>(std::stoi(index))].GetInt()));
+    CHECK(!roll.error);
+  }
+  const auto& roller = find(spans, "dice-roller", "server");
+  CHECK(roller.attribute("die.type") == "fair");
+  CHECK(roller.attribute("async.batch_size") == "10");
+  CHECK(roller.attribute("async.strategy") == "all-or-nothing");
+  CHECK(roller.attribute("async.total_result") == std::to_string(answer["total"].GetInt()));
+  std::set<std::string> told;
+  for (const auto& event : roller.events) {
+    CHECK(event.name == "Async roll completed");
+    told.insert(event.attributes.at("async.roll_index"));
+  }
+  CHECK(told.size() == 10);
+}
+
+TEST_CASE("concurrency is how many rolls are under way at once") {
+  const OtlpReceiver receiver;
+  const System system(exporting(receiver, {{"ROLL_DELAY_MIN_SECONDS", "0.15"}, {"ROLL_DELAY_MAX_SECONDS", "0.15"}}));
+  for (const int concurrency : {1, 3}) {
+    const auto body =
+        get(system.frontend.port(), "/roll-async?die=fair&times=6&concurrency=" + std::to_string(concurrency)).body;
+    const auto spans = receiver.wait_for(trace_id(body), 11);
+    CHECK(spans.size() == 11);
+    CHECK(most_at_once(rolls(spans)) == concurrency);
+  }
+}
+
+TEST_CASE("a failed roll fails its span and its batch; the rest is cancelled and says so") {
+  const OtlpReceiver receiver;
+  const System system(exporting(receiver, {{"ROLL_SEED", "7"}}));
+  const auto body = get(system.frontend.port(), "/roll-async?die=risky&times=20&concurrency=1").body;
+  const auto spans = receiver.wait_for(trace_id(body), 25);
+  REQUIRE(spans.size() == 25);
+  int failed = 0;
+  int cancelled = 0;
+  for (const auto& roll : rolls(spans)) {
+    CHECK(roll.error == (roll.attribute("die.error") == "true"));
+    if (roll.error) ++failed;
+    if (roll.error) CHECK(roll.attribute("error.type") == "roll_failed");
+    if (roll.attribute("die.cancelled") == "true") {
+      ++cancelled;
+      CHECK(!roll.error);
+      CHECK(!roll.attributes.contains("die.result"));
+    }
+  }
+  CHECK(failed == 1);
+  CHECK(cancelled > 0);
+  for (const auto* service : {"frontend", "dice-roller"}) {
+    const auto& server = find(spans, service, "server");
+    CHECK(server.error);
+    CHECK(server.attribute("error.type") == "batch_failed");
+    CHECK(server.attribute("http.response.status_code") == "500");
+  }
+  CHECK(find(spans, "frontend", "client").error);
+  CHECK(!find(spans, "dice-roller", "client").error);
+}
+
+TEST_CASE("a client error is no error of the server's span, but of the client's") {
+  const OtlpReceiver receiver;
+  const System system(exporting(receiver));
+  const auto spans = receiver.wait_for(trace_id(get(system.frontend.port(), "/roll?die=golden").body), 5);
+  REQUIRE(spans.size() == 5);
+  for (const auto& span : spans) {
+    CHECK(span.error == (span.kind == "client"));
+    CHECK(span.attribute("http.response.status_code") == "404");
+  }
+}
+
+TEST_CASE(
+    "a downstream service that is gone is an error of the call and of the server span, and ends the trace there") {
+  const OtlpReceiver receiver;
+  System system(exporting(receiver));
+  system.die_service.stop();
+  const auto spans = receiver.wait_for(trace_id(get(system.frontend.port(), "/roll?die=fair").body), 4);
+  REQUIRE(tree(spans) == std::vector<std::string>{"dice-roller GET /roll > client dice-roller GET /dice/{identifier}",
+                                                  "frontend GET /roll > client frontend GET /roll",
+                                                  "frontend GET /roll > server dice-roller GET /roll",
+                                                  "server frontend GET /roll"});
+  CHECK(find(spans, "dice-roller", "client").attribute("error.type") == "downstream_unavailable");
+  CHECK(find(spans, "dice-roller", "client").attribute("http.response.status_code").empty());
+  CHECK(find(spans, "frontend", "server").attribute("http.response.status_code") == "502");
+  for (const auto& span : spans) CHECK(span.error);
+}
+
+TEST_CASE("an incoming context is joined, and what it carries goes on to the last service") {
+  const OtlpReceiver receiver;
+  const System system(exporting(receiver));
+  const std::string id = "0af7651916cd43dd8448eb211c80319c";
+  const auto body =
+      get(system.frontend.port(), "/roll?die=fair",
+          {{"traceparent", "00-" + id + "-b7ad6b7169203331-01"}, {"tracestate", "a=1"}, {"baggage", "user.id=7"}})
+          .body;
+  CHECK(trace_id(body) == id);
+  const auto spans = receiver.wait_for(id, 5);
+  CHECK(spans.size() == 5);
+  CHECK(find(spans, "frontend", "server").parent_span_id == "b7ad6b7169203331");
+  // Not sampled: nothing is recorded anywhere, and the answer says the same.
+  auto unsampled = get(system.frontend.port(), "/roll?die=fair",
+                       {{"traceparent", "00-1af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"}});
+  CHECK(unsampled.headers["traceresponse"].ends_with("-00"));
+  CHECK(trace_id(unsampled.body) == "1af7651916cd43dd8448eb211c80319c");
+  CHECK(get(system.frontend.port(), "/api/traces/1af7651916cd43dd8448eb211c80319c").status == 404);
+}
+
+TEST_CASE("the frontend gathers the whole trace from the services' memories, in standard OTLP JSON") {
+  const System system(quick());
+  const auto id = trace_id(get(system.frontend.port(), "/roll-async?die=fair&times=10").body);
+  const auto reply = get(system.frontend.port(), "/api/traces/" + id);
+  CHECK(reply.status == 200);
+  const auto trace = json(reply.body);
+  CHECK(trace["complete"].GetBool() == true);
+  std::size_t count = 0;
+  for (const auto& resource : trace["resourceSpans"].GetArray()) {
+    for (const auto& span : resource["scopeSpans"][0]["spans"].GetArray()) {
+      ++count;
+      CHECK(span["traceId"] == id.c_str());
+      CHECK(span["spanId"].GetStringLength() == 16);
+      CHECK(span["kind"].IsInt());
+      CHECK(span["startTimeUnixNano"].IsString());
+    }
+  }
+  CHECK(count == 15);
+  CHECK(get(system.frontend.port(), "/api/traces/" + std::string(32, 'a')).status == 404);
+  CHECK(error_code(get(system.frontend.port(), "/api/traces/" + std::string(32, 'a')).body) == "trace_not_found");
+  for (const auto& bad : {std::string("xyz"), std::string(32, '0'), std::string(33, 'a'), std::string(32, 'A')}) {
+    CHECK(get(system.frontend.port(), "/api/traces/" + bad).status == 400);
+  }
+}
+
+TEST_CASE("a trace of which a service has nothing to tell is there, and not complete") {
+  System system(quick());
+  const auto id = trace_id(get(system.frontend.port(), "/roll?die=fair").body);
+  system.die_service.stop();
+  const auto trace = json(get(system.frontend.port(), "/api/traces/" + id).body);
+  CHECK(trace["complete"].GetBool() == false);
+  CHECK(trace["resourceSpans"].Size() == 2);
+}
+
+TEST_CASE("the memory of spans holds no more than it was told, and nothing with 0") {
+  const RunningService small(RunningService::Kind::die_service, quick({{"TRACE_MEMORY_SPANS", "3"}}));
+  std::vector<std::string> ids;
+  for (int i = 0; i < 5; ++i) ids.push_back(get(small.port(), "/dice").headers["traceresponse"].substr(3, 32));
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    CHECK(get(small.metrics_port(), "/debug/spans/" + ids[i]).status == (i < 2 ? 404 : 200));
+  }
+  const RunningService none(RunningService::Kind::die_service, quick({{"TRACE_MEMORY_SPANS", "0"}}));
+  const auto id = get(none.port(), "/dice").headers["traceresponse"].substr(3, 32);
+  CHECK(get(none.metrics_port(), "/debug/spans/" + id).status == 404);
+}
+
+TEST_CASE("an exporter that fails costs requests nothing, and what is lost is counted") {
+  OtlpReceiver receiver;
+  receiver.answer_with(500);
+  const RunningService dice(RunningService::Kind::die_service, exporting(receiver));
+  for (int i = 0; i < 10; ++i) CHECK(get(dice.port(), "/dice").status == 200);
+  CHECK(eventually([&] { return dice.metric("telemetry_spans_dropped_total") == 10; }));
+  CHECK(dice.metric("telemetry_spans_exported_total") == 0);
+  CHECK(!dice.log("Span export failed").empty());
+  receiver.answer_with(200);
+  CHECK(get(dice.port(), "/dice").status == 200);
+  CHECK(eventually([&] { return dice.metric("telemetry_spans_exported_total") == 1; }));
+}
+
+TEST_CASE("a full queue drops spans and counts each") {
+  const OtlpReceiver receiver;
+  RunningService dice(RunningService::Kind::die_service,
+                      exporting(receiver, {{"OTEL_BSP_MAX_QUEUE_SIZE", "5"},
+                                           {"OTEL_BSP_SCHEDULE_DELAY", "600000"},
+                                           {"OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "5"}}));
+  const int requests = 200;
+  for (int i = 0; i < requests; ++i) (void)get(dice.port(), "/dice");
+  dice.stop();
+  const auto stopped = dice.log("Stopped");
+  REQUIRE(stopped.size() == 1);
+  CHECK(stopped[0]["spans_exported"].GetUint64() == receiver.spans().size());
+  CHECK(stopped[0]["spans_exported"].GetInt() + stopped[0]["spans_dropped"].GetInt() == requests);
+}
+
+TEST_CASE("OTEL_TRACES_SAMPLER and OTEL_SDK_DISABLED are obeyed") {
+  for (const auto& variables :
+       {Variables{{"OTEL_TRACES_SAMPLER", "always_off"}}, Variables{{"OTEL_SDK_DISABLED", "true"}},
+        Variables{{"OTEL_TRACES_SAMPLER", "traceidratio"}, {"OTEL_TRACES_SAMPLER_ARG", "0"}}}) {
+    const RunningService dice(RunningService::Kind::die_service, quick(variables));
+    auto reply =
+        get(dice.port(), "/dice", {{"traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}});
+    CHECK(reply.headers["traceresponse"].ends_with("-00"));
+    CHECK(get(dice.metrics_port(), "/debug/spans/0af7651916cd43dd8448eb211c80319c").status == 404);
+    CHECK(dice.log("Request", "0af7651916cd43dd8448eb211c80319c").size() == 1);
+  }
+}
+
+TEST_CASE("the resource is as the environment says") {
+  const OtlpReceiver receiver;
+  const RunningService dice(RunningService::Kind::die_service, exporting(receiver, {{"OTEL_SERVICE_NAME", "other"}}));
+  const auto id = get(dice.port(), "/dice").headers["traceresponse"].substr(3, 32);
+  const auto spans = receiver.wait_for(id, 1);
+  REQUIRE(spans.size() == 1);
+  CHECK(spans[0].service == "other");
+  CHECK(dice.log("Request").at(0)["service"] == "other");
+}
+
+}  // namespace
+}  // namespace dice::test

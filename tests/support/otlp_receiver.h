@@ -1,0 +1,59 @@
+// A collector that keeps what it is sent.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace dice::test {
+
+struct SpanEvent {
+  std::string name;
+  std::map<std::string, std::string> attributes;
+};
+
+struct ReceivedSpan {
+  std::string service;
+  std::string name;
+  /// internal, server or client.
+  std::string kind;
+  std::string trace_id;
+  std::string span_id;
+  std::string parent_span_id;
+  std::uint64_t start = 0;
+  std::uint64_t end = 0;
+  bool error = false;
+  /// Values as text.
+  std::map<std::string, std::string> attributes;
+  std::vector<SpanEvent> events;
+
+  std::string attribute(const std::string& key) const {
+    const auto found = attributes.find(key);
+    return found == attributes.end() ? "" : found->second;
+  }
+};
+
+/// Listens on a free port. Thread-safe.
+class OtlpReceiver {
+ public:
+  OtlpReceiver();
+  ~OtlpReceiver();
+
+  /// For OTEL_EXPORTER_OTLP_ENDPOINT.
+  std::string url() const;
+  /// From now on every export is answered with this status.
+  void answer_with(int status);
+
+  std::vector<ReceivedSpan> spans() const;
+  /// Waits until `count` spans of the trace are there, then gives all that are.
+  std::vector<ReceivedSpan> wait_for(const std::string& trace_id, std::size_t count) const;
+
+ private:
+  struct Implementation;
+  std::unique_ptr<Implementation> implementation_;
+};
+
+}  // namespace dice::test

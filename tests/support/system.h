@@ -1,0 +1,69 @@
+// The three services in this process, over real sockets on free ports: the programs' own object code without main.
+#pragma once
+
+#include <rapidjson/document.h>
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "common/service.h"
+
+namespace dice::test {
+
+using Variables = std::map<std::string, std::string>;
+
+/// One service, configured as by environment variables.
+class RunningService {
+ public:
+  enum class Kind { die_service, dice_roller, frontend };
+
+  RunningService(Kind kind, Variables variables);
+  ~RunningService();
+
+  std::uint16_t port() const;
+  std::uint16_t metrics_port() const;
+  std::string url() const;
+  std::string metrics_url() const;
+
+  /// As on SIGTERM.
+  void stop();
+  /// For die-service: as on SIGHUP.
+  void reload();
+
+  /// Every line logged so far, parsed; fails the test on a line that is not JSON.
+  std::vector<rapidjson::Document> log() const;
+  /// Those with this message, and of this trace unless it is empty.
+  std::vector<rapidjson::Document> log(const std::string& message, const std::string& trace_id = "") const;
+
+  /// The value of one series of /metrics as it is written there: name{label="value",…}; 0 when there is none.
+  double metric(const std::string& series) const;
+
+ private:
+  struct Implementation;
+  std::unique_ptr<Implementation> implementation_;
+};
+
+/// All three, wired to each other. `variables` are for each of them.
+struct System {
+  explicit System(const Variables& variables = {});
+
+  RunningService die_service;
+  RunningService dice_roller;
+  RunningService frontend;
+};
+
+/// Rolls take no time, nothing is exported.
+Variables quick(Variables more = {});
+
+/// `services/die-service/dice.yaml`.
+std::string shipped_dice();
+
+/// A parsed body.
+rapidjson::Document json(const std::string& text);
+/// The "code" of an error body, "" if it is none.
+std::string error_code(const std::string& body);
+std::string trace_id(const std::string& body);
+
+}  // namespace dice::test

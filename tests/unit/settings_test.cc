@@ -1,0 +1,299 @@
+#include "common/config/settings.h"
+
+#include <doctest/doctest.h>
+#include <stdlib.h>
+
+#include <functional>
+#include <iostream>
+#include <limits>
+#include <map>
+#include <set>
+#include <sstream>
+#include <string>
+
+#include "common/service.h"
+#include "dice-roller/roller.h"
+#include "frontend/frontend.h"
+
+namespace dice {
+namespace {
+
+using Variables = std::map<std::string, std::string>;
+
+Settings with(Variables variables) {
+  return Settings([variables = std::move(variables)](const std::string& name) -> std::optional<std::string> {
+    const auto found = variables.find(name);
+    if (found == variables.end()) return std::nullopt;
+    return found->second;
+  });
+}
+
+/// The only error after `read` with X set to `value`.
+std::string error_of(const std::string& value, const std::function<void(Settings&)>& read) {
+  auto settings = with({{"X", value}});
+  read(settings);
+  CAPTURE(value);
+  REQUIRE(settings.errors().size() == 1);
+  return settings.errors()[0];
+}
+
+struct Output {
+  std::optional<int> code;
+  std::string out;
+  std::string err;
+};
+
+Output finish(const Settings& settings, std::vector<const char*> arguments = {}) {
+  arguments.insert(arguments.begin(), "dice-roller");
+  std::ostringstream out;
+  std::ostringstream err;
+  auto* const old_out = std::cout.rdbuf(out.rdbuf());
+  auto* const old_err = std::cerr.rdbuf(err.rdbuf());
+  const auto code = settings.finish(static_cast<int>(arguments.size()), arguments.data(), "dice-roller rolls dice.");
+  std::cout.rdbuf(old_out);
+  std::cerr.rdbuf(old_err);
+  return {code, out.str(), err.str()};
+}
+
+void read_integer(Settings& settings) { CHECK(settings.integer("X", 7, 1, 20, "") == 7); }
+void read_number(Settings& settings) { CHECK(settings.number("X", 0.5, 0, 1, "") == 0.5); }
+void read_flag(Settings& settings) { CHECK(settings.flag("X", true, "")); }
+void read_choice(Settings& settings) { CHECK(settings.choice("X", "a", {"a", "b"}, "") == "a"); }
+void read_url(Settings& settings) { CHECK(settings.url("X", "http://d", "") == "http://d"); }
+
+TEST_CASE("settings: what is not set has its default") {
+  auto settings = with({});
+  CHECK(settings.text("T", "text", "") == "text");
+  CHECK(settings.url("U", "", "").empty());
+  CHECK(settings.integer("I", 7, 1, 20, "") == 7);
+  CHECK(settings.number("N", 0.5, 0, 1, "") == 0.5);
+  CHECK(settings.flag("F", true, ""));
+  CHECK_FALSE(settings.flag("G", false, ""));
+  CHECK(settings.choice("C", "b", {"a", "b"}, "") == "b");
+  CHECK(settings.errors().empty());
+  CHECK_FALSE(finish(settings).code);
+}
+
+TEST_CASE("settings: what is set is taken, up to the bounds and including them") {
+  auto settings = with({{"T", "x"},
+                        {"U", "https://h:1/"},
+                        {"LOW", "1"},
+                        {"HIGH", "20"},
+                        {"N", "1e-3"},
+                        {"ONE", "1"},
+                        {"F", "false"},
+                        {"C", "b"}});
+  CHECK(settings.text("T", "", "") == "x");
+  CHECK(settings.url("U", "", "") == "https://h:1");
+  CHECK(settings.integer("LOW", 7, 1, 20, "") == 1);
+  CHECK(settings.integer("HIGH", 7, 1, 20, "") == 20);
+  CHECK(settings.number("N", 0.5, 0, 1, "") == 0.001);
+  CHECK(settings.number("ONE", 0.5, 0, 1, "") == 1);
+  CHECK_FALSE(settings.flag("F", true, ""));
+  CHECK(settings.choice("C", "a", {"a", "b"}, "") == "b");
+  CHECK(settings.errors().empty());
+}
+
+TEST_CASE("settings: a bad whole number is named with its value and what is allowed") {
+  for (const std::string value :
+       {"0", "21", "-1", "1.0", "1e1", " 5", "5 ", "+5", "0x5", "five", "99999999999999999999"}) {
+    CHECK(error_of(value, read_integer) == "X: \"" + value + "\" is not allowed; allowed: a whole number from 1 to 20");
+  }
+  CHECK(error_of("-2", [](Settings& settings) {
+          CHECK(settings.integer("X", -1, -1, std::numeric_limits<std::int64_t>::max(), "") == -1);
+        }) == "X: \"-2\" is not allowed; allowed: a whole number of at least -1");
+}
+
+TEST_CASE("settings: a bad number is named with its value and what is allowed") {
+  for (const std::string value : {"-0.1", "1.0001", "nan", "inf", "-inf", "1,5", "0.5s", " 0.5", "half", "1e999"}) {
+    CHECK(error_of(value, read_number) == "X: \"" + value + "\" is not allowed; allowed: a number from 0 to 1");
+  }
+}
+
+TEST_CASE("settings: a bad flag is named with its value and what is allowed") {
+  for (const std::string value : {"TRUE", "yes", "1", "0", "on", "true "}) {
+    CHECK(error_of(value, read_flag) == "X: \"" + value + "\" is not allowed; allowed: true, false");
+  }
+}
+
+TEST_CASE("settings: a bad choice is named with its value and what is allowed") {
+  for (const std::string value : {"c", "A", "a,b", "a "}) {
+    CHECK(error_of(value, read_choice) == "X: \"" + value + "\" is not allowed; allowed: a, b");
+  }
+}
+
+TEST_CASE("settings: a bad address is named with its value and what is allowed") {
+  for (const std::string value :
+       {"localhost:8402", "ftp://h", "http://", "https://", "http:/h", "//h", "HTTP", "http://a b", "http://a\nb",
+        "http://\"", " http://h", "http:///", "http:///path", "https:////"}) {
+    CHECK(error_of(value, read_url) ==
+          "X: \"" + value + "\" is not allowed; allowed: http://HOST[:PORT] or https://HOST[:PORT]");
+  }
+}
+
+TEST_CASE("settings: addresses lose their trailing slashes and nothing else") {
+  for (const auto& [value, expected] : Variables{{"http://h", "http://h"},
+                                                 {"http://h:8402/", "http://h:8402"},
+                                                 {"https://h//", "https://h"},
+                                                 {"http://[::1]:80", "http://[::1]:80"},
+                                                 {"http://h/v1/traces", "http://h/v1/traces"}}) {
+    auto settings = with({{"X", value}});
+    CHECK(settings.url("X", "", "") == expected);
+    CHECK(settings.errors().empty());
+  }
+}
+
+TEST_CASE("settings: all mistakes are told at once, on standard error, and the program ends with 2") {
+  auto settings = with({{"A", "x"}, {"B", "maybe"}, {"C", "3"}});
+  (void)settings.integer("A", 1, 0, 9, "");
+  (void)settings.flag("B", true, "");
+  (void)settings.integer("C", 1, 0, 9, "");
+  settings.error("D", "4", "at least C");
+  const auto output = finish(settings);
+  CHECK(output.code == 2);
+  CHECK(output.out.empty());
+  CHECK(output.err ==
+        "A: \"x\" is not allowed; allowed: a whole number from 0 to 9\n"
+        "B: \"maybe\" is not allowed; allowed: true, false\n"
+        "D: \"4\" is not allowed; allowed: at least C\n");
+}
+
+TEST_CASE("settings: --help lists every option with default, help and what is allowed, whatever is set") {
+  auto settings = with({{"PORT", "broken"}});
+  (void)settings.integer("PORT", 8401, 0, 65535, "Port of the API.");
+  (void)settings.number("RATE", 0.25, 0, 1, "A share.");
+  (void)settings.flag("ON", true, "A switch.");
+  (void)settings.choice("LEVEL", "info", {"info", "warn"}, "A level.");
+  (void)settings.url("TEMPO_URL", "", "An address.");
+  (void)settings.text("NAME", "n", "A name.");
+  for (const auto* argument : {"--help", "-h"}) {
+    const auto output = finish(settings, {argument});
+    CHECK(output.code == 0);
+    CHECK(output.err.empty());
+    CHECK(output.out.starts_with("dice-roller rolls dice.\n"));
+    for (const auto* part :
+         {"PORT = 8401", "Port of the API.", "a whole number from 0 to 65535", "RATE = 0.25", "A share.",
+          "a number from 0 to 1", "ON = true", "true, false", "LEVEL = info", "info, warn", "TEMPO_URL = (unset)",
+          "An address.", "http://HOST[:PORT]", "NAME = n", "A name."}) {
+      CAPTURE(part);
+      CHECK(output.out.find(part) != std::string::npos);
+    }
+  }
+}
+
+TEST_CASE("settings: --version ends with 0, an unknown argument with 2") {
+  const auto version = finish(with({}), {"--version"});
+  CHECK(version.code == 0);
+  CHECK(version.out.starts_with("3."));
+  const auto unknown = finish(with({}), {"--port=1"});
+  CHECK(unknown.code == 2);
+  CHECK(unknown.out.empty());
+  CHECK(unknown.err == "unknown argument \"--port=1\"; allowed: --help, --version\n");
+}
+
+TEST_CASE("settings: an empty variable of the process counts as unset") {
+  const auto environment = process_environment();
+  setenv("DICE_TEST_VARIABLE", "", 1);
+  CHECK_FALSE(environment("DICE_TEST_VARIABLE"));
+  setenv("DICE_TEST_VARIABLE", "x", 1);
+  CHECK(environment("DICE_TEST_VARIABLE") == "x");
+  unsetenv("DICE_TEST_VARIABLE");
+  CHECK_FALSE(environment("DICE_TEST_VARIABLE"));
+}
+
+TEST_CASE("settings: the contract's variables are there, with the contract's defaults, none twice") {
+  auto settings = with({});
+  const auto service = Service::declare(settings, "dice-roller", 8401);
+  const auto roller = Roller::declare(settings);
+  CHECK(service.port == 8401);
+  CHECK(service.metrics_port == 9401);
+  CHECK(service.metrics_on_main_port);
+  CHECK_FALSE(service.faults_enabled);
+  CHECK(service.tracing.service == "dice-roller");
+  CHECK(service.tracing.exporter == "otlp");
+  CHECK(service.tracing.endpoint == "http://localhost:4318/v1/traces");
+  CHECK(service.tracing.memory_spans == 20'000);
+  CHECK(roller.max_async_rolls == 20);
+  CHECK(roller.delay.min == Seconds(0));
+  CHECK(roller.delay.max == Seconds(1));
+  CHECK(roller.strategy == Strategy::all_or_nothing);
+  CHECK(roller.max_roll_threads == 1024);
+  CHECK(roller.rate_limit == 0);
+  CHECK_FALSE(roller.seed);
+  std::map<std::string, std::string> defaults;
+  for (const auto& option : settings.options()) {
+    CHECK(defaults.emplace(option.name, option.default_value).second);
+    CHECK_FALSE(option.help.empty());
+    CHECK_FALSE(option.allowed.empty());
+  }
+  for (const auto& [name, value] : Variables{{"PORT", "8401"},
+                                             {"METRICS_PORT", "9401"},
+                                             {"METRICS_ON_MAIN_PORT", "true"},
+                                             {"FAULTS_ENABLED", "false"},
+                                             {"LOG_LEVEL", "info"},
+                                             {"MAX_ASYNC_ROLLS", "20"},
+                                             {"ROLL_STRATEGY", "all-or-nothing"},
+                                             {"ROLL_DELAY_MIN_SECONDS", "0"},
+                                             {"ROLL_DELAY_MAX_SECONDS", "1"},
+                                             {"ROLL_SEED", "-1"},
+                                             {"MAX_ROLL_THREADS", "1024"},
+                                             {"RATE_LIMIT_RPS", "0"},
+                                             {"TRACE_MEMORY_SPANS", "20000"},
+                                             {"OTEL_SERVICE_NAME", "dice-roller"},
+                                             {"OTEL_TRACES_EXPORTER", "otlp"},
+                                             {"OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:4318"},
+                                             {"OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"},
+                                             {"OTEL_TRACES_SAMPLER", "parentbased_always_on"},
+                                             {"OTEL_TRACES_SAMPLER_ARG", "1"},
+                                             {"OTEL_SDK_DISABLED", "false"}}) {
+    CAPTURE(name);
+    REQUIRE(defaults.contains(name));
+    CHECK(defaults[name] == value);
+  }
+  for (const auto* name :
+       {"OTEL_RESOURCE_ATTRIBUTES", "OTEL_BSP_MAX_QUEUE_SIZE", "OTEL_BSP_SCHEDULE_DELAY",
+        "OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "DIE_BREAKER_FAILURES", "SHUTDOWN_DELAY_SECONDS", "SHUTDOWN_GRACE_SECONDS"}) {
+    CAPTURE(name);
+    CHECK(defaults.contains(name));
+  }
+}
+
+TEST_CASE("settings: the frontend waits longer for a batch than for a roll") {
+  auto settings = with({});
+  const auto frontend = Frontend::declare(settings);
+  CHECK(frontend.roll_async_timeout > frontend.roll_timeout);
+  CHECK(frontend.traces.tempo_url.empty());
+}
+
+TEST_CASE("settings: the roller's variables reach what they are for") {
+  auto settings = with({{"ROLL_STRATEGY", "best-effort"},
+                        {"ROLL_SEED", "0"},
+                        {"MAX_ASYNC_ROLLS", "100"},
+                        {"ROLL_DELAY_MIN_SECONDS", "0.5"},
+                        {"ROLL_DELAY_MAX_SECONDS", "0.5"}});
+  const auto roller = Roller::declare(settings);
+  CHECK(settings.errors().empty());
+  CHECK(roller.strategy == Strategy::best_effort);
+  CHECK(roller.seed == 0);
+  CHECK(roller.max_async_rolls == 100);
+  CHECK(roller.delay.min == Seconds(0.5));
+  CHECK(roller.delay.max == Seconds(0.5));
+}
+
+TEST_CASE("settings: a longest delay below the shortest is a mistake") {
+  auto settings = with({{"ROLL_DELAY_MIN_SECONDS", "2"}});
+  (void)Roller::declare(settings);
+  REQUIRE(settings.errors().size() == 1);
+  CHECK(settings.errors()[0].starts_with("ROLL_DELAY_MAX_SECONDS: \"1"));
+  CHECK(settings.errors()[0].ends_with("allowed: at least ROLL_DELAY_MIN_SECONDS"));
+}
+
+TEST_CASE("settings: the collector's address gets /v1/traces, unless the whole one is given") {
+  auto settings = with({{"OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318/"}});
+  CHECK(Tracing::declare(settings, "s").endpoint == "http://collector:4318/v1/traces");
+  auto whole = with({{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://collector/elsewhere"}});
+  CHECK(Tracing::declare(whole, "s").endpoint == "http://collector/elsewhere");
+}
+
+}  // namespace
+}  // namespace dice
