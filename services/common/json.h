@@ -14,7 +14,7 @@ namespace dice {
 
 using JsonWriter = rapidjson::Writer<rapidjson::StringBuffer>;
 
-/// Strings must be UTF-8 (see utf8.h). A whole number is written without a fraction.
+/// Strings must be UTF-8 (see utf8.h). A whole number is written without a fraction, what is no number as null.
 template <typename Value>
 void write_value(JsonWriter& writer, const Value& value) {
   if constexpr (std::is_same_v<Value, bool>) {
@@ -22,7 +22,9 @@ void write_value(JsonWriter& writer, const Value& value) {
   } else if constexpr (std::is_integral_v<Value>) {
     writer.Int64(static_cast<std::int64_t>(value));
   } else if constexpr (std::is_floating_point_v<Value>) {
-    if (value == std::trunc(value) && std::abs(value) < 1e15) {
+    if (!std::isfinite(value)) {
+      writer.Null();
+    } else if (value == std::trunc(value) && std::abs(value) < 1e15) {
       writer.Int64(static_cast<std::int64_t>(value));
     } else {
       writer.Double(value);

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "common/json.h"
+#include "common/utf8.h"
 #include "common/version.h"
 
 namespace dice {
@@ -59,7 +60,8 @@ std::expected<Faults::Setting, Error> parse_faults(const std::string& body) {
     const std::string name(member.name.GetString(), member.name.GetStringLength());
     const bool delay = name == "delay_seconds";
     if (!delay && name != "error_rate") {
-      return invalid("'" + name.substr(0, 128) + "' is not a field; allowed: delay_seconds, error_rate");
+      return invalid("'" + std::string(utf8_prefix(name, 128)) +
+                     "' is not a field; allowed: delay_seconds, error_rate");
     }
     const double most = delay ? kLongestDelay : 1;
     if (!member.value.IsNumber() || member.value.GetDouble() < 0 || member.value.GetDouble() > most) {

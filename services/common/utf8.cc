@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
+#include <cstring>
 
 namespace dice {
 namespace {
@@ -31,12 +33,25 @@ std::size_t sequence(std::string_view text) {
 }  // namespace
 
 bool is_utf8(std::string_view text) {
+  // Nearly all text is ASCII: eight bytes at a time.
+  while (text.size() >= sizeof(std::uint64_t)) {
+    std::uint64_t word = 0;
+    std::memcpy(&word, text.data(), sizeof word);
+    if ((word & 0x8080808080808080U) != 0) break;
+    text.remove_prefix(sizeof word);
+  }
   while (!text.empty()) {
     const auto length = sequence(text);
     if (length == 0) return false;
     text.remove_prefix(length);
   }
   return true;
+}
+
+std::string_view utf8_prefix(std::string_view text, std::size_t bytes) {
+  if (text.size() <= bytes) return text;
+  while (bytes > 0 && (static_cast<unsigned char>(text[bytes]) & 0xC0U) == 0x80U) --bytes;
+  return text.substr(0, bytes);
 }
 
 std::string to_utf8(std::string_view text) {

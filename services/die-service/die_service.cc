@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "common/json.h"
+#include "common/utf8.h"
 #include "common/version.h"
 
 namespace dice {
@@ -45,7 +46,8 @@ Result DieService::die(const std::string& identifier) {
   const auto* json = set->find(identifier);
   metrics_.requested.Add({{"identifier", json != nullptr ? identifier : "_unknown"}}).Increment();
   if (json == nullptr) {
-    return std::unexpected(Error{ErrorCode::die_not_found, "there is no die '" + identifier.substr(0, 128) + "'"});
+    return std::unexpected(
+        Error{ErrorCode::die_not_found, "there is no die '" + std::string(utf8_prefix(identifier, 128)) + "'"});
   }
   return Response{.body = *json};
 }

@@ -4,8 +4,8 @@
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
-#include <cmath>
 #include <cstdint>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <utility>
@@ -26,7 +26,9 @@ struct Mistake {
   std::string reason;
 };
 
-std::string at(const YAML::Mark& mark, const std::string& reason) {
+/// One line, whatever names the file has.
+std::string at(const YAML::Mark& mark, std::string reason) {
+  std::ranges::replace_if(reason, [](unsigned char c) { return c < ' '; }, ' ');
   return (mark.is_null() ? "" : "line " + std::to_string(mark.line + 1) + ": ") + reason;
 }
 
@@ -66,7 +68,8 @@ DieSpecification read_die(const YAML::Node& name, const YAML::Node& node) {
       }
       for (const auto& face : member.second) {
         const int value = read<int>(face, field("faces"), allowed);
-        if (std::abs(value) > kLargestFace) throw Mistake{face.Mark(), field("faces") + " must be within ±1000000"};
+        if (value < -kLargestFace || value > kLargestFace)
+          throw Mistake{face.Mark(), field("faces") + " must be within ±1000000"};
         die.faces.push_back(value);
       }
     } else if (key == "error_rate" && !std::exchange(has_rate, true)) {
@@ -113,6 +116,8 @@ std::expected<Specifications, std::string> parse_specifications(const std::strin
 }
 
 std::expected<Specifications, std::string> read_specifications(const std::string& file) {
+  std::error_code ignored;
+  if (std::filesystem::is_directory(file, ignored)) return std::unexpected(file + ": cannot be read");
   std::ifstream stream(file);
   const std::string text((std::istreambuf_iterator<char>(stream)), std::istreambuf_iterator<char>());
   if (!stream) return std::unexpected(file + ": cannot be read");

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <atomic>
+#include <fstream>
 #include <latch>
 #include <memory>
 #include <mutex>
@@ -210,6 +211,25 @@ TEST_CASE("thread pool: a lease's threads are free when it returns") {
   int refused = 0;
   for (int i = 0; i < 500; ++i) refused += pool.try_run_on_each(3, [] {}) ? 0 : 1;
   CHECK(refused == 0);
+}
+
+TEST_CASE("thread pool: the stacks of threads that have ended are given back") {
+  const auto address_space = [] {
+    std::ifstream status("/proc/self/statm");  // in pages
+    double pages = 0;
+    status >> pages;
+    return pages * 4096;
+  };
+  ThreadPool pool({.max_threads = 64, .idle_timeout = std::chrono::milliseconds(1)});
+  const auto use = [&pool] {
+    std::latch all(64);  // each thread waits for the others, so there are 64
+    CHECK(pool.try_run_on_each(64, [&all] { all.arrive_and_wait(); }));
+    CHECK(eventually([&pool] { return pool.size() == 0; }));
+  };
+  use();
+  const auto before = address_space();
+  for (int i = 0; i < 8; ++i) use();
+  CHECK(address_space() - before < 64 * 8e6);  // unjoined, they would hold 8 × 64 stacks of 8 MB
 }
 
 TEST_CASE("thread pool: never more tasks at a time than threads, none lost, when many threads ask") {

@@ -45,17 +45,23 @@ class ThreadPool {
     std::thread thread;
     Condition wake;
     Task task;
+    /// Of `try_run_on_each`: threads whose call has not returned; null for `try_run`.
+    std::size_t* lease = nullptr;
   };
   using Workers = std::list<Worker>;
 
   /// Either takes an idle thread or makes one; false when the system has no thread left.
-  bool start(Task& task) REQUIRES(mutex_);
+  bool start(Task& task, std::size_t* lease) REQUIRES(mutex_);
   void work(Workers::iterator self);
+  /// One task, and the wait for the next. When there is none: false, and `ended` holds the threads that ended before
+  /// this one, which joins them, so that at most one thread's stack is kept for nothing.
+  bool work_once(Workers::iterator self, Workers& ended);
   static void join(Workers& finished);
 
   const Options options_;
   mutable Mutex mutex_;
   Condition ended_;
+  Condition returned_;
   Workers workers_ GUARDED_BY(mutex_);
   /// Last in, first out: under low load the others time out.
   std::vector<Workers::iterator> idle_ GUARDED_BY(mutex_);

@@ -59,7 +59,8 @@ std::string Settings::url(std::string name, std::string default_value, std::stri
   auto value = declare({name, default_value, allowed, std::move(help)});
   if (!value) return default_value;
   const auto host = value->starts_with("http://") ? 7U : value->starts_with("https://") ? 8U : 0U;
-  if (host == 0 || value->size() == host || value->find_first_of(" \t\r\n\"<>") != std::string::npos) {
+  const bool has_host = host > 0 && value->size() > host && value->find_first_of("/:?#", host) != host;
+  if (!has_host || value->find_first_of(" \t\r\n\"<>") != std::string::npos) {
     error(name, *value, allowed);
     return default_value;
   }

@@ -13,8 +13,6 @@
 namespace dice {
 namespace {
 
-constexpr std::size_t kIdleHandles = 64;
-
 struct FreeHandle {
   void operator()(CURL* handle) const { curl_easy_cleanup(handle); }
 };
@@ -46,6 +44,11 @@ std::size_t receive_body(char* data, std::size_t size, std::size_t count, void* 
   if (sink.response.body.size() + size * count > sink.limit) return 0;  // ends the transfer
   sink.response.body.append(data, size * count);
   return size * count;
+}
+
+std::string header_of(CURL* curl, const char* name) {
+  curl_header* header = nullptr;
+  return curl_easy_header(curl, name, 0, CURLH_HEADER, -1, &header) == CURLHE_OK ? header->value : "";
 }
 
 long milliseconds(Seconds seconds) { return static_cast<long>(seconds.count() * 1000) + 1; }
@@ -80,7 +83,7 @@ struct Client::Implementation {
 
   void give_back(Handle handle) {
     const Lock lock(mutex);
-    if (idle.size() < kIdleHandles) idle.push_back(std::move(handle));
+    if (idle.size() < options.idle_connections) idle.push_back(std::move(handle));
   }
 
   const Options options;
@@ -95,14 +98,14 @@ Client::~Client() = default;
 
 const std::string& Client::name() const { return implementation_->options.name; }
 
-std::expected<ClientResponse, Error> Client::get(const Call& call, Tracing* tracing) {
+std::expected<ClientResponse, Error> Client::send(const std::string& method, const Call& call, Tracing* tracing) {
   const auto& options = implementation_->options;
   const auto url = options.base_url + call.path;
   Span span;
   HeaderList headers;
   if (tracing != nullptr && call.parent != nullptr && call.parent->valid()) {
-    span = tracing->start("GET " + call.route, SpanKind::client, *call.parent,
-                          {{"http.request.method", std::string_view("GET")},
+    span = tracing->start(method + " " + call.route, SpanKind::client, *call.parent,
+                          {{"http.request.method", method},
                            {"url.full", url},
                            {"url.template", call.route},
                            {"server.address", implementation_->host},
@@ -111,6 +114,7 @@ std::expected<ClientResponse, Error> Client::get(const Call& call, Tracing* trac
     headers.add("tracestate", span.context().state);
     headers.add("baggage", span.context().baggage);
   }
+  for (const auto& [name, value] : call.headers) headers.add(name, value);
 
   ClientResponse response;
   Sink sink{response, options.max_body_bytes};
@@ -118,6 +122,7 @@ std::expected<ClientResponse, Error> Client::get(const Call& call, Tracing* trac
   CURL* curl = handle.get();
   curl_easy_reset(curl);  // keeps the connections
   curl_easy_setopt(curl, CURLOPT_URL, url.c_str());
+  curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method.c_str());
   curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers.get());
   curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, milliseconds(call.timeout));
   curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, milliseconds(options.connect_timeout));
@@ -130,9 +135,9 @@ std::expected<ClientResponse, Error> Client::get(const Call& call, Tracing* trac
     long status = 0;
     curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
     response.status = static_cast<int>(status);
-    curl_header* header = nullptr;
-    if (curl_easy_header(curl, "Retry-After", 0, CURLH_HEADER, -1, &header) == CURLHE_OK)
-      response.retry_after = header->value;
+    response.retry_after = header_of(curl, "Retry-After");
+    response.allow = header_of(curl, "Allow");
+    response.traceresponse = header_of(curl, "traceresponse");
   }
   implementation_->give_back(std::move(handle));
 

@@ -4,7 +4,10 @@
 #include <cstddef>
 #include <expected>
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "common/concurrency/clock.h"
 #include "common/http/error.h"
@@ -16,6 +19,8 @@ struct ClientResponse {
   int status = 0;
   std::string body;
   std::string retry_after;
+  std::string allow;
+  std::string traceresponse;
 };
 
 /// Calls one service. Keeps its connections open between calls. Thread-safe; a call blocks.
@@ -28,6 +33,8 @@ class Client {
     std::string name;
     Seconds connect_timeout{1};
     std::size_t max_body_bytes = 64UL << 20U;
+    /// Connections kept open between calls.
+    std::size_t idle_connections = 64;
   };
 
   explicit Client(Options options);
@@ -42,11 +49,15 @@ class Client {
     Seconds timeout{1};
     /// Parent of the client span; without a valid one, or without `tracing`, the call is not traced.
     const TraceContext* parent = nullptr;
+    std::vector<std::pair<std::string, std::string>> headers = {};
   };
 
   /// GET. Any answer is a success, whatever its status; the errors are downstream_unavailable, downstream_timeout and
   /// downstream_invalid (too large).
-  std::expected<ClientResponse, Error> get(const Call& call, Tracing* tracing);
+  std::expected<ClientResponse, Error> get(const Call& call, Tracing* tracing) { return send("GET", call, tracing); }
+
+  /// The same with any method, without a body.
+  std::expected<ClientResponse, Error> send(const std::string& method, const Call& call, Tracing* tracing);
 
   /// GET of something that must be there: the body of a 2xx. An error that the service answers is handed on with its
   /// code; an answer that follows no contract is downstream_invalid.

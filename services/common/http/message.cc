@@ -62,7 +62,7 @@ std::string percent_encode(std::string_view text) {
 Parameters::Parameters(const Request& request, std::initializer_list<std::string_view> allowed) : request_(request) {
   for (const auto& [name, value] : request.query) {
     if (std::ranges::find(allowed, name) == allowed.end()) {
-      fail(name.substr(0, kLongestParameter), "is not a parameter; allowed: " + list(allowed));
+      fail(std::string(utf8_prefix(name, kLongestParameter)), "is not a parameter; allowed: " + list(allowed));
     }
   }
 }

@@ -372,7 +372,7 @@ void Server::Implementation::receive(const px::Http::Request& incoming, std::uni
   start_span(*exchange, parent_of(incoming), incoming);
 
   if (entry == nullptr) {
-    const auto quoted = "'" + request.path.substr(0, 128) + "'";
+    const auto quoted = "'" + std::string(utf8_prefix(request.path, 128)) + "'";
     if (candidates.empty())
       return send(std::move(exchange), std::unexpected(Error{ErrorCode::not_found, "there is no path " + quoted}));
     return send(std::move(exchange), std::unexpected(Error{ErrorCode::method_not_allowed, quoted + " allows: " + allow,
@@ -389,9 +389,10 @@ void Server::Implementation::receive(const px::Http::Request& incoming, std::uni
     auto name = percent_decode(it->first, true);
     auto value = percent_decode(it->second, true);
     if (!name || !value) {
-      return send(std::move(exchange), std::unexpected(Error{ErrorCode::invalid_parameter,
-                                                             "parameter '" + to_utf8(it->first).substr(0, 128) +
-                                                                 "' is not percent-encoded UTF-8"}));
+      return send(std::move(exchange),
+                  std::unexpected(Error{ErrorCode::invalid_parameter,
+                                        "parameter '" + std::string(utf8_prefix(to_utf8(it->first), 128)) +
+                                            "' is not percent-encoded UTF-8"}));
     }
     if (!name->empty()) request.query.insert_or_assign(std::move(*name), std::move(*value));
   }

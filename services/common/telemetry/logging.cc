@@ -1,5 +1,6 @@
 #include "common/telemetry/logging.h"
 
+#include <poll.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -15,11 +16,18 @@ namespace dice {
 namespace {
 
 constexpr std::size_t kMostWaiting = 8UL << 20U;
+constexpr std::size_t kEnoughWaiting = 64UL << 10U;
+constexpr std::chrono::milliseconds kGathering{2};
 
 void write_all(int descriptor, std::string_view bytes) {
   while (!bytes.empty()) {
     const auto written = ::write(descriptor, bytes.data(), bytes.size());
     if (written < 0 && errno == EINTR) continue;
+    if (written < 0 && errno == EAGAIN) {  // somebody who shares the pipe made it non-blocking
+      pollfd ready{descriptor, POLLOUT, 0};
+      (void)::poll(&ready, 1, -1);
+      continue;
+    }
     if (written <= 0) return;  // nobody reads any more
     bytes.remove_prefix(static_cast<std::size_t>(written));
   }
@@ -67,13 +75,18 @@ LogSink::~LogSink() {
 void LogSink::write(std::string_view line) {
   const Lock lock(mutex_);
   while (waiting_.size() > kMostWaiting) drained_.wait(mutex_);
-  if (waiting_.empty() && !writing_) wake_.notify_one();
+  const bool first = waiting_.empty();
+  const bool enough = waiting_.size() < kEnoughWaiting && waiting_.size() + line.size() >= kEnoughWaiting;
   waiting_ += line;
+  if (first || enough) wake_.notify_one();
 }
 
 void LogSink::flush() {
   const Lock lock(mutex_);
+  flushing_ = true;
+  wake_.notify_one();
   while (writing_ || !waiting_.empty()) drained_.wait(mutex_);
+  flushing_ = false;
 }
 
 void LogSink::run() {
@@ -85,6 +98,9 @@ void LogSink::run() {
       drained_.notify_all();
       while (waiting_.empty() && !stopping_) wake_.wait(mutex_);
       if (waiting_.empty()) return;
+      const auto deadline = std::chrono::steady_clock::now() + kGathering;
+      while (waiting_.size() < kEnoughWaiting && !stopping_ && !flushing_ && wake_.wait_until(mutex_, deadline)) {
+      }
       lines.clear();
       std::swap(lines, waiting_);
       writing_ = true;

@@ -26,7 +26,9 @@ struct Field {
 };
 
 /// Where lines go: a file descriptor, written by one thread of its own, so that a slow reader holds nobody up until
-/// 8 MiB wait; then callers wait, since a line is never dropped. Thread-safe. The destructor writes what waits.
+/// 8 MiB wait; then callers wait, since a line is never dropped. A line is written at most 2 ms after it came, together
+/// with those that came meanwhile: waking the thread for each costs more than the line. Thread-safe. The destructor
+/// writes what waits.
 class LogSink {
  public:
   /// Does not own `descriptor`.
@@ -48,6 +50,7 @@ class LogSink {
   Condition drained_;
   std::string waiting_ GUARDED_BY(mutex_);
   bool writing_ GUARDED_BY(mutex_) = false;
+  bool flushing_ GUARDED_BY(mutex_) = false;
   bool stopping_ GUARDED_BY(mutex_) = false;
   std::thread thread_;
 };

@@ -10,10 +10,12 @@ constexpr std::string_view kDigits = "0123456789abcdef";
 
 template <std::size_t N>
 void append_hex(std::string& out, const std::array<std::uint8_t, N>& bytes) {
-  for (const auto byte : bytes) {
-    out += kDigits[byte >> 4U];
-    out += kDigits[byte & 0xFU];
+  char text[2 * N];
+  for (std::size_t i = 0; i < N; ++i) {
+    text[2 * i] = kDigits[bytes[i] >> 4U];
+    text[2 * i + 1] = kDigits[bytes[i] & 0xFU];
   }
+  out.append(text, sizeof text);
 }
 
 /// Upper-case digits are not allowed on the wire.

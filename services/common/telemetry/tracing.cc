@@ -31,6 +31,7 @@
 #include "common/json.h"
 #include "common/telemetry/otlp_json.h"
 #include "common/telemetry/span_memory.h"
+#include "common/utf8.h"
 #include "common/version.h"
 
 namespace dice {
@@ -356,7 +357,7 @@ Tracing::Options Tracing::declare(Settings& settings, const std::string& service
   Options options;
   const auto attributes = settings.text("OTEL_RESOURCE_ATTRIBUTES", "", "More resource attributes: key=value,…");
   options.service =
-      settings.text("OTEL_SERVICE_NAME", service_name_in(attributes, service), "Name in traces and logs.");
+      to_utf8(settings.text("OTEL_SERVICE_NAME", service_name_in(attributes, service), "Name in traces and logs."));
   options.exporter =
       settings.choice("OTEL_TRACES_EXPORTER", "otlp", {"otlp", "console", "none"}, "Where spans are sent.");
   const auto endpoint = settings.url("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:4318",

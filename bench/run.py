@@ -1,0 +1,250 @@
+#!/usr/bin/env python3
+"""The measurements of docs/benchmarks.md. Each prints what it measured and whether it held.
+
+usage: bench/run.py BIN [batch|throughput|overload ...]
+"""
+
+import http.client
+import json
+import multiprocessing
+import pathlib
+import re
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.request
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+DEADLINE_SECONDS = 20
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Program:
+    """One program of ours on free ports, its log in a file."""
+
+    def __init__(self, folder, name, env):
+        self.log = tempfile.NamedTemporaryFile(prefix=name, suffix=".log")
+        self.port, self.metrics_port = free_port(), free_port()
+        self.url, self.metrics_url = f"http://127.0.0.1:{self.port}", f"http://127.0.0.1:{self.metrics_port}"
+        env = {"PORT": str(self.port), "METRICS_PORT": str(self.metrics_port), "OTEL_TRACES_EXPORTER": "none", **env}
+        self.process = subprocess.Popen([folder / name], env=env, stdout=self.log, stderr=self.log)
+        self.wait_for(self.ready, f"{name} to be ready")
+
+    def ready(self):
+        try:
+            return urllib.request.urlopen(self.url + "/readyz").status == 200
+        except OSError:
+            return False
+
+    def wait_for(self, condition, what):
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        while True:
+            found = condition()
+            if found:
+                return found
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                sys.exit(f"waited in vain for {what}:\n{pathlib.Path(self.log.name).read_text()[-2000:]}")
+            time.sleep(0.01)
+
+    def metrics(self):
+        text = urllib.request.urlopen(self.metrics_url + "/metrics").read().decode()
+        return dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+
+    def metric(self, series):
+        return float(self.metrics().get(series, 0))
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        code = self.process.wait(DEADLINE_SECONDS)
+        self.log.close()
+        return code
+
+
+def die_service(folder, **env):
+    return Program(folder, "die-service", {"DIE_SPECIFICATIONS": str(ROOT / "services/die-service/dice.yaml"), **env})
+
+
+def verdict(name, held, text):
+    print(f"  {'held' if held else 'NOT HELD'}: {name}: {text}", flush=True)
+    return held
+
+
+def batch(folder):
+    """A batch takes as long as its longest roll."""
+    dice = die_service(folder)
+    roller = Program(folder, "dice-roller", {"DIE_SERVICE_URL": dice.url})
+    connection = http.client.HTTPConnection("127.0.0.1", roller.port)
+
+    def timed(path):
+        start = time.monotonic()
+        connection.request("GET", path)
+        reply = connection.getresponse()
+        reply.read()
+        return time.monotonic() - start, reply.headers["traceresponse"].split("-")[1]
+
+    overheads, walls, longests, sums = [], [], [], []
+    for _ in range(20):
+        wall, trace = timed("/roll-async?die=fair&times=10")
+        document = json.load(urllib.request.urlopen(f"{roller.metrics_url}/debug/spans/{trace}"))
+        spans = [span for resource in document["resourceSpans"] for scope in resource["scopeSpans"] for span in scope["spans"]]
+        rolls = [(int(span["endTimeUnixNano"]) - int(span["startTimeUnixNano"])) / 1e9
+                 for span in spans if span["name"].startswith("async_roll_")]
+        assert len(rolls) == 10
+        walls.append(wall)
+        longests.append(max(rolls))
+        sums.append(sum(rolls))
+        overheads.append(wall - max(rolls))
+    sequential = sum(timed("/roll?die=fair")[0] for _ in range(10))
+    roller.stop()
+    dice.stop()
+    wall, longest = statistics.median(walls), statistics.median(longests)
+    print(f"batch: 20 batches of 10, the wall time at the client against the longest roll of the same batch")
+    print(f"  median: wall {wall * 1e3:.2f} ms, longest roll {longest * 1e3:.2f} ms, above it {statistics.median(overheads) * 1e3:.2f} ms")
+    print(f"  ten rolls one after another: {sequential * 1e3:.0f} ms, {sequential / wall:.2f} × a batch of ten;"
+          f" the batches' own rolls added up: {statistics.median(sums) / wall:.2f} × their wall time")
+    limits = [w - (1.02 * l + 0.005) for w, l in zip(walls, longests)]
+    return verdict("wall ≤ 1.02 × longest + 5 ms, median of 20", statistics.median(limits) <= 0,
+                   f"{wall / longest:.4f} × the longest roll")
+
+
+def wrk(port, path, seconds):
+    out = subprocess.run(["wrk", "-t1", "-c32", f"-d{seconds}s", f"http://127.0.0.1:{port}{path}"],
+                         capture_output=True, text=True, check=True).stdout
+    if "Non-2xx" in out or "Socket errors" in out:
+        sys.exit(out)
+    return float(re.search(r"Requests/sec:\s+([0-9.]+)", out).group(1))
+
+
+def throughput(folder, seconds=4, rounds=3):
+    """What telemetry costs: /dice, each step with one thing more, in turn with a bare Pistache server."""
+    hello_port, sink_port = free_port(), free_port()
+    helpers = [subprocess.Popen([folder / "bench-hello", str(hello_port)]),
+               subprocess.Popen([folder / "bench-sink", str(sink_port)])]
+    exporting = {"OTEL_TRACES_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{sink_port}"}
+    steps = [("routing and metrics", {"OTEL_SDK_DISABLED": "true", "LOG_LEVEL": "error"}),
+             ("+ a log line each", {"OTEL_SDK_DISABLED": "true"}),
+             ("+ a span each, remembered", {}),
+             ("+ every span exported", {**exporting, "OTEL_BSP_MAX_QUEUE_SIZE": "65536"})]
+    programs = [die_service(folder, **env) for _, env in steps]
+    wrk(hello_port, "/", 1)
+    bare, rates = [], [[] for _ in steps]
+    for number in range(rounds):
+        bare.append(wrk(hello_port, "/", seconds))
+        for rate, program in zip(rates, programs):
+            rate.append(wrk(program.port, "/dice", seconds) / bare[-1])
+        print(f"  round {number + 1} of {rounds}: bare Pistache {bare[-1]:.0f}/s", flush=True)
+    last = programs[-1]
+    ended = sum(float(value) for series, value in last.metrics().items()
+                if series.startswith("http_requests_total") and 'route="/dice"' in series)
+    last.wait_for(lambda: last.metric("telemetry_spans_exported_total") + last.metric("telemetry_spans_dropped_total") >= ended,
+                  "the last spans")
+    exported, dropped = last.metric("telemetry_spans_exported_total"), last.metric("telemetry_spans_dropped_total")
+    for program in programs:
+        program.stop()
+    for helper in helpers:
+        helper.terminate()
+        helper.wait()
+    print(f"throughput: wrk, 32 connections kept, {seconds} s a run, median of {rounds}; server, client and collector share this machine")
+    print(f"  {'bare Pistache':28} 1.00")
+    for (name, _), rate in zip(steps, rates):
+        print(f"  {name:28} {statistics.median(rate):.2f}")
+    held = verdict("every span exported", dropped == 0, f"{exported:.0f} exported, {dropped:.0f} dropped")
+    return verdict("≥ 0.5 × bare Pistache", statistics.median(rates[-1]) >= 0.5, f"{statistics.median(rates[-1]):.2f}") and held
+
+
+def probe(ports, stop, out):
+    """In a process of its own: the longest time that health and metrics took to answer."""
+    worst = {}
+    while not stop.is_set():
+        for port, path in ports:
+            start = time.monotonic()
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=DEADLINE_SECONDS)
+            connection.request("GET", path)
+            connection.getresponse().read()
+            connection.close()
+            worst.setdefault(path, []).append(time.monotonic() - start)
+    out.put(worst)
+
+
+def overload(folder):
+    """200 batches of 20 at once: more than is let in."""
+    dice = die_service(folder)
+    roller = Program(folder, "dice-roller", {"DIE_SERVICE_URL": dice.url, "LOG_LEVEL": "warn", "TRACE_MEMORY_SPANS": "0"})
+    answers = []
+
+    def one():
+        connection = http.client.HTTPConnection("127.0.0.1", roller.port, timeout=DEADLINE_SECONDS)
+        connection.request("GET", "/roll-async?die=fair&times=20")
+        reply = connection.getresponse()
+        reply.read()
+        answers.append((reply.status, reply.headers["Retry-After"]))
+
+    def wave():
+        threads = [threading.Thread(target=one) for _ in range(200)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    def settled():
+        metrics = roller.metrics()
+        return (float(metrics["async_rolls_in_progress"]) == 0 and float(metrics["process_threads"]) < 20
+                and all(float(value) == 0 for series, value in metrics.items()
+                        if series.startswith("http_requests_in_progress") and "/roll" in series))
+
+    def phase():
+        """Three waves, probed all the while: the times, and the memory when all is over."""
+        answers.clear()
+        stop, out = multiprocessing.Event(), multiprocessing.Queue()
+        targets = [(roller.port, "/healthz"), (roller.metrics_port, "/metrics")]
+        prober = multiprocessing.Process(target=probe, args=(targets, stop, out))
+        prober.start()
+        for _ in range(3):
+            wave()
+        stop.set()
+        times = out.get()
+        prober.join()
+        roller.wait_for(settled, "the gauges to return to 0 and the threads to end")
+        return times, roller.metric("process_resident_memory_bytes")
+
+    memory = [phase()[1] for _ in range(3)]  # what an allocator keeps of its first peaks is no leak
+    worst, after = phase()
+    before = memory[-1]
+    code = roller.stop()
+    dice.stop()
+
+    good = sum(status == 200 for status, _ in answers)
+    refused = sum(status == 503 and retry is not None for status, retry in answers)
+    print("overload: 3 waves of 200 batches of 20 at once, 1024 rolls let in")
+    held = verdict("every answer is 200, or 503 with Retry-After", good + refused == len(answers) == 600, f"{good} and {refused} of {len(answers)}")
+    for path, times in sorted(worst.items()):
+        held &= verdict(f"{path} within 50 ms", max(times) <= 0.05,
+                        f"worst {max(times) * 1e3:.1f} ms, median {statistics.median(times) * 1e3:.1f} ms of {len(times)}")
+    held &= verdict("memory returns to where it was (within 10 %)", after <= 1.1 * before, " → ".join(f"{one / 1e6:.1f}" for one in [*memory, after]) + " MB after each phase")
+    held &= verdict("gauges return to 0, and exit 0", code == 0, "after the last answer")
+    return held
+
+
+MEASUREMENTS = {"batch": batch, "throughput": throughput, "overload": overload}
+
+
+def main():
+    if len(sys.argv) < 2 or not set(sys.argv[2:]) <= MEASUREMENTS.keys():
+        sys.exit(__doc__)
+    folder = pathlib.Path(sys.argv[1]).resolve()
+    held = [MEASUREMENTS[name](folder) for name in sys.argv[2:] or MEASUREMENTS]
+    sys.exit(0 if all(held) else 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+// Rolls one after another against the same number at the same time.
+#pragma once
+
+#include <cstddef>
+#include <expected>
+#include <string>
+#include <vector>
+
+#include "common/concurrency/clock.h"
+#include "loadgen/sources.h"
+#include "loadgen/target.h"
+
+namespace dice::loadgen {
+
+/// One batch: what its user waited, and how long each of its rolls worked, from its trace.
+struct BatchRun {
+  double seconds = 0;
+  std::vector<double> roll_seconds = {};
+};
+
+/// Batches on one number of threads.
+struct Concurrent {
+  std::size_t threads = 1;
+  std::vector<BatchRun> runs = {};
+
+  /// The work of all rolls ÷ the time waited: how much faster than the very same rolls one after another.
+  double measured_speedup() const;
+  /// The work ÷ the least time it can take on so many threads; with one thread a roll, ÷ the longest roll.
+  double possible_speedup() const;
+  double efficiency() const { return measured_speedup() / possible_speedup(); }
+};
+
+struct Comparison {
+  std::string target;
+  std::string die;
+  int rolls = 0;
+  /// What `rolls` requests one after another took, once an iteration.
+  std::vector<double> sequential_seconds = {};
+  std::vector<Concurrent> concurrent = {};
+};
+
+std::string to_table(const Comparison& comparison);
+std::string to_json(const Comparison& comparison);
+
+class Compare {
+ public:
+  struct Options {
+    std::string die = "fair";
+    int rolls = 10;
+    int iterations = 5;
+    /// Threads of the batches; empty = one a roll.
+    std::vector<int> threads = {};
+    /// For a batch's trace to be complete.
+    Seconds deadline{30};
+  };
+
+  /// What is passed in outlives it.
+  Compare(Options options, Target& target, TraceSource& traces, Clock& clock)
+      : options_(std::move(options)), target_(target), traces_(traces), clock_(clock) {}
+
+  /// The error says which request failed and how, in one line.
+  std::expected<Comparison, std::string> run();
+
+ private:
+  std::expected<double, std::string> sequential();
+  std::expected<BatchRun, std::string> batch(int threads);
+  std::expected<std::vector<double>, std::string> roll_seconds(const std::string& trace_id);
+
+  const Options options_;
+  Target& target_;
+  TraceSource& traces_;
+  Clock& clock_;
+};
+
+}  // namespace dice::loadgen

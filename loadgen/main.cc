@@ -1,0 +1,158 @@
+#include <unistd.h>
+
+#include <csignal>
+#include <ctime>
+#include <fstream>
+#include <iostream>
+#include <thread>
+
+#include "common/service.h"
+#include "loadgen/options.h"
+
+namespace dice::loadgen {
+namespace {
+
+/// A source of stop requests: SIGINT and SIGTERM, which `block_signals` has blocked. A second one ends the process.
+class Signals {
+ public:
+  Signals()
+      : thread_([this](const std::stop_token& end) {
+          sigset_t set;
+          sigemptyset(&set);
+          sigaddset(&set, SIGINT);
+          sigaddset(&set, SIGTERM);
+          constexpr timespec kTick{0, 50'000'000};
+          while (!end.stop_requested()) {
+            const int signal = sigtimedwait(&set, nullptr, &kTick);
+            if (signal > 0 && !stop_.request_stop()) ::_exit(128 + signal);
+          }
+        }) {}
+
+  std::stop_token token() const { return stop_.get_token(); }
+
+ private:
+  std::stop_source stop_;
+  std::jthread thread_;
+};
+
+int unreachable(const std::string& url, const std::string& why) {
+  std::cerr << "loadgen: " << url << " can't be reached: " << why << "\n";
+  return kUnreachable;
+}
+
+/// The standard variables; without any that asks for spans, none are exported.
+std::variant<Tracing::Options, int> tracing_options() {
+  const auto environment = process_environment();
+  Settings settings(environment);
+  auto options = Tracing::declare(settings, "loadgen");
+  for (const auto& error : settings.errors()) std::cerr << error << "\n";
+  if (!settings.errors().empty()) return kWrongUse;
+  const bool wanted = environment("OTEL_TRACES_EXPORTER") || environment("OTEL_EXPORTER_OTLP_ENDPOINT") ||
+                      environment("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT");
+  if (!wanted) options.exporter = "none";
+  options.memory_spans = 0;  // nobody asks this process for them
+  return options;
+}
+
+int run(TrafficCommand command) {
+  const auto options = tracing_options();
+  if (const auto* code = std::get_if<int>(&options)) return *code;
+  const Signals signals;
+  LogSink sink(STDERR_FILENO);
+  const auto& tracing_given = std::get<Tracing::Options>(options);
+  Tracing tracing(tracing_given, Logger(sink, tracing_given.service, LogLevel::warn));
+  SteadyClock clock;
+
+  const auto deadline = clock.now() + to_steady(command.wait);
+  auto dice = Traffic(command.traffic, tracing, clock).list_dice();
+  while (!dice && clock.now() < deadline && clock.sleep(Seconds(0.2), signals.token())) {
+    dice = Traffic(command.traffic, tracing, clock).list_dice();
+  }
+  if (!dice) return unreachable(command.traffic.url, dice.error());
+  if (!command.dice.empty()) command.traffic.mix.dice = command.dice;
+  else if (!dice->empty()) command.traffic.mix.dice = *dice;
+
+  const bool terminal = ::isatty(STDERR_FILENO) == 1;
+  int ticks = 0;
+  const auto progress = [&](const std::string& line) {
+    constexpr int kPlainEvery = 10;  // seconds
+    if (terminal) std::cerr << "\r\033[K" << line << std::flush;
+    else if (++ticks % kPlainEvery == 0) std::cerr << line << "\n";
+  };
+  Traffic traffic(command.traffic, tracing, clock);
+  const auto summary = traffic.run(signals.token(), progress);
+  if (terminal) std::cerr << "\r\033[K";
+  std::cout << (command.json ? to_json(summary) + "\n" : to_table(summary));
+  tracing.shutdown(std::chrono::seconds(5));
+  return summary.held() ? kHeld : kDidNotHold;
+}
+
+TraceSource trace_source(const std::string& url, const std::string& tempo_url) {
+  return tempo_url.empty() ? TraceSource("frontend", url) : TraceSource("Tempo", tempo_url);
+}
+
+int run(const CompareCommand& command) {
+  SteadyClock clock;
+  Target target(command.url);
+  if (const auto answer = target.ask("GET", "/dice", random_context()); answer.status == 0) {
+    return unreachable(command.url, answer.error_message.value_or(""));
+  }
+  auto traces = trace_source(command.url, command.tempo_url);
+  const auto comparison = Compare(command.compare, target, traces, clock).run();
+  if (!comparison) {
+    std::cerr << "loadgen: " << comparison.error() << "\n";
+    return kDidNotHold;
+  }
+  std::cout << (command.json ? to_json(*comparison) + "\n" : to_table(*comparison));
+  const auto efficiency = comparison->concurrent.back().efficiency();
+  if (efficiency >= command.min_efficiency) return kHeld;
+  std::cerr << "loadgen: the efficiency is " << efficiency << ", less than --min-efficiency " << command.min_efficiency
+            << "\n";
+  return kDidNotHold;
+}
+
+std::unique_ptr<LogSource> log_source(const VerifyCommand& command) {
+  if (!command.loki_url.empty()) return std::make_unique<Loki>(command.loki_url, command.loki_selector);
+  if (command.logs.empty()) return nullptr;
+  return std::make_unique<LogFiles>(std::vector<std::filesystem::path>(command.logs.begin(), command.logs.end()));
+}
+
+std::unique_ptr<MetricsSource> metrics_source(const VerifyCommand& command) {
+  if (!command.prometheus_url.empty()) return std::make_unique<Prometheus>(command.prometheus_url);
+  return std::make_unique<Scrapes>(command.metrics_urls);
+}
+
+int run(const VerifyCommand& command) {
+  SteadyClock clock;
+  Target target(command.url);
+  auto traces = trace_source(command.url, command.tempo_url);
+  const auto logs = log_source(command);
+  const auto metrics = metrics_source(command);
+  Verify::Sources sources;
+  if (!command.answers_only) sources = {&traces, logs.get(), metrics.get()};
+  auto report = Verify(command.verify, target, sources, clock).run();
+  if (!report) return unreachable(command.url, report.error());
+  if (command.answers_only) report->not_checked.emplace_back("traces, logs, metrics: --answers-only");
+  else if (!logs) report->not_checked.emplace_back("logs: neither --logs nor --loki says where they are");
+  std::cout << (command.json ? to_json(*report) + "\n" : to_table(*report));
+  if (!command.junit.empty()) {
+    std::ofstream file(command.junit);
+    file << to_junit(*report);
+    if (!file.flush()) {
+      std::cerr << "--junit: " << command.junit << " can't be written\n";
+      return kWrongUse;
+    }
+  }
+  return report->held() ? kHeld : kDidNotHold;
+}
+
+}  // namespace
+}  // namespace dice::loadgen
+
+int main(int argc, char** argv) {
+  using namespace dice::loadgen;
+  dice::block_signals();
+  const auto parsed = parse_command(argc, argv, std::cout, std::cerr);
+  if (const auto* code = std::get_if<int>(&parsed)) return *code;
+  return std::visit([](const auto& command) { return run(command); }, std::get<Command>(parsed));
+}

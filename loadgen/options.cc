@@ -1,0 +1,221 @@
+#include "loadgen/options.h"
+
+#include <CLI/CLI.hpp>
+#include <charconv>
+#include <filesystem>
+#include <limits>
+#include <ostream>
+#include <random>
+
+#include "common/version.h"
+#include "loadgen/statistics.h"
+
+namespace dice::loadgen {
+namespace {
+
+constexpr const char* kDefaultLogs = "build/run";
+constexpr double kPrometheusDeadline = 90;
+
+template <typename Number>
+CLI::Validator range(Number min, Number max) {
+  constexpr bool kWhole = std::is_integral_v<Number>;
+  const auto shown = [](Number number) { return kWhole ? std::to_string(number) : CLI::detail::to_string(number); };
+  const auto allowed =
+      std::string(kWhole ? "a whole number" : "a number") + " from " + shown(min) + " to " + shown(max);
+  return {[=](std::string& text) -> std::string {
+            Number value{};
+            const auto* end = text.data() + text.size();
+            const auto [rest, error] = std::from_chars(text.data(), end, value);
+            if (error == std::errc() && rest == end && value >= min && value <= max) return {};
+            return "\"" + text + "\" is not allowed; allowed: " + allowed;
+          },
+          allowed, "range"};
+}
+
+CLI::Validator url() {
+  const std::string allowed = "http://HOST[:PORT] or https://HOST[:PORT]";
+  return {[=](std::string& text) -> std::string {
+            const auto host = text.starts_with("http://") ? 7U : text.starts_with("https://") ? 8U : 0U;
+            if (host == 0 || text.size() == host || text.find_first_of(" \t\r\n\"<>") != std::string::npos) {
+              return "\"" + text + "\" is not allowed; allowed: " + allowed;
+            }
+            while (text.ends_with('/')) text.pop_back();
+            return {};
+          },
+          "URL", "url"};
+}
+
+CLI::Validator one_of(const std::vector<std::string>& words) {
+  std::string list;
+  for (const auto& word : words) list += (list.empty() ? "" : ", ") + word;
+  return {[=](std::string& text) -> std::string {
+            if (std::ranges::find(words, text) != words.end()) return {};
+            return "\"" + text + "\" is not allowed; allowed: " + list;
+          },
+          list, "word"};
+}
+
+/// Declares flags, each with its environment variable and its default in the help.
+class Flags {
+ public:
+  explicit Flags(CLI::App& app) : app_(app) {}
+
+  CLI::Option* text(const std::string& name, std::string& target, const std::string& help) {
+    return named(app_.add_option("--" + name, target, help)->capture_default_str(), name);
+  }
+  template <typename Number>
+  CLI::Option* number(const std::string& name, Number& target, Number min, Number max, const std::string& help) {
+    return named(app_.add_option("--" + name, target, help)->capture_default_str()->transform(range(min, max)), name);
+  }
+  CLI::Option* seconds(const std::string& name, Seconds& target, double max, const std::string& help) {
+    return named(app_.add_option_function<double>(
+                         "--" + name, [&target](double value) { target = Seconds(value); }, help + " Seconds.")
+                     ->default_str(CLI::detail::to_string(target.count()))
+                     ->transform(range(0.0, max)),
+                 name);
+  }
+  template <typename Element>
+  CLI::Option* list(const std::string& name, std::vector<Element>& target, const std::string& help) {
+    return named(app_.add_option("--" + name, target, help)->capture_default_str()->delimiter(','), name);
+  }
+  CLI::Option* flag(const std::string& name, bool& target, const std::string& help) {
+    return named(app_.add_flag("--" + name, target, help), name);
+  }
+
+ private:
+  static CLI::Option* named(CLI::Option* option, const std::string& name) {
+    std::string variable = "LOADGEN_";
+    for (const char c : name)
+      variable += c == '-' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+    return option->envname(variable);
+  }
+
+  CLI::App& app_;
+};
+
+constexpr double kDay = 86'400;
+
+void declare(CLI::App& app, TrafficCommand& command) {
+  Flags flags(app);
+  auto& traffic = command.traffic;
+  flags.text("url", traffic.url, "The frontend.")->transform(url());
+  flags.number("users", traffic.users, 1, 10'000, "Users at the same time.");
+  flags.number("rolls", traffic.rolls, 1, 1'000'000, "Each user asks for 1 to so many rolls; without --duration.");
+  flags.seconds("duration", traffic.duration, 365 * kDay, "Go on for so long; 0 = until the users are done.");
+  flags.number("rate", traffic.rate, 0.0, 1e5, "Open loop: requests a second, whatever the answers; 0 = closed loop.");
+  flags.number("workers", traffic.workers, 1, 10'000, "Open loop: requests under way at most.");
+  flags.seconds("ramp", traffic.ramp, kDay, "Until all users are there, or the rate is reached.");
+  flags.seconds("think-min", traffic.think_min, kDay, "Closed loop: shortest pause of a user between two requests.");
+  flags.seconds("think-max", traffic.think_max, kDay, "Closed loop: longest.");
+  flags.number("async", traffic.mix.async_probability, 0.0, 1.0, "Share of the batches.");
+  flags.number("max-batch", traffic.mix.max_batch, 1, 1000, "A batch has 1 to so many rolls.");
+  flags.list("dice", command.dice, "Dice to roll, by comma; default: those that the frontend lists.");
+  flags.flag("list-only", traffic.mix.list_only, "Ask for GET /dice and nothing else.");
+  traffic.seed = std::random_device()();
+  flags
+      .number("seed", traffic.seed, std::uint64_t{0}, std::numeric_limits<std::uint64_t>::max(),
+              "Makes what is asked for repeatable; default: by chance.")
+      ->default_str("");
+  flags.list("expect", command.expected_failures, "Error codes, by comma, with which a run still holds.");
+  flags.seconds("timeout", traffic.timeout, 3600, "Longest wait for an answer.");
+  flags.seconds("wait", command.wait, kDay, "Longest wait for the frontend to be reachable at the start.");
+  flags.flag("json", command.json, "The summary as JSON on standard output.");
+  app.callback([&command, &traffic] {
+    traffic.expected_failures = {command.expected_failures.begin(), command.expected_failures.end()};
+    if (traffic.think_max < traffic.think_min)
+      throw CLI::ValidationError("--think-max", "allowed: at least --think-min");
+  });
+}
+
+void declare(CLI::App& app, CompareCommand& command) {
+  Flags flags(app);
+  auto& compare = command.compare;
+  flags.text("url", command.url, "The frontend.")->transform(url());
+  flags.text("tempo", command.tempo_url, "Tempo, to read traces from; default: the frontend.")->transform(url());
+  flags.text("die", compare.die, "The die; one that does not fail.");
+  auto* rolls = flags.number("rolls", compare.rolls, 1, 1000, "Rolls to compare.");
+  flags.number("iterations", compare.iterations, 1, 10'000, "Repetitions.");
+  flags.list("concurrency", compare.threads, "Threads of a batch, by comma: sweeps them; default: one a roll.")
+      ->transform(range(1, 1000));
+  flags.seconds("deadline", compare.deadline, 3600, "Longest wait for a batch's trace.");
+  flags.number("min-efficiency", command.min_efficiency, 0.0, 1.0, "Exit 1 when it is less at the most threads.");
+  flags.flag("json", command.json, "The result as JSON on standard output.");
+  app.callback([&compare, rolls] {
+    if (rolls->empty() && !compare.threads.empty()) {
+      compare.rolls = std::max(compare.rolls, *std::ranges::max_element(compare.threads));
+    }
+  });
+}
+
+void declare(CLI::App& app, VerifyCommand& command) {
+  Flags flags(app);
+  auto& verify = command.verify;
+  flags.text("url", command.url, "The frontend.")->transform(url());
+  flags.text("tempo", command.tempo_url, "Tempo, to read traces from; default: the frontend.")->transform(url());
+  flags.list("logs", command.logs,
+             std::string("Files of JSON lines, or folders of *.log, by comma; default: ") + kDefaultLogs +
+                 ", where there is one.");
+  flags.text("loki", command.loki_url, "Loki, to read logs from instead of files.")->transform(url());
+  flags.text("loki-selector", command.loki_selector, "The streams to look at, in LogQL.");
+  flags.list("metrics", command.metrics_urls, "The services' metrics ports, by comma.")->transform(url());
+  flags.text("prometheus", command.prometheus_url, "Prometheus, to read metrics from instead.")->transform(url());
+  flags.flag("shared", verify.shared, "Others use the system: counters moved by at least what was sent.");
+  flags.flag("answers-only", command.answers_only, "Check the answers and nothing else.");
+  static std::string exported = "auto";
+  exported = "auto";
+  flags
+      .text("export", exported, "Must every span leave through its service's exporter? auto: if one is seen to be on.")
+      ->transform(one_of({"auto", "required", "off"}));
+  flags.text("die", verify.probes.die, "A die that does not fail.");
+  flags.text("risky-die", verify.probes.risky_die, "A die that may fail; left out where there is none of that name.");
+  auto* deadline = flags.seconds("deadline", verify.deadline, 3600,
+                                 "For each signal to be complete after the last answer; with --prometheus 90.");
+  flags.seconds("clock-skew", verify.clock_skew, 3600, "By how much the clocks of two services may differ.");
+  flags.flag("json", command.json, "The report as JSON on standard output.");
+  flags.text("junit", command.junit, "File for the report as JUnit XML.");
+  app.callback([&command, &verify, deadline] {
+    using Export = Verify::Options::Export;
+    verify.exported = command.exported == "required" ? Export::required
+                      : command.exported == "off"    ? Export::off
+                                                     : Export::automatic;
+    if (deadline->empty() && !command.prometheus_url.empty()) verify.deadline = Seconds(kPrometheusDeadline);
+    if (command.answers_only) verify.probes.concurrency = false;
+    if (!command.logs.empty() && !command.loki_url.empty()) {
+      throw CLI::ValidationError("--loki", "allowed: this or --logs, not both");
+    }
+    std::error_code error;
+    if (command.logs.empty() && command.loki_url.empty() && std::filesystem::is_directory(kDefaultLogs, error)) {
+      command.logs.emplace_back(kDefaultLogs);
+    }
+  });
+}
+
+}  // namespace
+
+std::variant<Command, int> parse_command(int argc, const char* const* argv, std::ostream& out, std::ostream& err) {
+  CLI::App app("loadgen drives the dice from outside.", "loadgen");
+  app.footer("Exit codes: 0 held, 1 did not hold, 2 wrong use, 3 target unreachable.");
+  app.set_version_flag("--version", std::string(version) + " (" + commit + ")");
+  app.require_subcommand(0, 1);
+  TrafficCommand traffic;
+  CompareCommand compare;
+  VerifyCommand verify;
+  auto* traffic_app = app.add_subcommand("traffic", "Many users at once, with spans of their own (OTEL_*).");
+  auto* compare_app = app.add_subcommand("compare", "Rolls one after another against rolls at the same time.");
+  auto* verify_app = app.add_subcommand("verify", "Does the telemetry of known requests arrive, and is it right?");
+  declare(*traffic_app, traffic);
+  declare(*compare_app, compare);
+  declare(*verify_app, verify);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error, out, err) == 0 ? kHeld : kWrongUse;
+  }
+  if (traffic_app->parsed()) return Command(traffic);
+  if (compare_app->parsed()) return Command(compare);
+  if (verify_app->parsed()) return Command(verify);
+  err << "a subcommand is missing; allowed: traffic, compare, verify\n";
+  return kWrongUse;
+}
+
+}  // namespace dice::loadgen

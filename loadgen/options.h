@@ -1,0 +1,63 @@
+// The command line. Every flag may be given as an environment variable instead.
+#pragma once
+
+#include <iosfwd>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "loadgen/compare.h"
+#include "loadgen/traffic/traffic.h"
+#include "loadgen/verify/verify.h"
+
+namespace dice::loadgen {
+
+struct TrafficCommand {
+  Traffic::Options traffic;
+  std::vector<std::string> expected_failures = {"roll_failed", "batch_failed"};
+  /// Empty = those that the target lists.
+  std::vector<std::string> dice;
+  /// For the target to be reachable.
+  Seconds wait{0};
+  bool json = false;
+};
+
+struct CompareCommand {
+  std::string url = "http://localhost:8400";
+  /// Empty = the frontend's API.
+  std::string tempo_url;
+  Compare::Options compare;
+  double min_efficiency = 0;
+  bool json = false;
+};
+
+struct VerifyCommand {
+  std::string url = "http://localhost:8400";
+  /// Empty = the frontend's API.
+  std::string tempo_url;
+  /// Empty = files.
+  std::string loki_url;
+  std::string loki_selector = R"({service_name=~".+"})";
+  std::vector<std::string> logs;
+  /// Empty = the services' own.
+  std::string prometheus_url;
+  std::vector<std::string> metrics_urls = {"http://localhost:9400", "http://localhost:9401", "http://localhost:9402"};
+  bool answers_only = false;
+  Verify::Options verify;
+  /// auto, required or off.
+  std::string exported = "auto";
+  bool json = false;
+  std::string junit;
+};
+
+using Command = std::variant<TrafficCommand, CompareCommand, VerifyCommand>;
+
+inline constexpr int kHeld = 0;
+inline constexpr int kDidNotHold = 1;
+inline constexpr int kWrongUse = 2;
+inline constexpr int kUnreachable = 3;
+
+/// The command, or the exit code to end with, after it has written help or what is wrong.
+std::variant<Command, int> parse_command(int argc, const char* const* argv, std::ostream& out, std::ostream& err);
+
+}  // namespace dice::loadgen

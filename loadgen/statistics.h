@@ -1,0 +1,55 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace dice::loadgen {
+
+struct Summary {
+  double mean = 0;
+  /// Of the sample (n − 1).
+  double standard_deviation = 0;
+  double min = 0;
+  double median = 0;
+  double max = 0;
+};
+
+/// All zero without values.
+Summary summarize(std::vector<double> values);
+
+/// Counts durations in buckets that are 2 % wide, so that a long run needs no more memory than a short one.
+class LatencyHistogram {
+ public:
+  void add(double seconds);
+  void add(const LatencyHistogram& other);
+
+  std::uint64_t count() const { return count_; }
+  double max() const { return max_; }
+  /// `share` from 0 to 1. At most 2 % above the true value; 0 without values.
+  double percentile(double share) const;
+
+ private:
+  /// From 1 µs to over an hour.
+  static constexpr std::size_t kBuckets = 1120;
+
+  std::array<std::uint64_t, kBuckets> buckets_{};
+  std::uint64_t count_ = 0;
+  double max_ = 0;
+};
+
+/// "0.123 s", "4.5 ms"
+std::string show_seconds(double seconds);
+
+/// With `decimals` digits after the point.
+std::string fixed(double value, int decimals);
+
+/// `text` filled up with spaces to `width`, which counts characters, not bytes.
+std::string pad(const std::string& text, std::size_t width);
+
+/// A bar as long as `share` (0 to 1) of `width`, in eighths of a character.
+std::string bar(double share, std::size_t width);
+
+}  // namespace dice::loadgen

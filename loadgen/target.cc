@@ -1,0 +1,27 @@
+#include "loadgen/target.h"
+
+#include <random>
+
+namespace dice::loadgen {
+
+Target::Target(const std::string& url, Seconds timeout) : timeout_(timeout), client_({.base_url = url, .name = url}) {}
+
+Answer Target::ask(const std::string& method, const std::string& path, const TraceContext& context) {
+  return parse_answer(client_.send(
+      method, {.path = path, .route = path, .timeout = timeout_, .headers = {{"traceparent", to_traceparent(context)}}},
+      nullptr));
+}
+
+TraceContext random_context() {
+  std::random_device device;
+  std::uniform_int_distribution<int> byte(0, 255);
+  TraceContext context;
+  do {
+    for (auto& one : context.trace_id) one = static_cast<std::uint8_t>(byte(device));
+    for (auto& one : context.span_id) one = static_cast<std::uint8_t>(byte(device));
+  } while (!context.valid());
+  context.sampled = true;
+  return context;
+}
+
+}  // namespace dice::loadgen

@@ -1,0 +1,48 @@
+#include "loadgen/traffic/plan.h"
+
+#include <cmath>
+
+namespace dice::loadgen {
+namespace {
+
+std::mt19937_64 generator(std::uint64_t seed, std::uint64_t user) {
+  std::seed_seq sequence{seed, seed >> 32U, user, user >> 32U};
+  return std::mt19937_64(sequence);
+}
+
+}  // namespace
+
+Plan::Plan(const Mix& mix, std::uint64_t seed, std::uint64_t user) : mix_(mix), random_(generator(seed, user)) {}
+
+Query Plan::next() {
+  if (mix_.list_only) return {};
+  Query query{.kind = Kind::roll};
+  query.die = mix_.dice[std::uniform_int_distribution<std::size_t>(0, mix_.dice.size() - 1)(random_)];
+  if (!std::bernoulli_distribution(mix_.async_probability)(random_)) return query;
+  query.kind = Kind::roll_async;
+  query.times = rolls(mix_.max_batch);
+  query.strategy = std::bernoulli_distribution(0.5)(random_) ? "best-effort" : "all-or-nothing";
+  return query;
+}
+
+int Plan::rolls(int most) { return std::uniform_int_distribution<int>(1, most)(random_); }
+
+Seconds Plan::think(Seconds min, Seconds max) {
+  return min + (max - min) * std::uniform_real_distribution<double>(0, 1)(random_);
+}
+
+Seconds Schedule::due(std::uint64_t index) const {
+  const auto requests = static_cast<double>(index);
+  const auto in_ramp = rate_ * ramp_ / 2;
+  if (requests < in_ramp) return Seconds(std::sqrt(2 * requests * ramp_ / rate_));
+  return Seconds(ramp_ + (requests - in_ramp) / rate_);
+}
+
+std::uint64_t Schedule::count(Seconds duration) const {
+  const auto seconds = duration.count();
+  const auto requests =
+      seconds < ramp_ ? rate_ * seconds * seconds / ramp_ / 2 : rate_ * ramp_ / 2 + rate_ * (seconds - ramp_);
+  return static_cast<std::uint64_t>(std::ceil(requests));
+}
+
+}  // namespace dice::loadgen

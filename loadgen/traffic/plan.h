@@ -1,0 +1,56 @@
+// Who asks for what, and when: from a seed, without a clock.
+#pragma once
+
+#include <cstdint>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "common/concurrency/clock.h"
+#include "loadgen/query.h"
+
+namespace dice::loadgen {
+
+struct Mix {
+  /// Only GET /dice; what follows is then of no account.
+  bool list_only = false;
+  /// Each as likely as the other; at least one.
+  std::vector<std::string> dice = {"fair"};
+  /// Share of the batches, 0 to 1.
+  double async_probability = 0.3;
+  /// A batch has from 1 to so many rolls.
+  int max_batch = 10;
+};
+
+/// The requests of one user. The same seed and user always give the same ones.
+class Plan {
+ public:
+  Plan(const Mix& mix, std::uint64_t seed, std::uint64_t user);
+
+  Query next();
+  /// From 1 to `most`.
+  int rolls(int most);
+  Seconds think(Seconds min, Seconds max);
+
+ private:
+  const Mix& mix_;
+  std::mt19937_64 random_;
+};
+
+/// Open loop: when each request is due, whatever became of those before it.
+class Schedule {
+ public:
+  /// `rate` requests a second, reached after `ramp` in a straight line from 0.
+  Schedule(double rate, Seconds ramp) : rate_(rate), ramp_(ramp.count()) {}
+
+  /// After the start; `index` counts from 0.
+  Seconds due(std::uint64_t index) const;
+  /// How many are due before `duration` has passed.
+  std::uint64_t count(Seconds duration) const;
+
+ private:
+  double rate_;
+  double ramp_;
+};
+
+}  // namespace dice::loadgen

@@ -1,0 +1,72 @@
+// What became of the requests.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <set>
+#include <string>
+
+#include "loadgen/answer.h"
+#include "loadgen/query.h"
+#include "loadgen/statistics.h"
+
+namespace dice::loadgen {
+
+/// Not thread-safe.
+class Tally {
+ public:
+  /// `expected_failures` are error codes that a run may meet.
+  explicit Tally(std::set<std::string> expected_failures) : expected_(std::move(expected_failures)) {}
+
+  /// `latency` is from the moment at which the request was due.
+  void add(const Query& query, const Answer& answer, double latency, const std::string& trace_id);
+
+  struct Failure {
+    std::uint64_t count = 0;
+    bool expected = false;
+    /// Of the first one.
+    std::string route;
+    std::string outcome;
+    std::string message;
+    std::string trace_id;
+  };
+
+  std::uint64_t count() const { return all_.count(); }
+  std::uint64_t unexpected() const { return unexpected_; }
+  const LatencyHistogram& latency() const { return all_; }
+  /// By route.
+  const std::map<std::string, LatencyHistogram>& latencies() const { return latencies_; }
+  /// By route and outcome ("200", "500 roll_failed").
+  const std::map<std::pair<std::string, std::string>, std::uint64_t>& outcomes() const { return outcomes_; }
+  /// By error code.
+  const std::map<std::string, Failure>& failures() const { return failures_; }
+
+ private:
+  const std::set<std::string> expected_;
+  LatencyHistogram all_;
+  std::map<std::string, LatencyHistogram> latencies_;
+  std::map<std::pair<std::string, std::string>, std::uint64_t> outcomes_;
+  std::map<std::string, Failure> failures_;
+  std::uint64_t unexpected_ = 0;
+};
+
+/// A whole run.
+struct TrafficSummary {
+  std::string target;
+  std::uint64_t seed = 0;
+  double seconds = 0;
+  /// Asked for in open loop; 0 in closed loop.
+  double rate = 0;
+  /// Requests sent a second.
+  double sent_rate = 0;
+  /// Open loop: requests went out as they were due, to within 1 %.
+  bool rate_held = true;
+  Tally tally;
+
+  bool held() const { return rate_held && tally.unexpected() == 0; }
+};
+
+std::string to_table(const TrafficSummary& summary);
+std::string to_json(const TrafficSummary& summary);
+
+}  // namespace dice::loadgen

@@ -1,0 +1,126 @@
+#include "loadgen/traffic/traffic.h"
+
+#include <algorithm>
+#include <thread>
+#include <utility>
+
+namespace dice::loadgen {
+namespace {
+
+/// After a request without an answer: the service may be starting again.
+constexpr Seconds kBreath{0.2};
+constexpr double kRateTolerance = 0.01;
+
+Seconds since(TimePoint start, TimePoint now) { return now - start; }
+
+}  // namespace
+
+Traffic::Traffic(Options options, Tracing& tracing, Clock& clock)
+    : options_(std::move(options)),
+      tracing_(tracing),
+      clock_(clock),
+      client_({.base_url = options_.url,
+               .name = options_.url,
+               .idle_connections = static_cast<std::size_t>(std::max(options_.workers, options_.users))}),
+      schedule_(options_.rate, options_.ramp),
+      tally_(options_.expected_failures) {}
+
+std::expected<std::vector<std::string>, std::string> Traffic::list_dice() {
+  const auto answer =
+      parse_answer(client_.get({.path = "/dice", .route = "/dice", .timeout = options_.timeout}, nullptr));
+  if (answer.status == 0) return std::unexpected(answer.error_message.value_or("no answer"));
+  return answer.identifiers.value_or(std::vector<std::string>{});
+}
+
+int Traffic::request(const Query& query, std::uint64_t user, TimePoint due) {
+  const auto route = query.route();
+  const auto id = "user-" + std::to_string(user);
+  auto span = tracing_.start("traffic " + route, SpanKind::internal, {}, {{"user.id", id}});
+  auto parent = span.context();
+  parent.baggage = "user.id=" + id;
+  ++in_flight_;
+  const auto sent = clock_.now();
+  const auto answer = parse_answer(
+      client_.get({.path = query.path(), .route = route, .timeout = options_.timeout, .parent = &parent}, &tracing_));
+  const auto now = clock_.now();
+  --in_flight_;
+  if (!answer.succeeded()) span.fail(answer.error_code.value_or(std::to_string(answer.status)));
+  span.end();
+  const Lock lock(mutex_);
+  tally_.add(query, answer, since(due, now).count(), to_hex(parent.trace_id));
+  last_sent_ = std::max(last_sent_, sent);
+  return answer.status;
+}
+
+void Traffic::user(std::uint64_t number, TimePoint start, const std::stop_token& stop) {
+  Plan plan(options_.mix, options_.seed, number);
+  const bool endless = options_.duration > Seconds(0);
+  const auto end = start + to_steady(options_.duration);
+  if (!clock_.sleep(options_.ramp * (static_cast<double>(number) / options_.users), stop)) return;
+  for (int left = plan.rolls(options_.rolls); endless ? clock_.now() < end : left > 0; --left) {
+    const bool answered = request(plan.next(), number, clock_.now()) != 0;
+    auto pause = plan.think(options_.think_min, options_.think_max);
+    if (!answered) pause = std::max(pause, kBreath);
+    if (!clock_.sleep(endless ? std::min(pause, since(clock_.now(), end)) : pause, stop)) return;
+  }
+}
+
+void Traffic::worker(TimePoint start, std::uint64_t count, const std::stop_token& stop) {
+  for (auto index = next_++; index < count; index = next_++) {
+    const auto due = start + to_steady(schedule_.due(index));
+    if (const auto now = clock_.now(); now < due && !clock_.sleep(due - now, stop)) return;
+    if (stop.stop_requested()) return;
+    const auto users = static_cast<std::uint64_t>(options_.users);
+    request(Plan(options_.mix, options_.seed, index).next(), index % users, due);
+  }
+}
+
+std::string Traffic::progress_line(TimePoint start) {
+  const Lock lock(mutex_);
+  const auto seconds = since(start, clock_.now()).count();
+  const auto count = static_cast<double>(tally_.count());
+  return fixed(seconds, 0) + " s: " + std::to_string(tally_.count()) + " requests, " + fixed(count / seconds, 1) +
+         " a second, " + std::to_string(in_flight_) + " under way, p99 " +
+         show_seconds(tally_.latency().percentile(0.99)) + ", " + std::to_string(tally_.unexpected()) +
+         " unexpected failures";
+}
+
+TrafficSummary Traffic::run(const std::stop_token& stop, const std::function<void(const std::string&)>& progress) {
+  const bool open = options_.rate > 0;
+  const auto count = options_.duration > Seconds(0)
+                         ? schedule_.count(options_.duration)
+                         : static_cast<std::uint64_t>(options_.users) * static_cast<std::uint64_t>(options_.rolls);
+  const auto start = clock_.now();
+  {
+    const int all = open ? options_.workers : options_.users;
+    std::stop_source done;
+    std::vector<std::jthread> threads;
+    threads.reserve(static_cast<std::size_t>(all));
+    running_ = all;
+    for (int i = 0; i < all; ++i) {
+      threads.emplace_back([this, i, open, start, count, &stop, &done] {
+        open ? worker(start, count, stop) : user(static_cast<std::uint64_t>(i), start, stop);
+        if (--running_ == 0) done.request_stop();
+      });
+    }
+    while (clock_.sleep(Seconds(1), done.get_token())) progress(progress_line(start));
+  }
+  const auto end = clock_.now();
+  const Lock lock(mutex_);
+  TrafficSummary summary{.target = options_.url,
+                         .seed = options_.seed,
+                         .seconds = since(start, end).count(),
+                         .rate = options_.rate,
+                         .tally = tally_};
+  summary.sent_rate = static_cast<double>(tally_.count()) / summary.seconds;
+  if (open && tally_.count() > 0) {
+    const auto due = schedule_.due(tally_.count() - 1).count();
+    const auto sent = since(start, last_sent_).count();
+    const auto slot = 1 / options_.rate;
+    summary.sent_rate = static_cast<double>(tally_.count()) / (sent + slot);
+    summary.rate_held = (sent + slot) <= (due + slot) * (1 + kRateTolerance) + 0.01;
+  }
+  return summary;
+}
+
+}  // namespace dice::loadgen

@@ -1,0 +1,79 @@
+// Many users at once.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <expected>
+#include <functional>
+#include <set>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "common/concurrency/clock.h"
+#include "common/concurrency/mutex.h"
+#include "common/http/client.h"
+#include "common/telemetry/tracing.h"
+#include "loadgen/traffic/plan.h"
+#include "loadgen/traffic/tally.h"
+
+namespace dice::loadgen {
+
+class Traffic {
+ public:
+  struct Options {
+    std::string url = "http://localhost:8400";
+    Mix mix;
+    int users = 10;
+    /// Each user asks for 1 to so many rolls; of no account with a `duration`.
+    int rolls = 20;
+    /// Requests a second in open loop, 0 = closed loop: a user waits for the answer before the next request.
+    double rate = 0;
+    /// Requests under way at most in open loop.
+    int workers = 256;
+    /// 0 = until the users are done.
+    Seconds duration{0};
+    /// Until all users are there, or the rate is reached.
+    Seconds ramp{0};
+    /// A user's pause between two requests, in closed loop.
+    Seconds think_min{0};
+    Seconds think_max{0.5};
+    std::uint64_t seed = 0;
+    /// Error codes that a run may meet.
+    std::set<std::string> expected_failures = {"roll_failed", "batch_failed"};
+    /// Longest wait for an answer.
+    Seconds timeout{60};
+  };
+
+  /// What is passed in outlives it.
+  Traffic(Options options, Tracing& tracing, Clock& clock);
+
+  /// The dice that the target lists: an error when it can't be reached.
+  std::expected<std::vector<std::string>, std::string> list_dice();
+
+  /// Calls `progress` every second on this thread. Ends early, with what there is, when `stop` is requested.
+  TrafficSummary run(const std::stop_token& stop, const std::function<void(const std::string&)>& progress);
+
+ private:
+  void user(std::uint64_t number, TimePoint start, const std::stop_token& stop);
+  void worker(TimePoint start, std::uint64_t count, const std::stop_token& stop);
+  /// The status, 0 = no answer. Latency counts from `due`.
+  int request(const Query& query, std::uint64_t user, TimePoint due);
+  std::string progress_line(TimePoint start);
+
+  const Options options_;
+  Tracing& tracing_;
+  Clock& clock_;
+  Client client_;
+  const Schedule schedule_;
+  std::atomic<std::uint64_t> next_ = 0;
+  /// Threads of a run that have not ended.
+  std::atomic<int> running_ = 0;
+  std::atomic<std::int64_t> in_flight_ = 0;
+  Mutex mutex_;
+  Tally tally_ GUARDED_BY(mutex_);
+  /// When the last request so far went out.
+  TimePoint last_sent_ GUARDED_BY(mutex_){};
+};
+
+}  // namespace dice::loadgen

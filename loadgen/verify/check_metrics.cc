@@ -1,0 +1,284 @@
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+#include "loadgen/verify/checks.h"
+
+namespace dice::loadgen {
+namespace {
+
+using Labels = std::map<std::string, std::string>;
+
+const std::vector<std::string> kServices = {kFrontend, kDiceRoller, kDieService};
+
+/// A counter, or the count or sum of a histogram, and those of its labels that the contract names.
+struct Counter {
+  std::string service;
+  std::string name;
+  std::vector<std::string> labels;
+};
+
+const std::vector<Counter>& checked_counters() {
+  static const auto all = [] {
+    std::vector<Counter> counters = {
+        {kFrontend, "roll_requests_total", {"mode"}},
+        {kFrontend, "async_roll_requests_total", {"batch_size"}},
+        {kDiceRoller, "dice_rolls_total", {"die_type", "mode", "result"}},
+        {kDiceRoller, "dice_roll_values_total", {"die_type", "value"}},
+        {kDiceRoller, "async_rolls_total", {"die_type", "result"}},
+        {kDiceRoller, "async_roll_batch_size_count", {}},
+        {kDiceRoller, "async_roll_batch_size_sum", {}},
+        {kDiceRoller, "async_roll_duration_seconds_count", {}},
+        {kDiceRoller, "die_service_requests_total", {"identifier", "status"}},
+        {kDiceRoller, "die_service_request_duration_seconds_count", {}},
+        {kDiceRoller, "roll_admission_rejected_total", {"reason"}},
+        {kDieService, "die_specifications_requested_total", {"identifier"}},
+    };
+    for (const auto& service : kServices) {
+      counters.push_back({service, "http_requests_total", {"method", "route", "status", "error_code"}});
+      counters.push_back({service, "http_request_duration_seconds_count", {"method", "route"}});
+    }
+    return counters;
+  }();
+  return all;
+}
+
+/// Routes that nobody but the probes, or those who use the system with them, asks for.
+bool is_probed_route(const std::string& service, const std::string& route) {
+  static const std::map<std::string, std::set<std::string>> kRoutes = {
+      {kFrontend, {"/dice", "/roll", "/roll-async", "_unmatched"}},
+      {kDiceRoller, {"/roll", "/roll-async"}},
+      {kDieService, {"/dice/{identifier}"}}};
+  return kRoutes.at(service).contains(route);
+}
+
+bool counts(const Counter& counter, const Series& series) {
+  return series.name == counter.name &&
+         (!counter.name.starts_with("http_") || is_probed_route(counter.service, series.label("route")));
+}
+
+Labels project(const Series& series, const std::vector<std::string>& names) {
+  Labels labels;
+  for (const auto& name : names) {
+    if (auto value = series.label(name); !value.empty()) labels[name] = std::move(value);
+  }
+  return labels;
+}
+
+using Values = std::map<Labels, double>;
+
+const std::vector<Series>& series_of(const Snapshot& snapshot, const std::string& service) {
+  static const std::vector<Series> kNone;
+  const auto found = snapshot.find(service);
+  return found == snapshot.end() ? kNone : found->second;
+}
+
+Values values_of(const Snapshot& snapshot, const Counter& counter) {
+  Values values;
+  for (const auto& series : series_of(snapshot, counter.service)) {
+    if (counts(counter, series)) values[project(series, counter.labels)] += series.value;
+  }
+  return values;
+}
+
+/// What the requests must have moved, by service and metric.
+class Movements {
+ public:
+  void add(const std::string& service, const std::string& name, Labels labels, std::int64_t by = 1) {
+    std::erase_if(labels, [](const auto& label) { return label.second.empty(); });
+    values_[{service, name}][labels] += static_cast<double>(by);
+  }
+
+  void request(const std::string& service, const std::string& method, const std::string& route, int status,
+               const std::string& error_code) {
+    add(service, "http_requests_total",
+        {{"method", method}, {"route", route}, {"status", std::to_string(status)}, {"error_code", error_code}});
+    add(service, "http_request_duration_seconds_count", {{"method", method}, {"route", route}});
+  }
+
+  /// False when the trace would be needed to know.
+  bool rolls(const Sent& sent, const Trace* trace) {
+    const auto& die = sent.probe.query.die;
+    const auto* mode = sent.probe.wants == Probe::Wants::roll ? "sync" : "async";
+    const auto counts = roll_counts(sent, trace);
+    if (!counts) return false;
+    const auto result = [&](const char* name, std::int64_t by) {
+      if (by > 0) add(kDiceRoller, "dice_rolls_total", {{"die_type", die}, {"mode", mode}, {"result", name}}, by);
+    };
+    result("success", counts->successes());
+    result("failure", counts->failed);
+    result("cancelled", counts->cancelled);
+    for (const auto& [value, count] : counts->succeeded) {
+      add(kDiceRoller, "dice_roll_values_total", {{"die_type", die}, {"value", std::to_string(value)}}, count);
+    }
+    return true;
+  }
+
+  const Values& of(const Counter& counter) { return values_[{counter.service, counter.name}]; }
+
+ private:
+  std::map<std::pair<std::string, std::string>, Values> values_;
+};
+
+/// False when the rolls are not known.
+bool add(Movements& movements, const Sent& sent, const Trace* trace) {
+  const auto& [probe, answer, answered] = sent;
+  const auto came = outcome_of(sent);
+  const auto code = answer.succeeded() ? std::string() : answer.error_code.value_or("");
+  movements.request(kFrontend, probe.method, probe.route, answer.status, code);
+  if (!reached_roller(sent)) return true;
+  const bool batch = probe.query.kind == Kind::roll_async;
+  const auto times = probe.query.times;
+  movements.add(kFrontend, "roll_requests_total", {{"mode", batch ? "async" : "sync"}});
+  movements.request(kDiceRoller, probe.method, probe.route, answer.status, code);
+  if (batch) {
+    movements.add(kFrontend, "async_roll_requests_total", {{"batch_size", std::to_string(times)}});
+    movements.add(kDiceRoller, "async_roll_batch_size_count", {});
+    movements.add(kDiceRoller, "async_roll_batch_size_sum", {}, times);
+  }
+  const auto die = came == Came::no_die ? "_unknown" : probe.query.die;
+  const int die_status = came == Came::no_die ? 404 : 200;
+  movements.add(kDiceRoller, "die_service_requests_total",
+                {{"identifier", die}, {"status", std::to_string(die_status)}});
+  movements.add(kDiceRoller, "die_service_request_duration_seconds_count", {});
+  movements.add(kDieService, "die_specifications_requested_total", {{"identifier", die}});
+  movements.request(kDieService, "GET", "/dice/{identifier}", die_status, came == Came::no_die ? code : "");
+  if (came == Came::no_die) return true;
+  if (batch) {
+    movements.add(kDiceRoller, "async_roll_duration_seconds_count", {});
+    const auto* result = !answer.succeeded() ? "failure" : answer.failed ? "partial" : "success";
+    movements.add(kDiceRoller, "async_rolls_total", {{"die_type", die}, {"result", result}});
+  }
+  return movements.rolls(sent, trace);
+}
+
+std::string shown(double value) {
+  const auto whole = std::llround(value);
+  return value == static_cast<double>(whole) ? std::to_string(whole) : std::to_string(value);
+}
+
+void compare(const Counter& counter, const Values& expected, const Snapshot& before, const Snapshot& after, bool shared,
+             Findings& findings) {
+  const auto old_values = values_of(before, counter);
+  auto deltas = values_of(after, counter);
+  for (const auto& [labels, value] : old_values) deltas[labels] -= value;
+  auto wanted = expected;
+  for (const auto& [labels, delta] : deltas) wanted.try_emplace(labels, 0);
+  for (const auto& [labels, by] : wanted) {
+    const auto found = deltas.find(labels);
+    const double delta = found == deltas.end() ? 0 : found->second;
+    if (delta == by || (shared && delta >= by)) continue;
+    findings.add(describe(counter.name, labels) + " of " + counter.service, (shared ? "at least +" : "+") + shown(by),
+                 delta < 0 ? shown(delta) + ": was the service started again?" : "+" + shown(delta));
+  }
+}
+
+void check_gauges(const Snapshot& after, Findings& findings) {
+  for (const auto& [service, all] : after) {
+    for (const auto& series : all) {
+      const bool requests =
+          series.name == "http_requests_in_progress" && is_probed_route(service, series.label("route"));
+      if (!requests && series.name != "async_rolls_in_progress") continue;
+      if (series.value != 0) {
+        findings.add(describe(series.name, series.labels) + " of " + service, "0", shown(series.value));
+      }
+    }
+  }
+}
+
+}  // namespace
+
+std::string service_of(const std::vector<Series>& target) {
+  for (const auto& series : target) {
+    if (series.name == "die_specifications_loaded") return kDieService;
+    if (series.name == "die_service_circuit_breaker_state") return kDiceRoller;
+    if (series.name == "http_requests_in_progress" && series.label("route") == "/api/traces/{trace_id}") {
+      return kFrontend;
+    }
+  }
+  return {};
+}
+
+double moved(const Snapshot& before, const Snapshot& after, const std::string& service, const std::string& name,
+             const Labels& labels) {
+  const auto sum = [&](const Snapshot& snapshot) {
+    double value = 0;
+    for (const auto& series : series_of(snapshot, service)) {
+      if (series.name == name && series.matches(labels)) value += series.value;
+    }
+    return value;
+  };
+  return sum(after) - sum(before);
+}
+
+std::vector<Finding> check_metrics(const std::vector<Sent>& sent, const std::map<std::string, Trace>& traces,
+                                   const Snapshot& before, const Snapshot& after,
+                                   const MetricsExpectation& expectation) {
+  Findings findings;
+  for (const auto& service : kServices) {
+    if (!before.contains(service) || !after.contains(service)) {
+      findings.add("metrics of " + service, "a scrape", "nothing");
+    }
+  }
+  Movements movements;
+  bool rolls_known = true;
+  std::map<std::string, std::int64_t> spans;
+  for (const auto& one : sent) {
+    if (one.answer.status == 0) continue;
+    const auto trace = traces.find(one.probe.trace_id());
+    rolls_known &= add(movements, one, trace == traces.end() ? nullptr : &trace->second);
+    for (const auto& span : expected_spans(one)) ++spans[span.service];
+  }
+  for (const auto& counter : checked_counters()) {
+    if (!before.contains(counter.service) || !after.contains(counter.service)) continue;
+    const bool about_rolls = counter.name == "dice_rolls_total" || counter.name == "dice_roll_values_total";
+    if (about_rolls && !rolls_known) continue;
+    compare(counter, movements.of(counter), before, after, expectation.shared, findings);
+  }
+  for (const auto& service : kServices) {
+    if (!before.contains(service) || !after.contains(service)) continue;
+    const auto dropped = moved(before, after, service, "telemetry_spans_dropped_total");
+    if (dropped != 0) findings.add("telemetry_spans_dropped_total of " + service, "+0", "+" + shown(dropped));
+    const auto exported = moved(before, after, service, "telemetry_spans_exported_total");
+    if (expectation.exported && exported < static_cast<double>(spans[service])) {
+      findings.add("telemetry_spans_exported_total of " + service, "at least +" + std::to_string(spans[service]),
+                   "+" + shown(exported));
+    }
+  }
+  if (!expectation.shared) check_gauges(after, findings);
+  return std::move(findings).take();
+}
+
+std::vector<Finding> check_walk(const Series& series, const Series::Exemplar& exemplar, const Trace& trace,
+                                const std::optional<std::vector<LogLine>>& lines, const Snapshot& metrics) {
+  Findings findings;
+  const auto* span = trace.find(exemplar.span_id);
+  if (span == nullptr) {
+    findings.add("span of the exemplar", "a span of trace " + exemplar.trace_id, exemplar.span_id);
+    return std::move(findings).take();
+  }
+  const auto route = span->text("http.route").value_or("");
+  findings.require("http.route of the exemplar's span", series.label("route"), route);
+  auto status = std::to_string(span->integer("http.response.status_code").value_or(0));
+  if (lines) {
+    const auto line = std::ranges::find_if(
+        *lines, [&](const LogLine& one) { return one.span_id() == span->id && one.field("route") == route; });
+    if (line == lines->end()) {
+      findings.add("access line of the exemplar's span", "one of " + span->service, "nothing");
+    } else {
+      status = line->field("status");
+    }
+  }
+  const auto& all = series_of(metrics, span->service);
+  const auto counter = std::ranges::find_if(all, [&](const Series& one) {
+    return one.name == "http_requests_total" && one.matches({{"route", route}, {"status", status}}) && one.value >= 1;
+  });
+  if (counter == all.end()) {
+    findings.add("back to the metric",
+                 describe("http_requests_total", {{"route", route}, {"status", status}}) + " of " + span->service,
+                 "nothing");
+  }
+  return std::move(findings).take();
+}
+
+}  // namespace dice::loadgen

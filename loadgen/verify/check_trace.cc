@@ -1,0 +1,325 @@
+#include <algorithm>
+#include <set>
+
+#include "loadgen/verify/checks.h"
+
+namespace dice::loadgen {
+namespace {
+
+constexpr const char* kDieRoute = "/dice/{identifier}";
+/// What a process's own clock may be off between two of its spans: start and end are read from different clocks.
+constexpr double kSameServiceSkew = 0.001;
+/// A roll shorter than this may be over before its last sibling has begun.
+constexpr double kShortRoll = 0.02;
+
+bool rolled(const Sent& sent) {
+  const auto came = outcome_of(sent);
+  return sent.probe.wants == Probe::Wants::batch && (came == Came::good || came == Came::roll_failed);
+}
+
+const char* name_of(SpanKind kind) {
+  switch (kind) {
+    case SpanKind::internal: return "INTERNAL";
+    case SpanKind::server: return "SERVER";
+    case SpanKind::client: break;
+  }
+  return "CLIENT";
+}
+
+std::string describe(const ExpectedSpan& span) {
+  const auto kind = span.kind == SpanKind::internal ? std::string() : name_of(span.kind) + std::string(" ");
+  return kind + span.name + " of " + span.service;
+}
+
+std::string seconds(double value) {
+  auto text = std::to_string(value);
+  return text + " s";
+}
+
+template <typename Value>
+std::string shown(const std::optional<Value>& value) {
+  if constexpr (std::is_same_v<Value, bool>) return !value ? "nothing" : *value ? "true" : "false";
+  else if constexpr (std::is_same_v<Value, std::string>) return value.value_or("nothing");
+  else return value ? std::to_string(*value) : "nothing";
+}
+
+bool incomplete(const std::vector<const TraceSpan*>& spans) { return std::ranges::find(spans, nullptr) != spans.end(); }
+
+/// Pairs what was expected with what is there.
+class TraceCheck {
+ public:
+  TraceCheck(const Sent& sent, const Trace& trace, double clock_skew)
+      : sent_(sent), trace_(trace), clock_skew_(clock_skew), expected_(expected_spans(sent)) {}
+
+  std::vector<Finding> run() && {
+    identities();
+    match();
+    if (trace_.complete == false && findings_.empty()) findings_.add("complete", "true", "false");
+    for (std::size_t i = 0; i < expected_.size(); ++i) {
+      if (found_[i] == nullptr) continue;
+      relation(i);
+      if (expected_[i].kind != SpanKind::internal) http(i);
+    }
+    if (rolled(sent_)) batch();
+    return std::move(findings_).take();
+  }
+
+ private:
+  void identities() {
+    std::set<std::string_view> ids;
+    for (const auto& span : trace_.spans) {
+      findings_.require("trace id of " + loadgen::describe(span), sent_.probe.trace_id(), span.trace_id);
+      if (!ids.insert(span.id).second) {
+        findings_.add("span id of " + loadgen::describe(span), "one span an id", span.id + " twice");
+      }
+    }
+  }
+
+  bool fits(const ExpectedSpan& expected, const TraceSpan& span, int strictness) const {
+    // The conventions leave it open whether a client span's name has the route.
+    const bool name = span.name == expected.name || (expected.kind == SpanKind::client &&
+                                                     span.name == expected.name.substr(0, expected.name.find(' ')));
+    return name && (strictness < 1 || span.service == expected.service) &&
+           (strictness < 2 || span.kind == expected.kind);
+  }
+
+  void match() {
+    found_.assign(expected_.size(), nullptr);
+    std::set<const TraceSpan*> taken;
+    for (const int strictness : {2, 1, 0}) {
+      for (std::size_t i = 0; i < expected_.size(); ++i) {
+        if (found_[i] != nullptr) continue;
+        for (const auto& span : trace_.spans) {
+          if (taken.contains(&span) || !fits(expected_[i], span, strictness)) continue;
+          found_[i] = &span;
+          taken.insert(&span);
+          break;
+        }
+      }
+    }
+    for (std::size_t i = 0; i < expected_.size(); ++i) {
+      if (found_[i] == nullptr) {
+        findings_.add("span is missing", describe(expected_[i]), "nothing");
+        continue;
+      }
+      findings_.require("service of " + expected_[i].name, expected_[i].service, found_[i]->service);
+      findings_.require("kind of " + expected_[i].name + " of " + expected_[i].service, name_of(expected_[i].kind),
+                        found_[i]->kind ? name_of(*found_[i]->kind) : "another");
+    }
+    for (const auto& span : trace_.spans) {
+      if (!taken.contains(&span)) findings_.add("span too many", "nothing", loadgen::describe(span));
+    }
+    if (trace_.spans.size() != expected_.size()) {
+      findings_.require("number of spans", expected_.size(), trace_.spans.size());
+    }
+  }
+
+  void relation(std::size_t i) {
+    const auto& span = *found_[i];
+    const auto what = loadgen::describe(span);
+    if (span.end_nanoseconds < span.start_nanoseconds) {
+      findings_.add("clock order of " + what, "an end after the start", seconds(span.seconds()));
+    }
+    if (i == 0) {
+      return findings_.require("parent of " + what + " (the traceparent sent)", to_hex(sent_.probe.context.span_id),
+                               span.parent);
+    }
+    const auto* wanted = found_[expected_[i].parent];
+    const auto* parent = trace_.find(span.parent);
+    if (parent == nullptr) {
+      // When the parent itself is what is missing, that has been said.
+      if (wanted != nullptr) findings_.add("parent of " + what, loadgen::describe(*wanted), "an orphan");
+      return;
+    }
+    if (wanted == nullptr) return;
+    if (parent != wanted) {
+      return findings_.add("parent of " + what, loadgen::describe(*wanted), loadgen::describe(*parent));
+    }
+    const auto allowed = parent->service == span.service ? kSameServiceSkew : clock_skew_;
+    const auto early = static_cast<double>(parent->start_nanoseconds - span.start_nanoseconds) / 1e9;
+    const auto late = static_cast<double>(span.end_nanoseconds - parent->end_nanoseconds) / 1e9;
+    if (early > allowed) {
+      findings_.add("clock order of " + what, "a start not before its parent's", seconds(early) + " before it");
+    }
+    if (late > allowed) {
+      findings_.add("clock order of " + what, "an end not after its parent's", seconds(late) + " after it");
+    }
+  }
+
+  void http(std::size_t i) {
+    const auto& span = *found_[i];
+    const auto what = loadgen::describe(span);
+    const bool server = expected_[i].kind == SpanKind::server;
+    const bool die = expected_[i].name.ends_with(kDieRoute);
+    const int status = die && outcome_of(sent_) != Came::no_die ? 200 : sent_.answer.status;
+    findings_.require("http.response.status_code of " + what, std::to_string(status),
+                      shown(span.integer("http.response.status_code")));
+    findings_.require("http.request.method of " + what, sent_.probe.method, shown(span.text("http.request.method")));
+    const bool error = status >= (server ? 500 : 400);
+    if (span.error != error) {
+      findings_.add("status of " + what, error ? "ERROR" : "not ERROR", span.error ? "ERROR" : "not ERROR");
+    }
+    if (error && !span.text("error.type")) findings_.add("error.type of " + what, "a text", "nothing");
+    if (!server) return;
+    if (!span.text("url.path")) findings_.add("url.path of " + what, "a text", "nothing");
+    if (sent_.probe.route != "_unmatched") {
+      findings_.require("http.route of " + what, die ? kDieRoute : sent_.probe.route, shown(span.text("http.route")));
+    }
+  }
+
+  void batch() {
+    const auto& query = sent_.probe.query;
+    const auto* server = found_[2];
+    const auto times = static_cast<std::size_t>(query.times);
+    const std::vector<const TraceSpan*> rolls(found_.end() - query.times, found_.end());
+    if (server != nullptr) {
+      findings_.require("die.type of the batch", query.die, shown(server->text("die.type")));
+      findings_.require("async.batch_size", std::to_string(times), shown(server->integer("async.batch_size")));
+      const auto strategy = server->text("async.strategy");
+      if (!query.strategy.empty() || !strategy) {
+        findings_.require("async.strategy", query.strategy.empty() ? "a text" : query.strategy, shown(strategy));
+      }
+      if (sent_.answer.succeeded()) {
+        findings_.require("async.total_result", shown(sent_.answer.total),
+                          shown(server->integer("async.total_result")));
+      }
+    }
+    for (std::size_t index = 0; index < times; ++index) {
+      if (rolls[index] != nullptr) roll(index, *rolls[index], server);
+    }
+    values(rolls);
+    overlap(rolls);
+  }
+
+  void roll(std::size_t index, const TraceSpan& span, const TraceSpan* server) {
+    findings_.require("async.roll_index of " + span.name, std::to_string(index),
+                      shown(span.integer("async.roll_index")));
+    findings_.require("die.type of " + span.name, sent_.probe.query.die, shown(span.text("die.type")));
+    const bool cancelled = span.boolean("die.cancelled").value_or(false);
+    if (cancelled) return;
+    const bool failed = span.boolean("die.error").value_or(false);
+    if (failed != span.error) {
+      findings_.add("status of " + span.name, failed ? "ERROR, as die.error says" : "not ERROR, as die.error says",
+                    span.error ? "ERROR" : "not ERROR");
+    }
+    if (server == nullptr) return;
+    const auto events = std::ranges::count_if(server->events, [&](const TraceSpan::Event& event) {
+      const auto found = event.attributes.find("async.roll_index");
+      return found != event.attributes.end() &&
+             found->second == Attributes::mapped_type(static_cast<std::int64_t>(index));
+    });
+    findings_.require("events for " + span.name, 1, events);
+  }
+
+  /// What each roll's span says against what the answer says.
+  void values(const std::vector<const TraceSpan*>& rolls) {
+    const auto& answer = sent_.answer;
+    const bool all_failed = !answer.succeeded() && sent_.probe.query.strategy == "best-effort";
+    std::set<std::int64_t> failed;
+    if (answer.failed) {
+      for (const auto& one : *answer.failed) failed.insert(one.index);
+    }
+    std::size_t next = 0;
+    int failures = 0;
+    for (std::size_t index = 0; index < rolls.size(); ++index) {
+      const bool should_fail = all_failed || failed.contains(static_cast<std::int64_t>(index));
+      std::string wanted;
+      if (answer.rolls && !should_fail && next < answer.rolls->size()) wanted = std::to_string((*answer.rolls)[next++]);
+      const auto* span = rolls[index];
+      if (span == nullptr) continue;
+      const auto error = span->boolean("die.error");
+      if (error == true) ++failures;
+      if (answer.succeeded() || all_failed) {
+        findings_.require("die.error of " + span->name, should_fail ? "true" : "false", shown(error));
+      } else if (error == false && !span->integer("die.result")) {
+        findings_.add("die.result of " + span->name, "a whole number", "nothing");
+      }
+      if (!wanted.empty()) {
+        findings_.require("die.result of " + span->name, wanted, shown(span->integer("die.result")));
+      }
+    }
+    if (!answer.succeeded() && failures == 0 && !incomplete(rolls)) {
+      findings_.add("die.error of the rolls of a failed batch", "true at one of them", "none");
+    }
+  }
+
+  void overlap(const std::vector<const TraceSpan*>& rolls) {
+    if (incomplete(rolls)) return;
+    const auto& query = sent_.probe.query;
+    const auto threads =
+        static_cast<std::size_t>(query.concurrency > 0 ? std::min(query.concurrency, query.times) : query.times);
+    const auto most = greatest_overlap(rolls);
+    const auto what = "greatest number of rolls at the same time";
+    if (most > threads) return findings_.require(what, threads, most);
+    const auto stopped_early = [](const TraceSpan* span) { return span->boolean("die.cancelled").value_or(false); };
+    if (std::ranges::any_of(rolls, stopped_early)) return;
+    const auto short_ones = static_cast<std::size_t>(
+        std::ranges::count_if(rolls, [](const TraceSpan* span) { return span->seconds() < kShortRoll; }));
+    const auto least = std::min(threads, rolls.size() - short_ones);
+    if (most < least) findings_.require(what, threads, most);
+  }
+
+  const Sent& sent_;
+  const Trace& trace_;
+  const double clock_skew_;
+  const std::vector<ExpectedSpan> expected_;
+  /// By position in `expected_`; null where there is none.
+  std::vector<const TraceSpan*> found_;
+  Findings findings_;
+};
+
+}  // namespace
+
+std::vector<ExpectedSpan> expected_spans(const Sent& sent) {
+  const auto& probe = sent.probe;
+  const auto name = probe.route == "_unmatched" ? probe.method : probe.method + " " + probe.route;
+  std::vector<ExpectedSpan> spans = {{kFrontend, name, SpanKind::server, 0}};
+  if (!reached_roller(sent)) return spans;
+  const auto die = std::string("GET ") + kDieRoute;
+  spans.push_back({kFrontend, name, SpanKind::client, 0});
+  spans.push_back({kDiceRoller, name, SpanKind::server, 1});
+  spans.push_back({kDiceRoller, die, SpanKind::client, 2});
+  spans.push_back({kDieService, die, SpanKind::server, 3});
+  if (!rolled(sent)) return spans;
+  for (int i = 0; i < probe.query.times; ++i) {
+    spans.push_back({kDiceRoller, "async_roll_" + std::to_string(i), SpanKind::internal, 2});
+  }
+  return spans;
+}
+
+std::vector<Finding> check_trace(const Sent& sent, const Trace& trace, double clock_skew_seconds) {
+  return TraceCheck(sent, trace, clock_skew_seconds).run();
+}
+
+std::int64_t RollCounts::successes() const {
+  std::int64_t all = 0;
+  for (const auto& [value, count] : succeeded) all += count;
+  return all;
+}
+
+std::optional<RollCounts> roll_counts(const Sent& sent, const Trace* trace) {
+  RollCounts counts;
+  const auto& answer = sent.answer;
+  if (sent.probe.wants == Probe::Wants::roll) {
+    answer.roll ? void(++counts.succeeded[*answer.roll]) : void(++counts.failed);
+    return counts;
+  }
+  if (answer.succeeded()) {
+    for (const auto value : answer.rolls.value_or(std::vector<std::int64_t>{})) ++counts.succeeded[value];
+    if (answer.failed) counts.failed = static_cast<std::int64_t>(answer.failed->size());
+    return counts;
+  }
+  if (sent.probe.query.strategy == "best-effort") {
+    counts.failed = sent.probe.query.times;
+    return counts;
+  }
+  if (trace == nullptr) return std::nullopt;
+  for (const auto* span : trace->rolls()) {
+    if (span->boolean("die.cancelled").value_or(false)) ++counts.cancelled;
+    else if (span->boolean("die.error").value_or(false)) ++counts.failed;
+    else ++counts.succeeded[span->integer("die.result").value_or(0)];
+  }
+  return counts;
+}
+
+}  // namespace dice::loadgen

@@ -1,0 +1,177 @@
+#include "loadgen/verify/diagnosis.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "loadgen/query.h"
+
+namespace dice::loadgen {
+namespace {
+
+using Named = std::pair<std::string, ServiceEvidence>;
+
+std::string list(const std::vector<std::string>& names) {
+  std::string text;
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    text += (i == 0 ? "" : i + 1 == names.size() ? " and " : ", ") + names[i];
+  }
+  return text;
+}
+
+std::string whole(double value) { return std::to_string(std::llround(value)); }
+
+std::string share(std::int64_t found, std::int64_t expected) {
+  return std::to_string(found) + " of " + std::to_string(expected);
+}
+
+class Diagnosis {
+ public:
+  explicit Diagnosis(const Evidence& evidence) : evidence_(evidence) {
+    for (const auto* name : {kFrontend, kDiceRoller, kDieService}) {  // in the order of the calls
+      const auto found = evidence.services.find(name);
+      if (found != evidence.services.end()) services_.emplace_back(*found);
+    }
+  }
+
+  std::vector<std::string> run() && {
+    sources();
+    if (evidence_.traceparent_ignored) {
+      say("context is not propagated to frontend: it answers with another trace id than the traceparent it was sent");
+    }
+    metrics();
+    exporters();
+    traces();
+    logs();
+    return std::move(causes_);
+  }
+
+ private:
+  void say(std::string cause) { causes_.push_back(std::move(cause)); }
+
+  template <typename Condition>
+  std::vector<std::string> names_where(const Condition& condition) const {
+    std::vector<std::string> names;
+    for (const auto& [name, service] : services_) {
+      if (condition(service)) names.push_back(name);
+    }
+    return names;
+  }
+
+  void sources() {
+    for (const auto* source : {&evidence_.traces, &evidence_.logs, &evidence_.metrics}) {
+      if (source->checked && !source->trouble.empty()) say(source->name + " can't be read: " + source->trouble);
+    }
+  }
+
+  void metrics() {
+    if (!evidence_.metrics.checked) return;
+    const auto missing = names_where([](const auto& service) { return !service.metrics_found; });
+    if (!missing.empty() && evidence_.metrics.trouble.empty()) {
+      say("a scrape is missing: " + evidence_.metrics.name + " has no metrics of " + list(missing) +
+          (evidence_.metrics.detail.empty() ? "" : " (" + evidence_.metrics.detail + ")"));
+    }
+    const auto still = names_where([](const auto& service) {
+      return service.metrics_found && service.requests_expected > 0 && service.requests_counted == 0;
+    });
+    if (!still.empty()) {
+      say("a scrape is stale: the metrics of " + list(still) + " in " + evidence_.metrics.name + " stand still");
+    }
+  }
+
+  void exporters() {
+    if (!evidence_.metrics.checked) return;
+    const auto dropping = names_where([](const auto& service) { return service.spans_dropped > 0; });
+    double dropped = 0;
+    double exported = 0;
+    for (const auto& [name, service] : services_) {
+      dropped += service.spans_dropped;
+      exported += service.spans_exported;
+    }
+    if (!dropping.empty() && exported == 0) {
+      say("the collector is down, or refuses spans: " + list(dropping) + " could not deliver " + whole(dropped) +
+          " spans and delivered none (telemetry_spans_dropped_total)");
+      collector_down_ = true;
+    } else if (!dropping.empty()) {
+      say("spans are dropped: " + list(dropping) + " could not deliver " + whole(dropped) + " spans, while " +
+          whole(exported) + " were delivered (telemetry_spans_dropped_total)");
+    }
+    if (!evidence_.export_required || collector_down_) return;
+    const auto silent = names_where([](const auto& service) {
+      return service.metrics_found && service.spans_expected > 0 && service.spans_exported + service.spans_dropped == 0;
+    });
+    if (!silent.empty()) {
+      say(list(silent) + (silent.size() == 1 ? " does" : " do") +
+          " not export spans: telemetry_spans_exported_total stands still (OTEL_TRACES_EXPORTER, OTEL_SDK_DISABLED?)");
+      silent_ = silent;
+    }
+  }
+
+  bool is_silent(const std::string& name) const { return std::ranges::find(silent_, name) != silent_.end(); }
+
+  void traces() {
+    if (!evidence_.traces.checked || !evidence_.traces.trouble.empty() || evidence_.traceparent_ignored) return;
+    if (collector_down_) return;
+    const auto& source = evidence_.traces.name;
+    const auto has_none = [](const auto& service) { return service.spans_expected > 0 && service.spans_found == 0; };
+    if (std::ranges::all_of(services_, [&](const Named& one) { return has_none(one.second); })) {
+      if (silent_.size() == services_.size()) return;
+      return say("no span of any service reaches " + source +
+                 ": are the exporters on, and does the collector send to it?");
+    }
+    bool context_arrives = true;
+    for (const auto& [name, service] : services_) {
+      const auto& caller = name == kDieService ? kDiceRoller : kFrontend;
+      if (has_none(service)) {
+        if (is_silent(name)) continue;
+        if (service.context_seen) {
+          say(name + " does not export its spans: none of " + std::to_string(service.spans_expected) + " is in " +
+              source + ", though its logs or exemplars carry the trace ids");
+        } else if (service.requests_counted > 0 && context_arrives) {
+          say(std::string("context is not propagated from ") + caller + " to " + name + ": " + name +
+              " answered the requests, but nothing of it carries their trace ids");
+          context_arrives = false;
+        } else if (context_arrives) {
+          say("no span of " + name + " is in " + source + ": its exporter is off, or it does not get the context");
+        }
+      } else if (service.spans_found < service.spans_expected) {
+        say("spans are lost: only " + share(service.spans_found, service.spans_expected) + " spans of " + name +
+            " are in " + source);
+      }
+    }
+    context_broken_ = !context_arrives;
+  }
+
+  void logs() {
+    if (!evidence_.logs.checked || !evidence_.logs.trouble.empty() || evidence_.traceparent_ignored) return;
+    const auto& source = evidence_.logs.name;
+    const auto has_none = [](const Named& one) { return one.second.lines_expected > 0 && one.second.lines_found == 0; };
+    if (std::ranges::all_of(services_, has_none)) {
+      return say(collector_down_ ? source + " is not getting logs either: the collector does not ship them"
+                                 : source + " is not getting logs: it answers, but has no line of any of the requests");
+    }
+    for (const auto& one : services_) {
+      const auto& [name, service] = one;
+      if (has_none(one)) {
+        if (context_broken_ && !service.context_seen) continue;
+        say(source + " is not getting the logs of " + name + ": none of " + std::to_string(service.lines_expected) +
+            " lines is there");
+      } else if (service.lines_found < service.lines_expected) {
+        say("log lines are lost: only " + share(service.lines_found, service.lines_expected) + " lines of " + name +
+            " are in " + source);
+      }
+    }
+  }
+
+  const Evidence& evidence_;
+  std::vector<Named> services_;
+  std::vector<std::string> causes_;
+  std::vector<std::string> silent_;
+  bool collector_down_ = false;
+  bool context_broken_ = false;
+};
+
+}  // namespace
+
+std::vector<std::string> diagnose(const Evidence& evidence) { return Diagnosis(evidence).run(); }
+
+}  // namespace dice::loadgen

@@ -1,0 +1,72 @@
+// The known requests of verify.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "common/concurrency/clock.h"
+#include "common/telemetry/trace_context.h"
+#include "loadgen/answer.h"
+#include "loadgen/query.h"
+
+namespace dice::loadgen {
+
+struct Probe {
+  enum class Wants { list, roll, batch, unknown_die, bad_parameter, unknown_path, wrong_method };
+
+  std::string name;
+  Wants wants = Wants::list;
+  /// For those that are rolls of a die, known or not.
+  Query query = {};
+  std::string method = "GET";
+  std::string path = {};
+  /// The route's template, "_unmatched" for an unknown path.
+  std::string route = {};
+  /// The die is one whose rolls may fail.
+  bool may_fail = false;
+  /// Which the message of a 400 must name.
+  std::string parameter = {};
+
+  /// Of its own, so that its trace is known in advance: the parent of the frontend's span is `context`'s.
+  TraceContext context = {};
+
+  std::string trace_id() const { return to_hex(context.trace_id); }
+};
+
+struct ProbeOptions {
+  std::string die = "fair";
+  /// Empty = there is none.
+  std::string risky_die = "risky";
+  /// Ask for batches on fewer threads than rolls, too.
+  bool concurrency = true;
+};
+
+/// Their contexts are still to be set.
+std::vector<Probe> make_probes(const ProbeOptions& options);
+
+/// A probe and its answer.
+struct Sent {
+  Probe probe;
+  Answer answer;
+  TimePoint answered{};
+};
+
+/// What became of a request, as far as the rest of its telemetry depends on it.
+enum class Came {
+  /// 200.
+  good,
+  /// roll_failed or batch_failed of a die that may fail.
+  roll_failed,
+  /// die_not_found, as it should be.
+  no_die,
+  /// Turned away by the frontend, as it should be.
+  rejected,
+  /// Not what the contract promises.
+  wrong,
+};
+Came outcome_of(const Sent& sent);
+
+/// The frontend passed it on.
+bool reached_roller(const Sent& sent);
+
+}  // namespace dice::loadgen

@@ -1,0 +1,161 @@
+#include "loadgen/verify/report.h"
+
+#include <algorithm>
+
+#include "common/json.h"
+#include "loadgen/statistics.h"
+
+namespace dice::loadgen {
+namespace {
+
+const std::vector<std::string> kSignals = {"answers", "traces", "logs", "metrics", "walk"};
+
+bool failed(const Report::Case& one) { return !one.findings.empty(); }
+
+struct Tally {
+  std::size_t all = 0;
+  std::size_t held = 0;
+  std::vector<double> seconds;
+};
+
+Tally tally(const Report& report, const std::string& signal) {
+  Tally tally;
+  for (const auto& one : report.cases) {
+    if (one.signal != signal) continue;
+    ++tally.all;
+    tally.held += failed(one) ? 0 : 1;
+    if (one.seconds && signal != "answers") tally.seconds.push_back(*one.seconds);
+  }
+  return tally;
+}
+
+std::string escaped(const std::string& text) {
+  std::string out;
+  for (const char c : text) {
+    switch (c) {
+      case '&': out += "&amp;"; break;
+      case '<': out += "&lt;"; break;
+      case '>': out += "&gt;"; break;
+      case '"': out += "&quot;"; break;
+      default: out += static_cast<unsigned char>(c) < 0x20 ? ' ' : c;
+    }
+  }
+  return out;
+}
+
+std::string sentence(const Finding& finding) {
+  return finding.what + ": expected " + finding.expected + ", found " + finding.found;
+}
+
+}  // namespace
+
+bool Report::held() const { return std::ranges::none_of(cases, failed) && causes.empty(); }
+
+std::string to_table(const Report& report) {
+  constexpr std::size_t kColumn = 14;
+  std::string text = "\n" + pad("", 10) + pad("held", kColumn) + pad("complete after: median", 24) + "worst\n";
+  for (const auto& signal : kSignals) {
+    const auto [all, held, seconds] = tally(report, signal);
+    if (all == 0) continue;
+    text += pad(signal, 10) + pad(std::to_string(held) + " of " + std::to_string(all), kColumn);
+    if (!seconds.empty()) {
+      const auto summary = summarize(seconds);
+      text += pad(show_seconds(summary.median), 24) + show_seconds(summary.max);
+    }
+    text += "\n";
+  }
+  for (const auto& line : report.not_checked) text += "not checked: " + line + "\n";
+  for (const auto& one : report.cases) {
+    if (!failed(one)) continue;
+    text += "\n" + one.signal + ": " + one.subject + (one.trace_id.empty() ? "" : "   trace " + one.trace_id) + "\n";
+    std::size_t widths[] = {0, 0};
+    for (const auto& finding : one.findings) {
+      widths[0] = std::max(widths[0], finding.what.size());
+      widths[1] = std::max(widths[1], finding.expected.size());
+    }
+    for (const auto& finding : one.findings) {
+      text += "  " + pad(finding.what, widths[0]) + "  expected " + pad(finding.expected, widths[1]) + "  found " +
+              finding.found + "\n";
+    }
+  }
+  if (!report.causes.empty()) text += "\n";
+  for (const auto& cause : report.causes) text += "CAUSE: " + cause + "\n";
+  text += "\n" + std::string(report.held() ? "All held" : "NOT ALL HELD") + ", " + report.target + ", " +
+          show_seconds(report.seconds) + "\n";
+  return text;
+}
+
+std::string to_json(const Report& report) {
+  return json_object([&](JsonWriter& writer) {
+    write_member(writer, "target", report.target);
+    write_member(writer, "held", report.held());
+    write_member(writer, "seconds", report.seconds);
+    write_member(writer, "causes", report.causes);
+    write_member(writer, "not_checked", report.not_checked);
+    write_key(writer, "signals");
+    writer.StartObject();
+    for (const auto& signal : kSignals) {
+      const auto [all, held, seconds] = tally(report, signal);
+      if (all == 0) continue;
+      write_key(writer, signal);
+      writer.StartObject();
+      write_member(writer, "checked", all);
+      write_member(writer, "held", held);
+      if (!seconds.empty()) {
+        const auto summary = summarize(seconds);
+        write_member(writer, "median_seconds", summary.median);
+        write_member(writer, "worst_seconds", summary.max);
+      }
+      writer.EndObject();
+    }
+    writer.EndObject();
+    write_key(writer, "cases");
+    writer.StartArray();
+    for (const auto& one : report.cases) {
+      writer.StartObject();
+      write_member(writer, "signal", one.signal);
+      write_member(writer, "subject", one.subject);
+      if (!one.trace_id.empty()) write_member(writer, "trace_id", one.trace_id);
+      write_member(writer, "held", !failed(one));
+      if (one.seconds) write_member(writer, "seconds", *one.seconds);
+      write_key(writer, "findings");
+      writer.StartArray();
+      for (const auto& finding : one.findings) {
+        writer.StartObject();
+        write_member(writer, "what", finding.what);
+        write_member(writer, "expected", finding.expected);
+        write_member(writer, "found", finding.found);
+        writer.EndObject();
+      }
+      writer.EndArray();
+      writer.EndObject();
+    }
+    writer.EndArray();
+  });
+}
+
+std::string to_junit(const Report& report) {
+  std::string text = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"loadgen verify\">\n";
+  for (const auto& signal : kSignals) {
+    const auto [all, held, seconds] = tally(report, signal);
+    if (all == 0) continue;
+    text += "  <testsuite name=\"" + signal + "\" tests=\"" + std::to_string(all) + "\" failures=\"" +
+            std::to_string(all - held) + "\">\n";
+    for (const auto& one : report.cases) {
+      if (one.signal != signal) continue;
+      text += "    <testcase classname=\"" + signal + "\" name=\"" + escaped(one.subject) + "\" time=\"" +
+              fixed(one.seconds.value_or(0), 3) + "\"";
+      if (!failed(one)) {
+        text += "/>\n";
+        continue;
+      }
+      text += ">\n      <failure message=\"" + escaped(sentence(one.findings.front())) + "\">";
+      for (const auto& finding : one.findings) text += escaped(sentence(finding)) + "\n";
+      text += escaped(one.trace_id.empty() ? "" : "trace " + one.trace_id) + "</failure>\n    </testcase>\n";
+    }
+    text += "  </testsuite>\n";
+  }
+  return text + "</testsuites>\n";
+}
+
+}  // namespace dice::loadgen

@@ -1,0 +1,167 @@
+#!/usr/bin/env python3
+"""loadgen against the three programs on free ports: end_to_end.py FOLDER_OF_PROGRAMS"""
+
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+import urllib.request
+import xml.etree.ElementTree
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "services"))
+import run  # noqa: E402
+
+BIN = pathlib.Path(sys.argv.pop(1))
+ENV = {key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "LOADGEN_"))}
+
+
+def loadgen(*arguments, env=None):
+    done = subprocess.run([BIN / "loadgen", *map(str, arguments)], env={**ENV, **(env or {})}, capture_output=True,
+                          text=True, timeout=120)
+    return done.returncode, done.stdout, done.stderr
+
+
+class EndToEnd(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        folder = tempfile.TemporaryDirectory(prefix="loadgen-")
+        cls.addClassCleanup(folder.cleanup)
+        cls.folder = pathlib.Path(folder.name)
+        cls.system = run.System(BIN, cls.folder / "logs", free_ports=True)
+        cls.system.start({"all": {"OTEL_TRACES_EXPORTER": "none"}, "dice-roller": {"ROLL_DELAY_MAX_SECONDS": "0.2"}})
+        cls.addClassCleanup(cls.system.stop)
+
+    def verify(self, *more, logs=None):
+        return loadgen("verify", "--url", self.system.url("frontend"), "--logs", logs or self.folder / "logs",
+                       "--metrics", ",".join(self.system.metrics_url(name) for name in run.SERVICES), *more)
+
+    def test_verify_holds(self):
+        junit = self.folder / "verify.xml"
+        code, out, err = self.verify("--json", "--junit", junit)
+        self.assertEqual(code, 0, out + err)
+        report = json.loads(out)
+        self.assertTrue(report["held"])
+        self.assertEqual(set(report["signals"]), {"answers", "traces", "logs", "metrics", "walk"})
+        self.assertEqual({suite.get("failures") for suite in xml.etree.ElementTree.parse(junit).iter("testsuite")}, {"0"})
+
+    def test_verify_holds_while_others_use_the_system(self):
+        others = threading.Thread(target=loadgen, args=("traffic", "--url", self.system.url("frontend"),
+                                                        "--duration", "3", "--think-max", "0.05"))
+        others.start()
+        code, out, err = self.verify("--shared")
+        others.join()
+        self.assertEqual(code, 0, out + err)
+
+    def test_verify_names_a_scrape_that_is_missing(self):
+        code, out, err = loadgen("verify", "--url", self.system.url("frontend"), "--deadline", "0.2", "--metrics",
+                                 self.system.metrics_url("frontend"))
+        self.assertEqual(code, 1, err)
+        self.assertIn("CAUSE: a scrape is missing", out)
+        self.assertIn("has no metrics of dice-roller and die-service", out)
+
+    def test_verify_names_logs_that_do_not_come(self):
+        empty = self.folder / "empty"
+        empty.mkdir()
+        code, out, _ = self.verify("--deadline", "0.2", logs=empty)
+        self.assertEqual(code, 1)
+        self.assertIn("is not getting logs", out)
+
+    def test_compare(self):
+        code, out, err = loadgen("compare", "--url", self.system.url("frontend"), "--rolls", "5", "--iterations", "2",
+                                 "--concurrency", "1,5", "--json")
+        self.assertEqual(code, 0, err)
+        sweep = json.loads(out)["concurrent"]
+        self.assertEqual([one["threads"] for one in sweep], [1, 5])
+        self.assertGreater(sweep[1]["measured_speedup"], sweep[0]["measured_speedup"])
+
+    def test_compare_below_the_efficiency_that_is_wanted(self):
+        code, _, err = loadgen("compare", "--url", self.system.url("frontend"), "--rolls", "2", "--iterations", "1",
+                               "--min-efficiency", "1")
+        self.assertEqual(code, 1)
+        self.assertIn("--min-efficiency", err)
+
+    def test_traffic(self):
+        code, out, err = loadgen("traffic", "--url", self.system.url("frontend"), "--json", "--think-max", "0",
+                                 env={"LOADGEN_USERS": "3", "LOADGEN_ROLLS": "5", "LOADGEN_SEED": "7"})
+        self.assertEqual(code, 0, out + err)
+        self.assertEqual(json.loads(out)["seed"], 7)
+
+    def test_traffic_has_spans_of_its_own_which_the_frontend_joins(self):
+        code, _, err = loadgen("traffic", "--url", self.system.url("frontend"), "--users", "1", "--rolls", "1",
+                               env={"OTEL_TRACES_EXPORTER": "console"})
+        self.assertEqual(code, 0, err)
+        resource, = json.loads(err.splitlines()[-1])["resourceSpans"]
+        self.assertIn({"key": "service.name", "value": {"stringValue": "loadgen"}}, resource["resource"]["attributes"])
+        spans = {span["kind"]: span for span in resource["scopeSpans"][0]["spans"]}
+        root, client = spans[1], spans[3]
+        self.assertFalse(root.get("parentSpanId"))
+        self.assertEqual(client["parentSpanId"], root["spanId"])
+        with urllib.request.urlopen(f"{self.system.url('frontend')}/api/traces/{root['traceId']}") as answer:
+            trace = json.load(answer)
+        parents = [span.get("parentSpanId") for one in trace["resourceSpans"] for scope in one["scopeSpans"]
+                   for span in scope["spans"]]
+        self.assertEqual(parents.count(client["spanId"]), 1)
+
+    def test_traffic_goes_on_when_a_service_restarts(self):
+        done = {}
+
+        def traffic():
+            done["result"] = loadgen("traffic", "--url", self.system.url("frontend"), "--list-only", "--duration", "5",
+                                     "--think-max", "0.01", "--json", "--expect",
+                                     "downstream_unavailable,not_ready")
+
+        thread = threading.Thread(target=traffic)
+        thread.start()
+        self.wait_for_lists(100)
+        self.system.restart("frontend")
+        self.wait_for_lists(100)
+        thread.join()
+        code, out, err = done["result"]
+        self.assertEqual(code, 0, out + err)
+
+    def wait_for_lists(self, more):
+        """Until the frontend has answered so many more requests for /dice."""
+        def answered():
+            with urllib.request.urlopen(self.system.metrics_url("frontend") + "/metrics") as answer:
+                found = re.search(r'^http_request_duration_seconds_count{[^}]*route="/dice"} (\d+)', answer.read().decode(),
+                                  re.MULTILINE)
+            return int(found.group(1))
+        first = answered()
+        deadline = time.monotonic() + 30
+        while answered() < first + more:
+            self.assertLess(time.monotonic(), deadline, "no traffic")
+            time.sleep(0.01)
+
+    def test_wrong_use(self):
+        for arguments, text in ((["traffic", "--rate", "fast"], "--rate: \"fast\" is not allowed; allowed: a number"),
+                                (["verify", "--url", "nowhere"], "--url: \"nowhere\" is not allowed"),
+                                (["verify", "--export", "maybe"], "auto, required, off"),
+                                (["compare", "--concurrency", "1,0"], "a whole number from 1 to 1000"),
+                                (["traffic", "--think-min", "2"], "--think-max"), (["dance"], "dance"), ([], "allowed: traffic, compare, verify")):
+            code, _, err = loadgen(*arguments)
+            self.assertEqual(code, 2, arguments)
+            self.assertIn(text, err)
+        code, _, err = loadgen("traffic", env={"LOADGEN_USERS": "0"})
+        self.assertEqual(code, 2)
+        self.assertIn("--users", err)
+
+    def test_unreachable(self):
+        for command in ("traffic", "compare", "verify"):
+            code, _, err = loadgen(command, "--url", "http://127.0.0.1:1")
+            self.assertEqual(code, 3, command)
+            self.assertIn("http://127.0.0.1:1 can't be reached", err)
+
+    def test_help_names_the_variables(self):
+        code, out, _ = loadgen("traffic", "--help")
+        self.assertEqual(code, 0)
+        self.assertIn("LOADGEN_RATE", out)
+
+
+if __name__ == "__main__":
+    unittest.main(warnings="ignore")

@@ -1,0 +1,71 @@
+#include "loadgen/traffic/plan.h"
+
+#include <doctest/doctest.h>
+
+#include <set>
+
+using namespace dice::loadgen;
+using dice::Seconds;
+
+TEST_CASE("what is asked for") {
+  CHECK(Query{}.path() == "/dice");
+  CHECK(Query{.kind = Kind::roll, .die = "a b"}.path() == "/roll?die=a%20b");
+  const Query batch{.kind = Kind::roll_async, .die = "fair", .times = 3, .strategy = "best-effort", .concurrency = 2};
+  CHECK(batch.path() == "/roll-async?die=fair&times=3&strategy=best-effort&concurrency=2");
+  CHECK(batch.route() == "/roll-async");
+}
+
+TEST_CASE("the same seed and user always ask for the same, others for something else") {
+  const Mix mix{.dice = {"fair", "risky"}};
+  const auto paths = [&mix](std::uint64_t seed, std::uint64_t user) {
+    Plan plan(mix, seed, user);
+    std::string all;
+    for (int i = 0; i < 20; ++i) all += plan.next().path() + " ";
+    return all;
+  };
+  CHECK(paths(1, 2) == paths(1, 2));
+  CHECK(paths(1, 2) != paths(1, 3));
+  CHECK(paths(1, 2) != paths(2, 2));
+}
+
+TEST_CASE("the mix") {
+  const Mix mix{.dice = {"fair", "risky"}, .async_probability = 0.3, .max_batch = 10};
+  Plan plan(mix, 7, 0);
+  int batches = 0;
+  std::set<std::string> dice;
+  std::set<std::string> strategies;
+  std::set<int> sizes;
+  constexpr int kRequests = 10'000;
+  for (int i = 0; i < kRequests; ++i) {
+    const auto query = plan.next();
+    dice.insert(query.die);
+    if (query.kind != Kind::roll_async) continue;
+    ++batches;
+    strategies.insert(query.strategy);
+    sizes.insert(query.times);
+  }
+  CHECK(batches == doctest::Approx(0.3 * kRequests).epsilon(0.05));
+  CHECK(dice.size() == 2);
+  CHECK(strategies == std::set<std::string>{"all-or-nothing", "best-effort"});
+  CHECK(sizes.size() == 10);
+  CHECK(*sizes.begin() == 1);
+  const Mix list{.list_only = true};
+  CHECK(Plan(list, 7, 0).next().path() == "/dice");
+}
+
+TEST_CASE("an open loop at a steady rate") {
+  const Schedule schedule(1000, Seconds(0));
+  CHECK(schedule.due(0) == Seconds(0));
+  CHECK(schedule.due(1500).count() == doctest::Approx(1.5));
+  CHECK(schedule.count(Seconds(30)) == 30'000);
+}
+
+TEST_CASE("an open loop with a ramp reaches its rate at the end of it") {
+  const Schedule schedule(100, Seconds(10));
+  CHECK(schedule.due(0) == Seconds(0));
+  CHECK(schedule.count(Seconds(10)) == 500);
+  CHECK(schedule.due(500).count() == doctest::Approx(10));
+  CHECK(schedule.due(600).count() == doctest::Approx(11));
+  CHECK(schedule.count(Seconds(20)) == 1500);
+  for (std::uint64_t i = 0; i < 1000; ++i) CHECK(schedule.due(i) < schedule.due(i + 1));
+}

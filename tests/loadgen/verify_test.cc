@@ -1,0 +1,272 @@
+// Each check of verify against a system that breaks just that.
+#include "loadgen/verify/verify.h"
+
+#include <doctest/doctest.h>
+
+#include "fake_system.h"
+
+using namespace dice::loadgen;
+using dice::Seconds;
+using dice::loadgen::test::Broken;
+using dice::loadgen::test::FakeSystem;
+
+namespace {
+
+enum class From { files_and_scrapes, backends };
+
+struct Setup {
+  From from = From::files_and_scrapes;
+  Verify::Options::Export exported = Verify::Options::Export::automatic;
+  /// Of a system that never comes right, so that the test need not wait long.
+  Seconds deadline{0.3};
+  std::string loki_url = {};
+  bool shared = false;
+};
+
+Report verify(FakeSystem& system, const Setup& setup = {}) {
+  dice::SteadyClock clock;
+  Target target(system.url());
+  TraceSource traces("frontend", system.url());
+  LogFiles files({system.logs()});
+  Loki loki(setup.loki_url.empty() ? system.backends_url() : setup.loki_url, R"({job="dice"})");
+  Scrapes scrapes(system.metrics_urls());
+  Prometheus prometheus(system.backends_url());
+  Verify::Sources sources{&traces, &files, &scrapes};
+  if (setup.from == From::backends) sources = {&traces, &loki, &prometheus};
+  Verify::Options options{.probes = {}, .shared = setup.shared, .exported = setup.exported, .deadline = setup.deadline};
+  return Verify(options, target, sources, clock).run().value();
+}
+
+Report verify_broken(Broken broken, const Setup& setup = {}) {
+  FakeSystem system(broken);
+  auto report = verify(system, setup);
+  CHECK_FALSE(report.held());
+  return report;
+}
+
+/// Signals of which something did not hold.
+std::string broken_signals(const Report& report) {
+  std::string text;
+  for (const std::string signal : {"answers", "traces", "logs", "metrics", "walk"}) {
+    for (const auto& one : report.cases) {
+      if (one.signal != signal || one.findings.empty()) continue;
+      text += (text.empty() ? "" : " ") + signal;
+      break;
+    }
+  }
+  return text;
+}
+
+std::string causes(const Report& report) {
+  std::string text;
+  for (const auto& cause : report.causes) text += (text.empty() ? "" : "\n") + cause;
+  return text;
+}
+
+/// "signal: what: expected …, found …", when there is one that says `what`.
+bool says(const Report& report, const std::string& signal, const std::string& what) {
+  for (const auto& one : report.cases) {
+    if (one.signal != signal) continue;
+    for (const auto& finding : one.findings) {
+      if ((finding.what + ": expected " + finding.expected + ", found " + finding.found).contains(what)) return true;
+    }
+  }
+  return false;
+}
+
+}  // namespace
+
+TEST_CASE("a sound system holds, read from files and scrapes and from Loki and Prometheus") {
+  for (const auto from : {From::files_and_scrapes, From::backends}) {
+    FakeSystem system;
+    const auto report = verify(system, {.from = from, .deadline = Seconds(30)});
+    CHECK_MESSAGE(report.held(), to_table(report));
+    CHECK(broken_signals(report).empty());
+    const auto again = verify(system, {.from = from, .deadline = Seconds(30)});
+    CHECK_MESSAGE(again.held(), to_table(again));
+    const auto shared = verify(system, {.from = from, .deadline = Seconds(30), .shared = true});
+    CHECK_MESSAGE(shared.held(), to_table(shared));
+  }
+}
+
+TEST_CASE("an answer whose total is not the sum") {
+  const auto report = verify_broken(Broken::total_wrong);
+  CHECK(says(report, "answers", "total (the sum of the rolls): expected 15, found 16"));
+}
+
+TEST_CASE("an error with another code") {
+  const auto report = verify_broken(Broken::error_code_wrong);
+  CHECK(says(report, "answers", "status: expected 200, or 500 roll_failed, found 500 internal"));
+}
+
+TEST_CASE("a span that is missing") {
+  const auto report = verify_broken(Broken::span_dropped);
+  CHECK(broken_signals(report) == "traces");
+  CHECK(says(report, "traces", "span is missing: expected async_roll_3 of dice-roller, found nothing"));
+  CHECK(says(report, "traces", "number of spans: expected 10, found 9"));
+  CHECK(causes(report).starts_with("spans are lost: only "));
+}
+
+TEST_CASE("a span too many") {
+  const auto report = verify_broken(Broken::span_twice);
+  CHECK(broken_signals(report) == "traces");
+  CHECK(says(report, "traces", "span too many: expected nothing, found async_roll_3 of dice-roller"));
+}
+
+TEST_CASE("a span under another parent") {
+  const auto report = verify_broken(Broken::span_reparented);
+  CHECK(broken_signals(report) == "traces");
+  CHECK(says(report, "traces",
+             "parent of async_roll_2 of dice-roller: expected SERVER GET /roll-async of dice-roller, found "
+             "async_roll_1 of dice-roller"));
+}
+
+TEST_CASE("a span of another kind") {
+  const auto report = verify_broken(Broken::span_kind_wrong);
+  CHECK(broken_signals(report) == "traces");
+  CHECK(says(report, "traces", "kind of GET /roll of frontend: expected CLIENT, found INTERNAL"));
+}
+
+TEST_CASE("a span whose value is not the answer's") {
+  const auto report = verify_broken(Broken::span_value_wrong);
+  CHECK(says(report, "traces", "die.result of async_roll_0: expected 1, found 2"));
+}
+
+TEST_CASE("a failed roll whose span is no error") {
+  const auto report = verify_broken(Broken::span_status_missing);
+  CHECK(broken_signals(report) == "traces");
+  CHECK(says(report, "traces", "status of async_roll_1: expected ERROR, as die.error says, found not ERROR"));
+}
+
+TEST_CASE("rolls one after another") {
+  const auto report = verify_broken(Broken::rolls_in_sequence);
+  CHECK(broken_signals(report) == "traces");
+  CHECK(says(report, "traces", "greatest number of rolls at the same time: expected 5, found 1"));
+}
+
+TEST_CASE("context not propagated") {
+  CHECK(causes(verify_broken(Broken::propagation_to_roller_cut)) ==
+        "context is not propagated from frontend to dice-roller: dice-roller answered the requests, but nothing of it "
+        "carries their trace ids");
+  CHECK(causes(verify_broken(Broken::propagation_to_die_service_cut)) ==
+        "context is not propagated from dice-roller to die-service: die-service answered the requests, but nothing of "
+        "it carries their trace ids");
+}
+
+TEST_CASE("one service not exporting") {
+  const auto report = verify_broken(Broken::die_service_not_exporting);
+  CHECK(broken_signals(report) == "traces");
+  CHECK(causes(report).starts_with("die-service does not export its spans: none of "));
+}
+
+TEST_CASE("no service exporting") {
+  const auto report = verify_broken(Broken::nothing_exported, {.exported = Verify::Options::Export::required});
+  CHECK(causes(report) ==
+        "frontend, dice-roller and die-service do not export spans: telemetry_spans_exported_total stands still "
+        "(OTEL_TRACES_EXPORTER, OTEL_SDK_DISABLED?)");
+}
+
+TEST_CASE("collector down") {
+  const auto report = verify_broken(Broken::collector_down, {.from = From::backends});
+  CHECK(causes(report).starts_with(
+      "the collector is down, or refuses spans: frontend, dice-roller and die-service could not deliver "));
+  CHECK(causes(report).contains("is not getting logs either: the collector does not ship them"));
+}
+
+TEST_CASE("spans dropped") {
+  const auto report = verify_broken(Broken::spans_dropped_by_exporter);
+  CHECK(broken_signals(report) == "metrics");
+  CHECK(causes(report).starts_with("spans are dropped: dice-roller could not deliver "));
+}
+
+TEST_CASE("a log line that is missing") {
+  const auto report = verify_broken(Broken::log_line_missing);
+  CHECK(broken_signals(report) == "logs");
+  CHECK(says(report, "logs",
+             "log line is missing: expected dice-roller die_type=fair message=Async roll completed roll_index=2 "
+             "roll_value=3, found nothing"));
+  CHECK(causes(report).starts_with("log lines are lost: only "));
+}
+
+TEST_CASE("a log line that comes twice") {
+  const auto report = verify_broken(Broken::log_line_twice);
+  CHECK(broken_signals(report) == "logs");
+  CHECK(says(report, "logs", "log line too many"));
+}
+
+TEST_CASE("a log line of another span") {
+  const auto report = verify_broken(Broken::log_span_id_foreign);
+  CHECK(broken_signals(report) == "logs");
+  CHECK(says(report, "logs", "expected a span of its trace, found eeeeeeeeeeeeeeee"));
+}
+
+TEST_CASE("Loki not getting logs") {
+  const auto report = verify_broken(Broken::logs_not_shipped, {.from = From::backends});
+  CHECK(causes(report).starts_with("Loki at http://"));
+  CHECK(causes(report).contains("is not getting logs: it answers, but has no line of any of the requests"));
+}
+
+TEST_CASE("Loki not getting the logs of one service") {
+  const auto report = verify_broken(Broken::roller_logs_not_shipped, {.from = From::backends});
+  CHECK(causes(report).contains("is not getting the logs of dice-roller: none of "));
+}
+
+TEST_CASE("Loki down") {
+  FakeSystem system;
+  const auto report = verify(system, {.from = From::backends, .loki_url = "http://127.0.0.1:1"});
+  CHECK_FALSE(report.held());
+  CHECK(causes(report) == "Loki at http://127.0.0.1:1 can't be read: no connection to Loki at http://127.0.0.1:1");
+}
+
+TEST_CASE("a counter off by one") {
+  const auto report = verify_broken(Broken::counter_off_by_one);
+  CHECK(says(report, "metrics",
+             "dice_rolls_total{die_type=\"fair\",mode=\"sync\",result=\"success\"} of dice-roller: "
+             "expected +2, found +3"));
+}
+
+TEST_CASE("a histogram off by one") {
+  const auto report = verify_broken(Broken::histogram_off_by_one);
+  CHECK(says(report, "metrics", "async_roll_batch_size_count of dice-roller"));
+  CHECK(says(report, "metrics", "async_roll_batch_size_sum of dice-roller"));
+}
+
+TEST_CASE("a gauge that does not come back to 0") {
+  const auto report = verify_broken(Broken::gauge_stuck);
+  CHECK(says(report, "metrics", "async_rolls_in_progress of dice-roller: expected 0, found 1"));
+}
+
+TEST_CASE("a scrape that is missing") {
+  const auto scrapes = causes(verify_broken(Broken::scrape_missing));
+  CHECK(scrapes.starts_with("a scrape is missing: "));
+  CHECK(scrapes.contains("has no metrics of die-service ("));
+  const auto prometheus = causes(verify_broken(Broken::scrape_missing, {.from = From::backends}));
+  CHECK(prometheus.starts_with("a scrape is missing: Prometheus at "));
+  CHECK(
+      prometheus.contains("has no metrics of die-service (down: up{instance=\"die-service:1\",job=\"die-service\"})"));
+}
+
+TEST_CASE("a scrape that stands still") {
+  const auto report = verify_broken(Broken::scrape_stale);
+  CHECK(causes(report).starts_with("a scrape is stale: the metrics of dice-roller in "));
+}
+
+TEST_CASE("no exemplars to walk from") {
+  const auto report = verify_broken(Broken::exemplars_missing);
+  CHECK(broken_signals(report) == "walk");
+  CHECK(says(report, "walk", "exemplar of http_request_duration_seconds: expected one with the trace id of a request"));
+}
+
+TEST_CASE("a target that is not there") {
+  dice::SteadyClock clock;
+  Target target("http://127.0.0.1:1");
+  CHECK_FALSE(Verify({}, target, {}, clock).run().has_value());
+}
+
+TEST_CASE("answers only") {
+  FakeSystem system;
+  dice::SteadyClock clock;
+  Target target(system.url());
+  const auto report = Verify({.probes = {.concurrency = false}}, target, {}, clock).run().value();
+  CHECK(report.held());
+}
