@@ -21,7 +21,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 SERVICES = ("die-service", "dice-roller", "frontend")  # in start order; each needs those before it
 PORTS = {"die-service": (8402, 9402), "dice-roller": (8401, 9401), "frontend": (8400, 9400)}
 READY_SECONDS = 15
-STOP_SECONDS = 15
+STOP_SECONDS = 45  # more than SHUTDOWN_GRACE_SECONDS
 
 
 class Failure(Exception):

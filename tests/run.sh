@@ -12,4 +12,4 @@ export LSAN_OPTIONS="suppressions=$PWD/tests/support/lsan.supp print_suppression
 ctest --test-dir "$build" --output-on-failure --no-tests=error --timeout 240
 [ "$what" = all ] || exit 0
 export DICE_BIN=$PWD/$build/bin
-build/venv/bin/python -m pytest -q -p no:cacheprovider tests/browser
+build/venv/bin/python -m pytest -q -p no:cacheprovider tests/docs tests/browser

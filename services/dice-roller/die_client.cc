@@ -36,16 +36,11 @@ std::expected<Die, Error> DieClient::fetch(const std::string& identifier, const 
     return std::unexpected(Error{ErrorCode::circuit_open, "die-service keeps failing; it is given a rest",
                                  static_cast<int>(std::ceil(options_.breaker.pause.count()))});
   }
-  const auto before = breaker_.state();
   auto die = call(identifier, parent);
   // A die that is not there, or a request that is wrong, is an answer of a healthy service.
   const bool healthy = die || status_of(die.error().code) < 500;
-  healthy ? breaker_.succeeded() : breaker_.failed(clock_.now());
-  if (const auto after = breaker_.state(); after != before) {
-    const bool open = after == CircuitBreaker::State::open;
-    log_.log(open ? LogLevel::warn : LogLevel::info, open ? "Circuit breaker opened" : "Circuit breaker closed",
-             &parent);
-  }
+  if (healthy && breaker_.succeeded()) log_.log(LogLevel::info, "Circuit breaker closed", &parent);
+  if (!healthy && breaker_.failed(clock_.now())) log_.log(LogLevel::warn, "Circuit breaker opened", &parent);
   return die;
 }
 

@@ -1,7 +1,7 @@
 #include "dice-roller/roller.h"
 
 #include <algorithm>
-#include <charconv>
+#include <cmath>
 #include <limits>
 #include <memory>
 #include <numeric>
@@ -103,7 +103,8 @@ Roller::Roller(const Options& options, Service& service)
 std::expected<Admission::Ticket, Error> Roller::admit(std::size_t rolls) {
   if (!rate_limit_.try_acquire(clock_.now())) {
     metrics_.rejected.Add({{"reason", "rate_limited"}}).Increment();
-    return std::unexpected(Error{ErrorCode::rate_limited, "too many requests a second", 1});
+    const auto wait = std::max(1, static_cast<int>(std::ceil(1 / options_.rate_limit)));
+    return std::unexpected(Error{ErrorCode::rate_limited, "too many requests a second", wait});
   }
   if (auto ticket = admission_.try_acquire(rolls)) return std::move(*ticket);
   metrics_.rejected.Add({{"reason", "overloaded"}}).Increment();
@@ -194,7 +195,10 @@ Result Roller::roll_batch(const Request& request, const AsyncRequest& wanted) {
   const auto result = run_batch(batch, roll_threads_, [&](std::size_t index, const std::stop_token& stop) {
     return roll_traced(request, *die, number, index, stop);
   });
-  if (!result) return std::unexpected(Error{ErrorCode::overloaded, "too many rolls at once", 1});
+  if (!result) {  // let in, but the system has no threads left
+    metrics_.rejected.Add({{"reason", "overloaded"}}).Increment();
+    return std::unexpected(Error{ErrorCode::overloaded, "too many rolls at once", 1});
+  }
   return answer(request, wanted, *result, clock_.now() - start);
 }
 

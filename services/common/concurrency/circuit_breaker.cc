@@ -14,23 +14,26 @@ bool CircuitBreaker::allow(TimePoint now) {
   return true;
 }
 
-void CircuitBreaker::succeeded() {
+bool CircuitBreaker::succeeded() {
   const Lock lock(mutex_);
   // A late success of a call from before the breaker opened says nothing about now.
-  if (state_ == State::open) return;
+  if (state_ == State::open) return false;
+  const bool closed = state_ == State::half_open;
   state_ = State::closed;
   failures_ = 0;
   probing_ = false;
+  return closed;
 }
 
-void CircuitBreaker::failed(TimePoint now) {
+bool CircuitBreaker::failed(TimePoint now) {
   const Lock lock(mutex_);
-  if (options_.failures <= 0 || state_ == State::open) return;
-  if (state_ == State::closed && ++failures_ < options_.failures) return;
+  if (options_.failures <= 0 || state_ == State::open) return false;
+  if (state_ == State::closed && ++failures_ < options_.failures) return false;
   state_ = State::open;
   opened_at_ = now;
   failures_ = 0;
   probing_ = false;
+  return true;
 }
 
 CircuitBreaker::State CircuitBreaker::state() const {

@@ -24,8 +24,10 @@ class CircuitBreaker {
   /// Whether a call may be made now. After true, report its end by `succeeded` or `failed`: in half-open, one call at a
   /// time is the probe.
   [[nodiscard]] bool allow(TimePoint now);
-  void succeeded();
-  void failed(TimePoint now);
+  /// Whether this closed the breaker.
+  bool succeeded();
+  /// Whether this opened the breaker.
+  bool failed(TimePoint now);
 
   State state() const;
 

@@ -62,7 +62,9 @@ std::string percent_encode(std::string_view text) {
 Parameters::Parameters(const Request& request, std::initializer_list<std::string_view> allowed) : request_(request) {
   for (const auto& [name, value] : request.query) {
     if (std::ranges::find(allowed, name) == allowed.end()) {
-      fail(std::string(utf8_prefix(name, kLongestParameter)), "is not a parameter; allowed: " + list(allowed));
+      fail(std::string(utf8_prefix(name, kLongestParameter)), allowed.size() == 0
+                                                                  ? "is not a parameter; there are none here"
+                                                                  : "is not a parameter; allowed: " + list(allowed));
     }
   }
 }

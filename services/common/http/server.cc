@@ -226,6 +226,8 @@ struct Server::Implementation {
   void start_span(Exchange& exchange, const TraceContext& parent, const px::Http::Request& incoming);
   void dispatch(Responder responder, const Entry& entry);
   void call(Responder responder, const Entry& entry);
+  /// Exceptions end here.
+  Result run(const Handler& handler, const Request& request) const;
   void send(std::unique_ptr<Exchange> exchange, Result result);
 
   Options options;
@@ -439,14 +441,17 @@ void Server::Implementation::call(Responder responder, const Entry& entry) {
     }
     return;
   }
-  Result result = std::unexpected(Error{ErrorCode::internal, "something went wrong on our side"});
-  try {
-    result = std::get<Handler>(entry.route.handler)(responder.request());
-  } catch (const std::exception& error) {
-    log.log(LogLevel::error, "Handler threw", &responder.request().trace(),
-            {{"error", std::string_view(error.what())}});
-  }
+  auto result = run(std::get<Handler>(entry.route.handler), responder.request());
   std::move(responder).send(std::move(result));
+}
+
+Result Server::Implementation::run(const Handler& handler, const Request& request) const {
+  try {
+    return handler(request);
+  } catch (const std::exception& error) {
+    log.log(LogLevel::error, "Handler threw", &request.trace(), {{"error", std::string_view(error.what())}});
+    return std::unexpected(Error{ErrorCode::internal, "something went wrong on our side"});
+  }
 }
 
 void Server::Implementation::send(std::unique_ptr<Exchange> exchange, Result result) {
@@ -523,7 +528,7 @@ void answer_on(ThreadPool& pool, Responder responder, Handler work) {
   const auto held = std::make_shared<Responder>(std::move(responder));
   ThreadPool::Task task = [held, work = std::move(work)] {
     Responder mine = std::move(*held);
-    auto result = work(mine.request());
+    auto result = mine.exchange_->server.run(work, mine.request());
     std::move(mine).send(std::move(result));
   };
   if (!pool.try_run(task)) {

@@ -19,6 +19,12 @@
 namespace dice {
 
 struct Exchange;
+class Responder;
+
+/// Answers by value, on an I/O thread: it must not block.
+using Handler = std::function<Result(const Request&)>;
+/// Is called on an I/O thread and must not block there either; answers when and where it likes.
+using AsyncHandler = std::function<void(Responder)>;
 
 /// The one reply to one request. Move-only; may be kept and used on any thread. Lost without a reply it answers 500.
 class Responder {
@@ -33,13 +39,9 @@ class Responder {
 
  private:
   friend class Server;
+  friend void answer_on(ThreadPool& pool, Responder responder, Handler work);
   std::unique_ptr<Exchange> exchange_;
 };
-
-/// Answers by value, on an I/O thread: it must not block.
-using Handler = std::function<Result(const Request&)>;
-/// Is called on an I/O thread and must not block there either; answers when and where it likes.
-using AsyncHandler = std::function<void(Responder)>;
 
 /// Runs `work` on a thread of `pool` and sends what it returns; answers `overloaded` at once when no thread is free.
 void answer_on(ThreadPool& pool, Responder responder, Handler work);
@@ -115,6 +117,7 @@ class Server {
  private:
   friend class Responder;
   friend struct Exchange;
+  friend void answer_on(ThreadPool& pool, Responder responder, Handler work);
   struct Implementation;
   std::unique_ptr<Implementation> implementation_;
 };

@@ -12,7 +12,7 @@ const hex = (bytes) => Array.from(crypto.getRandomValues(new Uint8Array(bytes)),
 
 const runs = [];
 let shown = null;
-let config = { version: '', grafana_url: '' };
+let config = { version: '', grafana_url: '', max_async_rolls: 20 };
 let dice = [];
 let cancelRoll = null;
 let lookingForDice = false;
@@ -29,10 +29,10 @@ function updateForm() {
   const { async, times } = readForm();
   show('async-options', async);
   $('times').disabled = $('concurrency').disabled = $('strategy').disabled = !async;
-  const n = times >= 1 && times <= 20 ? times : '';
+  const n = times >= 1 && times <= config.max_async_rolls ? times : '';
   $('roll').textContent = async ? `Roll ${n} at once`.replace('  ', ' ') : 'Roll once';
   $('compare').textContent = `Compare ${n} rolls`.replace('  ', ' ');
-  $('concurrency').max = n || 20;
+  $('concurrency').max = n || config.max_async_rolls;
   $('roll').disabled = $('compare').disabled = Boolean(cancelRoll) || !dice.length;
   show('cancel', cancelRoll);
 }
@@ -334,6 +334,7 @@ async function findDice() {
   updateForm();
   get('api/config', { signal: AbortSignal.timeout(5000) }).then((answer) => {
     config = { ...config, ...answer };
+    $('times').max = config.max_async_rolls;
     $('version').textContent = config.version && `version ${config.version}`;
     if (shown) drawTrace(shown);
   }, () => { /* the page works without it */ });

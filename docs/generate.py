@@ -1,0 +1,88 @@
+#!/usr/bin/env python3
+"""Writes the tables of docs/configuration.md from what the programs say with --help.
+
+usage: docs/generate.py [BIN]     (BIN: folder of the programs; default $DICE_BIN, else build/release/bin)
+
+Only what is between the markers <!-- generated: NAME --> and <!-- end: NAME --> is written.
+"""
+
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+PAGE = ROOT / "docs/configuration.md"
+SERVICES = ("frontend", "dice-roller", "die-service")
+OPTION = re.compile(r"^  (\w+) = (.*)\n      (.*)\n      (.*)$", re.MULTILINE)
+
+
+def default_bin():
+    return pathlib.Path(os.environ.get("DICE_BIN", ROOT / "build/release/bin"))
+
+
+def options(program):
+    """{variable: (default, meaning, allowed)} in the program's order."""
+    # An empty environment: some defaults follow other variables.
+    text = subprocess.run([program, "--help"], env={}, capture_output=True, text=True, check=True).stdout
+    found = {name: (default, meaning, allowed) for name, default, meaning, allowed in OPTION.findall(text)}
+    if not found or len(found) != len(re.findall(r"^  \S", text, re.MULTILINE)):
+        raise SystemExit(f"{program} --help does not look as expected")
+    return found
+
+
+def code(text):
+    return text if text == "(unset)" else f"`{text}`"
+
+
+def cell(text):
+    return text.replace("|", "\\|")
+
+
+def rows(lines):
+    table = ["| variable | default | meaning | allowed |", "|---|---|---|---|"]
+    table += ["| " + " | ".join(cell(part) for part in line) + " |" for line in lines]
+    return "\n".join(table)
+
+
+def tables(folder):
+    """{marker's name: table}"""
+    of = {service: options(pathlib.Path(folder).resolve() / service) for service in SERVICES}
+    shared = [name for name in of["frontend"] if all(name in one and one[name][1:] == of["frontend"][name][1:] for one in of.values())]
+    common = []
+    for name in shared:
+        defaults = {service: of[service][name][0] for service in SERVICES}
+        if len(set(defaults.values())) == 1:
+            default = code(defaults["frontend"])
+        else:
+            default = ", ".join(f"{service} {code(value)}" for service, value in defaults.items())
+        common.append((f"`{name}`", default, *of["frontend"][name][1:]))
+    result = {"common": rows(common)}
+    for service in SERVICES:
+        result[service] = rows((f"`{name}`", code(default), meaning, allowed)
+                               for name, (default, meaning, allowed) in of[service].items() if name not in shared)
+    return result
+
+
+def render(page, folder):
+    """The page's text with its tables renewed."""
+    for name, table in tables(folder).items():
+        start, end = f"<!-- generated: {name} -->", f"<!-- end: {name} -->"
+        if page.count(start) != 1 or page.count(end) != 1:
+            raise SystemExit(f"{PAGE.name} must have the markers {start} and {end} once each")
+        before, rest = page.split(start)
+        after = rest.split(end)[1]
+        page = f"{before}{start}\n{table}\n{end}{after}"
+    return page
+
+
+def main():
+    if len(sys.argv) > 2 or sys.argv[1:2] and sys.argv[1].startswith("-"):
+        sys.exit(__doc__)
+    folder = sys.argv[1] if len(sys.argv) > 1 else default_bin()
+    PAGE.write_text(render(PAGE.read_text(), folder))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,237 @@
+"""The documentation against the code: what one says the other does, and the other way round.
+
+Runs from anywhere. DICE_BIN: folder of the programs (default build/release/bin).
+"""
+
+import json
+import os
+import pathlib
+import re
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "docs"))
+
+import generate  # noqa: E402
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+BIN = pathlib.Path(os.environ.get("DICE_BIN", ROOT / "build/release/bin"))
+TELEMETRY = (ROOT / "docs/telemetry.md").read_text()
+API = (ROOT / "docs/api.md").read_text()
+
+FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
+INLINE = re.compile(r"`([^`\n]+)`")
+STRING = re.compile(r'"((?:[^"\\\n]|\\.)*)"')
+PAGE_IDS = [page.name for page in PAGES]
+
+
+def uncommented(text):
+    """C++ without its comments; strings stay as they are."""
+    return re.sub(r'"(?:[^"\\\n]|\\.)*"|//[^\n]*', lambda match: match[0] if match[0].startswith('"') else "", text)
+
+
+SOURCES = {path.relative_to(ROOT): uncommented(path.read_text())
+           for path in sorted((ROOT / "services").rglob("*")) if path.suffix in (".cc", ".h")}
+
+
+def code_in(text):
+    """What is written as code: in fences and between backticks."""
+    return FENCE.findall(text) + INLINE.findall(FENCE.sub("", text))
+
+
+def section(text, title):
+    """What is under a heading, up to the next one of its rank or above."""
+    rank, found, inside = 0, [], False
+    for line in text.splitlines():
+        heading = re.match(r"(#+) (.*)", line)
+        if heading and inside and len(heading[1]) <= rank:
+            break
+        if heading and heading[2] == title:
+            rank, inside = len(heading[1]), True
+        elif inside:
+            found.append(line)
+    assert inside, f"no heading '{title}'"
+    return "\n".join(found)
+
+
+def rows(text):
+    """The cells of each table's rows, without its head."""
+    cells = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in text.splitlines() if line.startswith("|")]
+    heads = {number - 1 for number, row in enumerate(cells) if all(set(cell) <= {"-"} and cell for cell in row)}
+    return [row for number, row in enumerate(cells) if number not in heads and number - 1 not in heads]
+
+
+def words(cell):
+    return INLINE.findall(cell)
+
+
+def arguments(text, start):
+    """The arguments of a call whose opening parenthesis is before `start`."""
+    parts, depth, begin, at = [], 0, start, start
+    while True:
+        string = STRING.match(text, at)
+        if string:
+            at = string.end()
+            continue
+        if text[at] in "([{":
+            depth += 1
+        elif text[at] in ")]}":
+            depth -= 1
+            if depth < 0:
+                return [*parts, text[begin:at]]
+        elif text[at] == "," and depth == 0:
+            parts.append(text[begin:at])
+            begin = at + 1
+        at += 1
+
+
+def log_calls():
+    """(message, levels, fields) of every line that the services log. A condition in a call makes several messages."""
+    for path, text in SOURCES.items():
+        for call in re.finditer(r"\blog\w*\.log\(", text):
+            level, message, *rest = arguments(text, call.end())
+            messages = STRING.findall(message)
+            assert messages, f"{path}: the message of {text[call.start():call.end() + 60]!r} is no literal"
+            levels = [one.upper() for one in re.findall(r"LogLevel::(\w+)", level)]
+            fields = re.findall(r'\{\s*"([^"]+)"', ",".join(rest))
+            for number, one in enumerate(messages):
+                yield one, levels[number:number + 1] if len(levels) == len(messages) else levels, fields
+
+
+def test_configuration_is_what_the_programs_say():
+    page = (ROOT / "docs/configuration.md").read_text()
+    assert generate.render(page, BIN) == page, "docs/configuration.md is out of date: run docs/generate.py"
+
+
+def test_variables_that_are_named_exist():
+    known = {"DICE_BIN", "OTEL_EXPORTER_OTLP_HEADERS"}
+    for service in generate.SERVICES:
+        known |= set(generate.options(BIN / service))
+    for page in PAGES:
+        for code in code_in(page.read_text()):
+            for name in re.findall(r"(?<![\w-])[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+(?![\w…])", code):
+                assert name in known or name == "THE_ID", f"{page.name}: no program knows {name}"
+
+
+def test_metrics_are_the_golden_ones():
+    golden, name = {}, None
+    for line in (ROOT / "tests/integration/metrics.golden").read_text().splitlines():
+        if line.startswith("["):
+            name = line.strip("[]")
+            golden[name] = set()
+        elif line and not line.startswith("#"):
+            kind, metric, *labels = line.split()
+            golden[name].add((metric, kind, labels[0] if labels else ""))
+    metrics = section(TELEMETRY, "Metrics")
+    for name, wanted in golden.items():
+        found = {(words(row[0])[0], row[1], ",".join(words(row[2]))) for row in rows(section(metrics, name.capitalize() if " " in name else name))}
+        assert found == wanted, f"[{name}] {found ^ wanted}"
+
+
+def test_error_codes_are_those_of_the_code():
+    text = (ROOT / "services/common/http/error.cc").read_text()
+    wanted = {(name, status) for status, name in re.findall(r'Row\{ErrorCode::\w+, (\d+), "(\w+)"\}', text)}
+    assert wanted
+    found = {(words(row[0])[0], row[1]) for row in rows(section(API, "Errors"))}
+    assert found == wanted, found ^ wanted
+
+
+def test_log_lines_are_those_of_the_code():
+    documented = {words(row[0])[0]: row for row in rows(section(TELEMETRY, "Logs")) if len(row) == 4}
+    logged = set()
+    for message, levels, fields in log_calls():
+        logged.add(message)
+        assert message in documented, f"not in docs/telemetry.md: {message!r}"
+        row = documented[message]
+        for level in levels:
+            assert level in row[1], f"{message!r} is logged at {level}"
+        for field in fields:
+            assert field in words(row[3]), f"{message!r} has the field {field!r}"
+    assert set(documented) == logged, f"nobody logs {set(documented) - logged}"
+
+
+def test_access_line_has_the_fields_of_the_code():
+    text = SOURCES[pathlib.Path("services/common/http/server.cc")]
+    start = text.index("std::vector<Field> fields")
+    fields = re.findall(r'\{"([^"]+)", ', text[start:text.index('"Request"', start)])
+    row = next(row for row in rows(section(TELEMETRY, "Logs")) if row[0] == "`Request`")
+    assert fields and words(row[3]) == fields
+
+
+def test_span_attributes_and_events_are_those_of_the_code():
+    set_in_code = set()
+    for text in SOURCES.values():
+        set_in_code |= set(re.findall(r'(?:\bset|\bSetAttribute)\(\s*"([a-z_.]+)"', text))
+        set_in_code |= {key for key in re.findall(r'\{\s*"([a-z_]+(?:\.[a-z_]+)+)",', text)}
+        set_in_code |= set(re.findall(r'attributes\["([a-z_.]+)"\]', text))
+    documented = set(words(section(TELEMETRY, "Spans")))
+    assert set_in_code >= {"die.result", "http.route", "service.name", "error.type"}
+    assert set_in_code <= documented, f"not in docs/telemetry.md: {set_in_code - documented}"
+    in_tables = {word for row in rows(section(TELEMETRY, "Spans")) if not words(row[0])[0].startswith("Async") for word in words(row[0])}
+    assert in_tables <= set_in_code, f"no span has {in_tables - set_in_code}"
+
+    events = set()
+    for text in SOURCES.values():
+        for call in re.finditer(r"(?:->|\.)event\(", text):
+            events |= set(STRING.findall(arguments(text, call.end())[0]))
+    described = {words(row[0])[0] for row in rows(section(TELEMETRY, "Server spans")) if row[0].startswith("`Async")}
+    assert events and described == events, described ^ events
+
+
+def test_every_path_is_in_the_api():
+    paths = set()
+    for text in SOURCES.values():
+        paths |= set(re.findall(r'\.path = "(/[^"]*)", \.handler', text))
+        paths |= set(re.findall(r'quiet\("(/[^"]*)"', text))
+        paths |= set(re.findall(r'ASSET\(\w+, "(/[^"]*)"', text))
+    assert len(paths) > 10
+    named = {word.removeprefix("GET ").removeprefix("PUT ").split("?")[0] for word in words(API)}
+    assert paths <= named, f"not in docs/api.md: {paths - named}"
+
+
+def anchors(page):
+    """As GitHub makes them of headings."""
+    headings = re.findall(r"^#+ (.*)$", FENCE.sub("", page.read_text()), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=PAGE_IDS)
+def test_links_lead_somewhere(page):
+    text = INLINE.sub("", FENCE.sub("", page.read_text()))
+    for target in re.findall(r"\]\(([^)\s]+)\)", text) + re.findall(r'(?:src|href)="([^"]+)"', text):
+        if re.match(r"[a-z]+:", target):
+            continue
+        name, _, anchor = target.partition("#")
+        file = (page.parent / name).resolve() if name else page
+        assert file.exists(), f"{page.name}: {target} does not exist"
+        assert not anchor or anchor in anchors(file), f"{page.name}: {target}: no such heading"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=PAGE_IDS)
+def test_files_that_are_named_exist(page):
+    """In code and in the map of folders; build/ is made by the build."""
+    for code in code_in(page.read_text()):
+        for name in re.findall(r"(?<![\w/.])(?:services|tests|bench|docs|loadgen|charts|kustomize|stack)/[\w./-]*\w", code):
+            assert (ROOT / name).exists(), f"{page.name}: no {name}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=PAGE_IDS)
+def test_make_targets_exist(page):
+    makefile = (ROOT / "Makefile").read_text()
+    targets = set(re.findall(r"^([a-z-]+):(?!=)", makefile, re.MULTILINE))
+    variables = set(re.findall(r"^([A-Z]+) *\??:?=", makefile, re.MULTILINE))
+    for code in code_in(page.read_text()):
+        for target, rest in re.findall(r"\bmake ([a-z][a-z-]*)\b((?: [A-Z]+=)?)", code):
+            assert target in targets, f"{page.name}: make {target}"
+            assert not rest or rest.strip(" =") in variables, f"{page.name}: make {target}{rest}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=PAGE_IDS)
+def test_json_that_is_shown_is_json(page):
+    """Whole lines of answers and of logs: a slip of the pen would teach something false."""
+    for fence in FENCE.findall(page.read_text()):
+        for line in fence.splitlines():
+            if line.startswith("{"):
+                json.loads(line)
