@@ -118,14 +118,14 @@ def batch(folder):
 
 
 def wrk(port, path, seconds):
-    out = subprocess.run(["wrk", "-t1", "-c32", f"-d{seconds}s", f"http://127.0.0.1:{port}{path}"],
+    out = subprocess.run(["wrk", "-t1", "-c32", f"-d{seconds:.0f}s", f"http://127.0.0.1:{port}{path}"],
                          capture_output=True, text=True, check=True).stdout
     if "Non-2xx" in out or "Socket errors" in out:
         sys.exit(out)
     return float(re.search(r"Requests/sec:\s+([0-9.]+)", out).group(1))
 
 
-def throughput(folder, seconds=4, rounds=3):
+def throughput(folder, seconds=4, rounds=5):
     """What telemetry costs: /dice, each step with one thing more, in turn with a bare Pistache server."""
     hello_port, sink_port = free_port(), free_port()
     helpers = [subprocess.Popen([folder / "bench-hello", str(hello_port)]),
@@ -137,12 +137,15 @@ def throughput(folder, seconds=4, rounds=3):
              ("+ every span exported", {**exporting, "OTEL_BSP_MAX_QUEUE_SIZE": "65536"})]
     programs = [die_service(folder, **env) for _, env in steps]
     wrk(hello_port, "/", 1)
-    bare, rates = [], [[] for _ in steps]
+    rates = [[] for _ in steps]
     for number in range(rounds):
-        bare.append(wrk(hello_port, "/", seconds))
+        # The machine's speed drifts: each step against the bare server just before and just after it.
+        bare = [wrk(hello_port, "/", seconds / 2)]
         for rate, program in zip(rates, programs):
-            rate.append(wrk(program.port, "/dice", seconds) / bare[-1])
-        print(f"  round {number + 1} of {rounds}: bare Pistache {bare[-1]:.0f}/s", flush=True)
+            here = wrk(program.port, "/dice", seconds)
+            bare.append(wrk(hello_port, "/", seconds / 2))
+            rate.append(here / statistics.mean(bare[-2:]))
+        print(f"  round {number + 1} of {rounds}: bare Pistache {min(bare):.0f} to {max(bare):.0f}/s", flush=True)
     last = programs[-1]
     ended = sum(float(value) for series, value in last.metrics().items()
                 if series.startswith("http_requests_total") and 'route="/dice"' in series)

@@ -4,7 +4,8 @@
 set -eu
 
 build='g++ cmake ninja-build ccache pkg-config git python3 libpistache-dev prometheus-cpp-dev libyaml-cpp-dev
-  rapidjson-dev libcurl4-openssl-dev libprotobuf-dev opentelemetry-cpp-dev libcli11-dev'
+  rapidjson-dev libcurl4-openssl-dev libprotobuf-dev opentelemetry-cpp-dev
+  libopentelemetry-proto-dev libcli11-dev'
 test='doctest-dev python3-venv chromium wrk procps'
 lint='clang-tidy-19 clang-format-19 shellcheck gcovr'
 

@@ -1,7 +1,5 @@
 #include "common/service.h"
 
-#include <rapidjson/document.h>
-#include <rapidjson/error/en.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -12,6 +10,7 @@
 #include <utility>
 
 #include "common/json.h"
+#include "common/json_view.h"
 #include "common/utf8.h"
 #include "common/version.h"
 
@@ -50,24 +49,24 @@ std::expected<Faults::Setting, Error> parse_faults(const std::string& body) {
   const auto invalid = [](const std::string& message) {
     return std::unexpected(Error{ErrorCode::invalid_parameter, message});
   };
-  rapidjson::Document document;
-  document.Parse<rapidjson::kParseIterativeFlag | rapidjson::kParseValidateEncodingFlag>(body.data(), body.size());
-  if (document.HasParseError() || !document.IsObject()) {
+  const auto document = parse_json(body);
+  if (!document || !document->IsObject()) {
     return invalid(R"(the body must be a JSON object such as {"delay_seconds":0.5,"error_rate":0.1})");
   }
   Faults::Setting setting;
-  for (const auto& member : document.GetObject()) {
-    const std::string name(member.name.GetString(), member.name.GetStringLength());
+  for (const auto& [name, value] : JsonView(*document).members()) {
     const bool delay = name == "delay_seconds";
     if (!delay && name != "error_rate") {
       return invalid("'" + std::string(utf8_prefix(name, 128)) +
                      "' is not a field; allowed: delay_seconds, error_rate");
     }
     const double most = delay ? kLongestDelay : 1;
-    if (!member.value.IsNumber() || member.value.GetDouble() < 0 || member.value.GetDouble() > most) {
-      return invalid("'" + name + "' must be a number from 0 to " + std::to_string(static_cast<int>(most)));
+    const auto number = value.number();
+    if (!number || *number < 0 || *number > most) {
+      return invalid("'" + std::string(name) + "' must be a number from 0 to " +
+                     std::to_string(static_cast<int>(most)));
     }
-    (delay ? setting.delay_seconds : setting.error_rate) = member.value.GetDouble();
+    (delay ? setting.delay_seconds : setting.error_rate) = *number;
   }
   return setting;
 }

@@ -1,34 +1,31 @@
 #include "dice-roller/die.h"
 
-#include <rapidjson/document.h>
-
 #include <random>
+#include <utility>
+
+#include "common/json_view.h"
 
 namespace dice {
 
 std::expected<Die, std::string> parse_die(std::string_view json) {
-  using rapidjson::Value;
-  rapidjson::Document document;
-  document.Parse<rapidjson::kParseIterativeFlag | rapidjson::kParseValidateEncodingFlag>(json.data(), json.size());
-  if (document.HasParseError() || !document.IsObject()) return std::unexpected("not a JSON object");
-  const auto member = [](const Value& object, const char* name) -> const Value* {
-    const auto found = object.FindMember(name);
-    return found == object.MemberEnd() ? nullptr : &found->value;
-  };
-  const auto* identifier = member(document, "identifier");
-  if (identifier == nullptr || !identifier->IsString()) return std::unexpected("no identifier");
-  const auto* specification = member(document, "specification");
-  if (specification == nullptr || !specification->IsObject()) return std::unexpected("no specification");
-  const auto* faces = member(*specification, "faces");
-  if (faces == nullptr || !faces->IsArray() || faces->Empty()) return std::unexpected("no faces");
-  const auto* error_rate = member(*specification, "error_rate");
-  if (error_rate == nullptr || !error_rate->IsNumber()) return std::unexpected("no error_rate");
+  const auto document = parse_json(json);
+  if (!document || !document->IsObject()) return std::unexpected("not a JSON object");
+  const JsonView answer(*document);
+  const auto identifier = answer["identifier"].text();
+  if (!identifier) return std::unexpected("no identifier");
+  const auto specification = answer["specification"];
+  if (!specification.is_object()) return std::unexpected("no specification");
+  const auto faces = specification["faces"].elements();
+  if (faces.empty()) return std::unexpected("no faces");
+  const auto error_rate = specification["error_rate"].number();
+  if (!error_rate) return std::unexpected("no error_rate");
+  if (!(*error_rate >= 0 && *error_rate <= 1)) return std::unexpected("error_rate is not from 0 to 1");
 
-  Die die{{identifier->GetString(), identifier->GetStringLength()}, {}, error_rate->GetDouble()};
-  if (!(die.error_rate >= 0 && die.error_rate <= 1)) return std::unexpected("error_rate is not from 0 to 1");
-  for (const auto& face : faces->GetArray()) {
-    if (!face.IsInt()) return std::unexpected("a face is not a whole number");
-    die.faces.push_back(face.GetInt());
+  Die die{std::string(*identifier), {}, *error_rate};
+  for (const auto& face : faces) {
+    const auto value = face.integer();
+    if (!value || !std::in_range<int>(*value)) return std::unexpected("a face is not a whole number");
+    die.faces.push_back(static_cast<int>(*value));
   }
   return die;
 }

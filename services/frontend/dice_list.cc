@@ -1,18 +1,15 @@
 #include "frontend/dice_list.h"
 
-#include <rapidjson/document.h>
-
 #include <utility>
+
+#include "common/json_view.h"
 
 namespace dice {
 namespace {
 
 bool is_list(const std::string& body) {
-  rapidjson::Document document;
-  document.Parse<rapidjson::kParseIterativeFlag | rapidjson::kParseValidateEncodingFlag>(body.data(), body.size());
-  if (document.HasParseError() || !document.IsObject()) return false;
-  const auto list = document.FindMember("identifiers");
-  return list != document.MemberEnd() && list->value.IsArray();
+  const auto document = parse_json(body);
+  return document && JsonView(*document)["identifiers"].is_array();
 }
 
 }  // namespace

@@ -1,10 +1,9 @@
 #include "frontend/frontend.h"
 
-#include <rapidjson/document.h>
-
 #include <utility>
 
 #include "common/json.h"
+#include "common/json_view.h"
 #include "common/version.h"
 #include "frontend/assets.h"
 
@@ -118,17 +117,16 @@ Result Frontend::ask_roller(const Request& request, const std::string& path, con
   auto body = dice_roller_.get_body({.path = path, .route = route, .timeout = timeout, .parent = &request.trace()},
                                     &telemetry_.tracing);
   if (!body) return std::unexpected(std::move(body.error()));
-  rapidjson::Document document;
-  document.Parse<rapidjson::kParseIterativeFlag | rapidjson::kParseValidateEncodingFlag>(body->data(), body->size());
-  if (document.HasParseError() || !document.IsObject()) {
+  auto document = parse_json(*body);
+  if (!document || !document->IsObject()) {
     return std::unexpected(Error{ErrorCode::downstream_invalid, "dice-roller gave an answer that was not understood"});
   }
   const auto id = to_hex(request.trace().trace_id);
-  auto& allocator = document.GetAllocator();
-  document.AddMember("trace_id", rapidjson::Value(id.c_str(), allocator), allocator);
+  auto& allocator = document->GetAllocator();
+  document->AddMember("trace_id", rapidjson::Value(id.c_str(), allocator), allocator);
   rapidjson::StringBuffer buffer;
   JsonWriter writer(buffer);
-  document.Accept(writer);
+  document->Accept(writer);
   return Response{.body = {buffer.GetString(), buffer.GetSize()}};
 }
 

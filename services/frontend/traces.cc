@@ -1,6 +1,6 @@
 #include "frontend/traces.h"
 
-#include <charconv>
+#include <cstdint>
 #include <map>
 #include <set>
 #include <string_view>
@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "common/json.h"
+#include "common/json_view.h"
 #include "common/telemetry/otlp_json.h"
 
 namespace dice {
@@ -18,100 +19,68 @@ using rapidjson::Value;
 constexpr int kServer = 2;  // opentelemetry.proto.trace.v1.Span.SpanKind
 constexpr int kClient = 3;
 
-const Value* member(const Value& object, const char* name) {
-  if (!object.IsObject()) return nullptr;
-  const auto found = object.FindMember(name);
-  return found == object.MemberEnd() ? nullptr : &found->value;
+/// The AnyValue of an attribute; nothing when it is not there.
+JsonView attribute(JsonView owner, std::string_view key) {
+  for (const auto& one : owner["attributes"].elements()) {
+    if (one["key"].text() == key) return one["value"];
+  }
+  return {};
 }
 
-std::string_view text(const Value& object, const char* name) {
-  const auto* value = member(object, name);
-  if (value == nullptr || !value->IsString()) return {};
-  return {value->GetString(), value->GetStringLength()};
-}
-
-template <typename Each>
-void for_each(const Value& object, const char* name, const Each& each) {
-  const auto* list = member(object, name);
-  if (list == nullptr || !list->IsArray()) return;
-  for (const auto& element : list->GetArray()) each(element);
-}
-
-/// The AnyValue of an attribute; null when it is not there.
-const Value* attribute(const Value& owner, std::string_view key) {
-  const Value* found = nullptr;
-  for_each(owner, "attributes", [&](const Value& one) {
-    if (text(one, "key") == key) found = member(one, "value");
-  });
-  return found;
-}
-
-/// 64-bit integers are strings in OTLP/JSON; some writers use numbers.
-int whole_number(const Value* value) {
-  if (value == nullptr) return 0;
-  const auto* number = member(*value, "intValue");
-  if (number != nullptr && number->IsInt()) return number->GetInt();
-  const auto digits = text(*value, "intValue");
-  int parsed = 0;
-  std::from_chars(digits.data(), digits.data() + digits.size(), parsed);
-  return parsed;
-}
+std::int64_t whole_number(JsonView value) { return value["intValue"].integer_or_digits().value_or(0); }
 
 struct Children {
-  int all = 0;
-  int rolls = 0;
+  std::int64_t all = 0;
+  std::int64_t rolls = 0;
 };
 
 struct SpanFacts {
   std::string_view id;
   std::string_view parent;
   std::string_view service;
-  int kind = 0;
-  int status = 0;
-  int rolls_expected = 0;
+  std::int64_t kind = 0;
+  std::int64_t status = 0;
+  std::int64_t rolls_expected = 0;
 };
 
-std::vector<SpanFacts> facts_of(const Value& trace, std::map<std::string_view, Children>& children) {
+std::vector<SpanFacts> facts_of(JsonView trace, std::map<std::string_view, Children>& children) {
   std::vector<SpanFacts> spans;
-  for_each(trace, "resourceSpans", [&](const Value& resource_spans) {
-    const auto* resource = member(resource_spans, "resource");
-    const auto* service = resource == nullptr ? nullptr : attribute(*resource, "service.name");
-    for_each(resource_spans, "scopeSpans", [&](const Value& scope) {
-      for_each(scope, "spans", [&](const Value& span) {
+  for (const auto& resource_spans : trace["resourceSpans"].elements()) {
+    const auto service = attribute(resource_spans["resource"], "service.name")["stringValue"].text().value_or("");
+    for (const auto& scope : resource_spans["scopeSpans"].elements()) {
+      for (const auto& span : scope["spans"].elements()) {
         SpanFacts facts;
-        facts.id = text(span, "spanId");
-        facts.parent = text(span, "parentSpanId");
-        if (service != nullptr) facts.service = text(*service, "stringValue");
-        const auto* kind = member(span, "kind");
-        facts.kind = kind != nullptr && kind->IsInt() ? kind->GetInt() : 0;
+        facts.id = span["spanId"].text().value_or("");
+        facts.parent = span["parentSpanId"].text().value_or("");
+        facts.service = service;
+        facts.kind = span["kind"].integer().value_or(0);
         facts.status = whole_number(attribute(span, "http.response.status_code"));
         // A batch whose die was not found, or that was not let in, has no rolls.
-        const bool rolled = attribute(span, "die.type") != nullptr && (facts.status == 200 || facts.status == 500);
+        const bool rolled = attribute(span, "die.type") && (facts.status == 200 || facts.status == 500);
         if (facts.kind == kServer && rolled) {
           facts.rolls_expected = whole_number(attribute(span, "async.batch_size"));
         }
         auto& siblings = children[facts.parent];
         ++siblings.all;
-        if (attribute(span, "async.roll_index") != nullptr) ++siblings.rolls;
+        if (attribute(span, "async.roll_index")) ++siblings.rolls;
         spans.push_back(facts);
-      });
-    });
-  });
+      }
+    }
+  }
   return spans;
 }
 
 rapidjson::Document parse(const std::string& json) {
-  rapidjson::Document document;
-  document.Parse<rapidjson::kParseIterativeFlag | rapidjson::kParseValidateEncodingFlag>(json.data(), json.size());
-  if (document.HasParseError() || !to_otlp_json(document)) document.SetNull();
-  return document;
+  auto document = parse_json(json);
+  if (!document || !to_otlp_json(*document)) return {};  // null
+  return std::move(*document);
 }
 
 }  // namespace
 
 bool is_complete(const Value& trace, std::string_view entry_service) {
   std::map<std::string_view, Children> children;
-  const auto spans = facts_of(trace, children);
+  const auto spans = facts_of(JsonView(trace), children);
   std::set<std::string_view> ids;
   for (const auto& span : spans) ids.insert(span.id);
   for (const auto& span : spans) {

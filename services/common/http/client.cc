@@ -1,7 +1,6 @@
 #include "common/http/client.h"
 
 #include <curl/curl.h>
-#include <rapidjson/document.h>
 
 #include <charconv>
 #include <mutex>
@@ -9,6 +8,7 @@
 #include <vector>
 
 #include "common/concurrency/mutex.h"
+#include "common/json_view.h"
 
 namespace dice {
 namespace {
@@ -164,25 +164,17 @@ std::expected<std::string, Error> Client::get_body(const Call& call, Tracing* tr
 }
 
 std::optional<Error> parse_error(const ClientResponse& response) {
-  rapidjson::Document document;
-  document.Parse<rapidjson::kParseIterativeFlag | rapidjson::kParseValidateEncodingFlag>(response.body.data(),
-                                                                                         response.body.size());
-  if (document.HasParseError() || !document.IsObject()) return std::nullopt;
-  const auto error = document.FindMember("error");
-  if (error == document.MemberEnd() || !error->value.IsObject()) return std::nullopt;
-  const auto code = error->value.FindMember("code");
-  const auto message = error->value.FindMember("message");
-  if (code == error->value.MemberEnd() || !code->value.IsString()) return std::nullopt;
-  const auto known = parse_error_code({code->value.GetString(), code->value.GetStringLength()});
+  const auto document = parse_json(response.body);
+  if (!document) return std::nullopt;
+  const auto error = JsonView(*document)["error"];
+  const auto known = parse_error_code(error["code"].text().value_or(""));
   if (!known || status_of(*known) != response.status) return std::nullopt;
-  Error parsed{*known, {}};
-  if (message != error->value.MemberEnd() && message->value.IsString()) {
-    parsed.message.assign(message->value.GetString(), message->value.GetStringLength());
-  }
+  Error parsed{*known, std::string(error["message"].text().value_or(""))};
   int seconds = 0;
   const auto* end = response.retry_after.data() + response.retry_after.size();
-  if (std::from_chars(response.retry_after.data(), end, seconds).ec == std::errc())
+  if (std::from_chars(response.retry_after.data(), end, seconds).ec == std::errc()) {
     parsed.retry_after_seconds = seconds;
+  }
   return parsed;
 }
 
