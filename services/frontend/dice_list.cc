@@ -14,7 +14,7 @@ bool is_list(const std::string& body) {
 
 }  // namespace
 
-DiceList::DiceList(Options options, Client& die_service, Clock& clock, Logger logger)
+DiceList::DiceList(Options options, Client& die_service, Clock& clock, const Logger& logger)
     : options_(options),
       die_service_(die_service),
       clock_(clock),

@@ -22,7 +22,7 @@ class DiceList {
     Seconds refresh{60};
   };
 
-  DiceList(Options options, Client& die_service, Clock& clock, Logger logger);
+  DiceList(Options options, Client& die_service, Clock& clock, const Logger& logger);
 
   /// die-service's own body; null while there is none.
   std::shared_ptr<const std::string> current() const;

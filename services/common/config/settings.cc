@@ -50,11 +50,11 @@ void Settings::error(const std::string& name, const std::string& value, const st
   errors_.push_back(name + ": \"" + value + "\" is not allowed; allowed: " + allowed);
 }
 
-std::string Settings::text(std::string name, std::string default_value, std::string help) {
-  return declare({std::move(name), default_value, "text", std::move(help)}).value_or(default_value);
+std::string Settings::text(const std::string& name, const std::string& default_value, std::string help) {
+  return declare({name, default_value, "text", std::move(help)}).value_or(default_value);
 }
 
-std::string Settings::url(std::string name, std::string default_value, std::string help) {
+std::string Settings::url(const std::string& name, const std::string& default_value, std::string help) {
   const std::string allowed = "http://HOST[:PORT] or https://HOST[:PORT]";
   auto value = declare({name, default_value, allowed, std::move(help)});
   if (!value) return default_value;
@@ -68,7 +68,7 @@ std::string Settings::url(std::string name, std::string default_value, std::stri
   return *value;
 }
 
-std::int64_t Settings::integer(std::string name, std::int64_t default_value, std::int64_t min, std::int64_t max,
+std::int64_t Settings::integer(const std::string& name, std::int64_t default_value, std::int64_t min, std::int64_t max,
                                std::string help) {
   const auto allowed = max == std::numeric_limits<std::int64_t>::max()
                            ? "a whole number of at least " + std::to_string(min)
@@ -81,7 +81,7 @@ std::int64_t Settings::integer(std::string name, std::int64_t default_value, std
   return default_value;
 }
 
-double Settings::number(std::string name, double default_value, double min, double max, std::string help) {
+double Settings::number(const std::string& name, double default_value, double min, double max, std::string help) {
   const auto allowed = between("a number", shown(min), shown(max));
   const auto text = declare({name, shown(default_value), allowed, std::move(help)});
   if (!text) return default_value;
@@ -91,12 +91,12 @@ double Settings::number(std::string name, double default_value, double min, doub
   return default_value;
 }
 
-bool Settings::flag(std::string name, bool default_value, std::string help) {
-  return choice(std::move(name), default_value ? "true" : "false", {"true", "false"}, std::move(help)) == "true";
+bool Settings::flag(const std::string& name, bool default_value, std::string help) {
+  return choice(name, default_value ? "true" : "false", {"true", "false"}, std::move(help)) == "true";
 }
 
-std::string Settings::choice(std::string name, std::string default_value, const std::vector<std::string>& allowed,
-                             std::string help) {
+std::string Settings::choice(const std::string& name, const std::string& default_value,
+                             const std::vector<std::string>& allowed, std::string help) {
   std::string list;
   for (const auto& one : allowed) list += (list.empty() ? "" : ", ") + one;
   auto value = declare({name, default_value, list, std::move(help)});

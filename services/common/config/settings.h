@@ -28,14 +28,14 @@ class Settings {
 
   explicit Settings(Environment environment) : environment_(std::move(environment)) {}
 
-  std::string text(std::string name, std::string default_value, std::string help);
+  std::string text(const std::string& name, const std::string& default_value, std::string help);
   /// http:// or https:// with a host, without a trailing slash; `default_value` may be empty.
-  std::string url(std::string name, std::string default_value, std::string help);
-  std::int64_t integer(std::string name, std::int64_t default_value, std::int64_t min, std::int64_t max,
+  std::string url(const std::string& name, const std::string& default_value, std::string help);
+  std::int64_t integer(const std::string& name, std::int64_t default_value, std::int64_t min, std::int64_t max,
                        std::string help);
-  double number(std::string name, double default_value, double min, double max, std::string help);
-  bool flag(std::string name, bool default_value, std::string help);
-  std::string choice(std::string name, std::string default_value, const std::vector<std::string>& allowed,
+  double number(const std::string& name, double default_value, double min, double max, std::string help);
+  bool flag(const std::string& name, bool default_value, std::string help);
+  std::string choice(const std::string& name, const std::string& default_value, const std::vector<std::string>& allowed,
                      std::string help);
 
   /// For rules that span options.
