@@ -7,7 +7,6 @@ cd "$(dirname "$0")/.."
 export TSAN_OPTIONS="suppressions=$PWD/tests/support/tsan.supp halt_on_error=1 second_deadlock_stack=1"
 export ASAN_OPTIONS="detect_stack_use_after_return=1 strict_string_checks=1"
 export UBSAN_OPTIONS="print_stacktrace=1"
-export LSAN_OPTIONS="suppressions=$PWD/tests/support/lsan.supp print_suppressions=0"
 
 ctest --test-dir "$build" --output-on-failure --no-tests=error --timeout 240
 [ "$what" = all ] || exit 0

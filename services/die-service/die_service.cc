@@ -3,18 +3,17 @@
 #include <utility>
 
 #include "common/json.h"
-#include "common/utf8.h"
 #include "common/version.h"
 
 namespace dice {
 
-DieService::DieService(Service& service, std::string file, Specifications specifications)
+DieService::DieService(Service& service, std::string file, const Specifications& specifications)
     : file_(std::move(file)),
       log_(service.telemetry().log),
       metrics_(service.telemetry().metrics),
-      store_(std::move(specifications)),
+      store_(specifications),
       watch_(file_) {
-  metrics_.loaded.Set(static_cast<double>(store_.current()->size()));
+  show(specifications);
   metrics_.reload_success.Set(1);
   const auto about = json_object([](JsonWriter& writer) {
     write_member(writer, "service", "Die Service API");
@@ -46,8 +45,7 @@ Result DieService::die(const std::string& identifier) {
   const auto* json = set->find(identifier);
   metrics_.requested.Add({{"identifier", json != nullptr ? identifier : "_unknown"}}).Increment();
   if (json == nullptr) {
-    return std::unexpected(
-        Error{ErrorCode::die_not_found, "there is no die '" + std::string(utf8_prefix(identifier, 128)) + "'"});
+    return std::unexpected(Error{ErrorCode::die_not_found, "there is no die " + quoted(identifier)});
   }
   return Response{.body = *json};
 }
@@ -60,10 +58,24 @@ void DieService::reload() {
              {{"reason", std::string_view(specifications.error())}});
     return;
   }
+  show(*specifications);
   const auto count = specifications->size();
   store_.replace(std::move(*specifications));
-  metrics_.loaded.Set(static_cast<double>(count));
   log_.log(LogLevel::info, "Die specifications reloaded", nullptr, {{"dice", static_cast<std::int64_t>(count)}});
+}
+
+void DieService::show(const Specifications& specifications) {
+  metrics_.loaded.Set(static_cast<double>(specifications.size()));
+  std::map<std::string, prometheus::Gauge*> shown;
+  for (const auto& die : specifications) {
+    auto& gauge = metrics_.error_rates.Add({{"identifier", die.identifier}}, die.error_rate);
+    gauge.Set(die.error_rate);  // one that was there keeps its value
+    shown.emplace(die.identifier, &gauge);
+  }
+  for (const auto& [identifier, gauge] : error_rates_) {
+    if (!shown.contains(identifier)) metrics_.error_rates.Remove(gauge);
+  }
+  error_rates_ = std::move(shown);
 }
 
 void DieService::reload_if_changed() {

@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "support/manual_clock.h"
-#include "unit/helpers.h"
+#include "support/wait.h"
 
 namespace dice {
 namespace {

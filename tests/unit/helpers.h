@@ -3,26 +3,13 @@
 
 #include <stdlib.h>
 
-#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <stdexcept>
 #include <string>
 #include <string_view>
-#include <thread>
 
 namespace dice::test {
-
-/// Waits for `condition` to hold, as long as a loaded machine may take; false when it never does.
-template <typename Condition>
-bool eventually(const Condition& condition) {
-  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
-  while (!condition()) {
-    if (std::chrono::steady_clock::now() > deadline) return false;
-    std::this_thread::sleep_for(std::chrono::microseconds(200));
-  }
-  return true;
-}
 
 /// A new folder, gone at the end.
 class TemporaryFolder {

@@ -12,7 +12,7 @@
 #include <thread>
 #include <vector>
 
-#include "unit/helpers.h"
+#include "support/wait.h"
 
 namespace dice {
 namespace {

@@ -8,8 +8,6 @@
 namespace dice {
 namespace {
 
-constexpr std::size_t kLongestParameter = 128;
-
 int hex_digit(char c) {
   if (c >= '0' && c <= '9') return c - '0';
   if (c >= 'a' && c <= 'f') return c - 'a' + 10;
@@ -59,18 +57,19 @@ std::string percent_encode(std::string_view text) {
   return encoded;
 }
 
+std::string quoted(std::string_view text) { return "'" + std::string(utf8_prefix(text, kLongestParameter)) + "'"; }
+
 Parameters::Parameters(const Request& request, std::initializer_list<std::string_view> allowed) : request_(request) {
   for (const auto& [name, value] : request.query) {
     if (std::ranges::find(allowed, name) == allowed.end()) {
-      fail(std::string(utf8_prefix(name, kLongestParameter)), allowed.size() == 0
-                                                                  ? "is not a parameter; there are none here"
-                                                                  : "is not a parameter; allowed: " + list(allowed));
+      fail(name, allowed.size() == 0 ? "is not a parameter; there are none here"
+                                     : "is not a parameter; allowed: " + list(allowed));
     }
   }
 }
 
 void Parameters::fail(const std::string& name, const std::string& message) {
-  if (!error_) error_ = Error{ErrorCode::invalid_parameter, "parameter '" + name + "' " + message};
+  if (!error_) error_ = Error{ErrorCode::invalid_parameter, "parameter " + quoted(name) + " " + message};
 }
 
 const std::string* Parameters::find(const std::string& name) const {

@@ -1,6 +1,7 @@
 // A request and an answer, as handlers see them: no HTTP library in sight.
 #pragma once
 
+#include <cstddef>
 #include <expected>
 #include <initializer_list>
 #include <map>
@@ -48,13 +49,19 @@ std::optional<std::string> percent_decode(std::string_view text, bool plus);
 /// For one segment of a path, or a value of a query.
 std::string percent_encode(std::string_view text);
 
+/// Bytes of the longest value that a parameter may have, and of the longest text that an error repeats.
+constexpr std::size_t kLongestParameter = 128;
+
+/// What a client sent, for an error's message: in quotes, and cut after `kLongestParameter` bytes.
+std::string quoted(std::string_view text);
+
 /// Reads the parameters of a query one by one; the first mistake is kept.
 class Parameters {
  public:
   /// `allowed` names every parameter that the route knows: another one is a mistake.
   Parameters(const Request& request, std::initializer_list<std::string_view> allowed);
 
-  /// Present, not empty and at most 128 bytes.
+  /// Present, not empty and at most `kLongestParameter` bytes.
   std::string required(const std::string& name);
   std::optional<int> integer(const std::string& name, int min, int max);
   std::optional<std::string> choice(const std::string& name, std::initializer_list<std::string_view> allowed);

@@ -145,42 +145,6 @@ class InFlight {
 
 }  // namespace
 
-// --- metrics ---------------------------------------------------------------------------------------------------------
-
-HttpMetrics::HttpMetrics(Metrics& metrics)
-    : metrics_(metrics),
-      requests_(metrics.counters("http_requests_total", "Requests answered; error_code is empty on success.")) {}
-
-HttpMetrics::ForRoute::ForRoute(HttpMetrics& all, std::string method, std::string route)
-    : all_(all),
-      method_(std::move(method)),
-      route_(std::move(route)),
-      duration_(all.metrics_.histogram("http_request_duration_seconds",
-                                       "From the request's arrival to the sending of its reply.",
-                                       {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10},
-                                       {{"method", method_}, {"route", route_}})),
-      in_progress_(all.metrics_.gauge("http_requests_in_progress", "Requests being answered.",
-                                      {{"method", method_}, {"route", route_}})) {}
-
-void HttpMetrics::ForRoute::finished(int status, std::string_view error_code, Seconds duration,
-                                     const TraceContext& trace) {
-  in_progress_.Decrement();
-  duration_.observe(duration.count(), trace);
-  prometheus::Counter* counter = nullptr;
-  {
-    const Lock lock(mutex_);
-    auto& slot = requests_[{status, std::string(error_code)}];
-    if (slot == nullptr) {
-      slot = &all_.requests_.Add({{"method", method_},
-                                  {"route", route_},
-                                  {"status", std::to_string(status)},
-                                  {"error_code", std::string(error_code)}});
-    }
-    counter = slot;
-  }
-  counter->Increment();
-}
-
 // --- one request -----------------------------------------------------------------------------------------------------
 
 struct Exchange {
@@ -374,11 +338,11 @@ void Server::Implementation::receive(const px::Http::Request& incoming, std::uni
   start_span(*exchange, parent_of(incoming), incoming);
 
   if (entry == nullptr) {
-    const auto quoted = "'" + std::string(utf8_prefix(request.path, 128)) + "'";
+    const auto path = quoted(request.path);
     if (candidates.empty())
-      return send(std::move(exchange), std::unexpected(Error{ErrorCode::not_found, "there is no path " + quoted}));
-    return send(std::move(exchange), std::unexpected(Error{ErrorCode::method_not_allowed, quoted + " allows: " + allow,
-                                                           std::nullopt, allow}));
+      return send(std::move(exchange), std::unexpected(Error{ErrorCode::not_found, "there is no path " + path}));
+    return send(std::move(exchange),
+                std::unexpected(Error{ErrorCode::method_not_allowed, path + " allows: " + allow, std::nullopt, allow}));
   }
   if (refusing.load(std::memory_order_relaxed) && !exchange->quiet) {
     return send(std::move(exchange), std::unexpected(Error{ErrorCode::not_ready, "stopping", 1}));
@@ -393,8 +357,7 @@ void Server::Implementation::receive(const px::Http::Request& incoming, std::uni
     if (!name || !value) {
       return send(std::move(exchange),
                   std::unexpected(Error{ErrorCode::invalid_parameter,
-                                        "parameter '" + std::string(utf8_prefix(to_utf8(it->first), 128)) +
-                                            "' is not percent-encoded UTF-8"}));
+                                        "parameter " + quoted(to_utf8(it->first)) + " is not percent-encoded UTF-8"}));
     }
     if (!name->empty()) request.query.insert_or_assign(std::move(*name), std::move(*value));
   }

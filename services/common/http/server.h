@@ -13,6 +13,7 @@
 #include "common/concurrency/clock.h"
 #include "common/concurrency/thread_pool.h"
 #include "common/http/faults.h"
+#include "common/http/http_metrics.h"
 #include "common/http/message.h"
 #include "common/telemetry/telemetry.h"
 
@@ -53,34 +54,6 @@ struct Route {
   std::variant<Handler, AsyncHandler> handler;
   /// Probes and scrapes: no span, an access line at debug level only, no injected faults.
   bool quiet = false;
-};
-
-/// Shared by the servers of one process: the http_* metrics. Thread-safe.
-class HttpMetrics {
- public:
-  explicit HttpMetrics(Metrics& metrics);
-
-  /// The metrics of one route, made at its registration.
-  class ForRoute {
-   public:
-    ForRoute(HttpMetrics& all, std::string method, std::string route);
-    void started() { in_progress_.Increment(); }
-    /// `error_code` is empty on success.
-    void finished(int status, std::string_view error_code, Seconds duration, const TraceContext& trace);
-
-   private:
-    HttpMetrics& all_;
-    const std::string method_;
-    const std::string route_;
-    Histogram& duration_;
-    prometheus::Gauge& in_progress_;
-    Mutex mutex_;
-    std::map<std::pair<int, std::string>, prometheus::Counter*, std::less<>> requests_ GUARDED_BY(mutex_);
-  };
-
- private:
-  Metrics& metrics_;
-  Counters& requests_;
 };
 
 class Server {

@@ -1,0 +1,45 @@
+// What every server of this project counts: the http_* metrics.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "common/concurrency/clock.h"
+#include "common/concurrency/mutex.h"
+#include "common/telemetry/metrics.h"
+#include "common/telemetry/trace_context.h"
+
+namespace dice {
+
+/// Shared by the servers of one process. Thread-safe.
+class HttpMetrics {
+ public:
+  explicit HttpMetrics(Metrics& metrics);
+
+  /// The metrics of one route, made at its registration.
+  class ForRoute {
+   public:
+    ForRoute(HttpMetrics& all, std::string method, std::string route);
+    void started() { in_progress_.Increment(); }
+    /// `error_code` is empty on success.
+    void finished(int status, std::string_view error_code, Seconds duration, const TraceContext& trace);
+
+   private:
+    HttpMetrics& all_;
+    const std::string method_;
+    const std::string route_;
+    Histogram& duration_;
+    prometheus::Gauge& in_progress_;
+    Mutex mutex_;
+    std::map<std::pair<int, std::string>, prometheus::Counter*, std::less<>> requests_ GUARDED_BY(mutex_);
+  };
+
+ private:
+  Metrics& metrics_;
+  Counters& requests_;
+};
+
+}  // namespace dice
