@@ -1,0 +1,60 @@
+# Four images of one build: docker build --target frontend|dice-roller|die-service|loadgen .
+# Each holds a program, the libraries that it loads and CA certificates: no shell, no package manager.
+FROM debian:trixie-slim AS build
+COPY services/setup.sh /src/services/
+RUN /src/services/setup.sh \
+ && apt-get install -y --no-install-recommends ca-certificates \
+ && rm -rf /var/lib/apt/lists/*
+WORKDIR /src
+COPY CMakeLists.txt CMakePresets.json ./
+COPY services services
+COPY loadgen loadgen
+ARG COMMIT=unknown
+# Where BuildKit keeps its caches, a change compiles only what it touches.
+RUN --mount=type=cache,target=/root/.cache/ccache \
+    cmake --preset release -DDICE_TESTS=OFF -DDICE_COMMIT="$COMMIT" \
+ && cmake --build build/release -- --quiet
+RUN set -eu; \
+    for program in frontend dice-roller die-service loadgen; do \
+      root=/images/$program; \
+      install -D -s -t "$root/usr/bin" "build/release/bin/$program"; \
+      ldd "build/release/bin/$program" | grep -o '/[^ ]*' | xargs cp -L --parents -t "$root"; \
+      cp --parents -t "$root" /etc/ssl/certs/ca-certificates.crt; \
+    done; \
+    install -D -m 644 -t /images/die-service/etc/dice services/die-service/dice.yaml
+
+FROM scratch AS base
+USER 65532:65532
+ARG COMMIT=unknown
+ARG VERSION=unknown
+LABEL org.opencontainers.image.version=$VERSION \
+      org.opencontainers.image.revision=$COMMIT
+
+FROM base AS frontend
+COPY --from=build /images/frontend /
+LABEL org.opencontainers.image.title=frontend \
+      org.opencontainers.image.description="The page on which dice are rolled, and its API"
+EXPOSE 8400 9400
+ENTRYPOINT ["/usr/bin/frontend"]
+
+FROM base AS dice-roller
+COPY --from=build /images/dice-roller /
+LABEL org.opencontainers.image.title=dice-roller \
+      org.opencontainers.image.description="Rolls a die once, or many times at once"
+EXPOSE 8401 9401
+ENTRYPOINT ["/usr/bin/dice-roller"]
+
+FROM base AS die-service
+COPY --from=build /images/die-service /
+LABEL org.opencontainers.image.title=die-service \
+      org.opencontainers.image.description="Serves the specifications of dice"
+ENV DIE_SPECIFICATIONS=/etc/dice/dice.yaml
+EXPOSE 8402 9402
+ENTRYPOINT ["/usr/bin/die-service"]
+
+FROM base AS loadgen
+COPY --from=build /images/loadgen /
+LABEL org.opencontainers.image.title=loadgen \
+      org.opencontainers.image.description="Makes traffic, compares, and verifies that its telemetry arrives"
+ENTRYPOINT ["/usr/bin/loadgen"]
+CMD ["traffic"]
