@@ -1,0 +1,185 @@
+{{/* Names and labels. A "component" is frontend, dice-roller, die-service or loadgen. */}}
+
+{{- define "dice.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
+{{- end }}
+
+{{/* Short enough for what follows it: "-die-service", or "-loadgen" in a CronJob's 52 characters. */}}
+{{- define "dice.fullname" -}}
+{{- $name := include "dice.name" . }}
+{{- if .Values.fullnameOverride }}
+{{- .Values.fullnameOverride | trunc 44 | trimSuffix "-" }}
+{{- else if contains $name .Release.Name }}
+{{- .Release.Name | trunc 44 | trimSuffix "-" }}
+{{- else }}
+{{- printf "%s-%s" .Release.Name $name | trunc 44 | trimSuffix "-" }}
+{{- end }}
+{{- end }}
+
+{{/* (dict "root" $ "component" …): dice-frontend, dice-roller, dice-die-service, dice-loadgen. */}}
+{{- define "dice.objectName" -}}
+{{- printf "%s-%s" (include "dice.fullname" .root) (trimPrefix "dice-" .component) }}
+{{- end }}
+
+{{- define "dice.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "dice.name" .root }}
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+{{- with .component }}
+app.kubernetes.io/component: {{ . }}
+{{- end }}
+{{- end }}
+
+{{/* Of an object; without a component for what belongs to all of them. */}}
+{{- define "dice.labels" -}}
+{{- $labels := include "dice.podLabels" . | fromYaml }}
+{{- $_ := set $labels "app.kubernetes.io/managed-by" .root.Release.Service }}
+{{- $_ := set $labels "helm.sh/chart" (printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_") }}
+{{- toYaml $labels }}
+{{- end }}
+
+{{/* Of a pod: without what changes with the chart alone. The chart's own win over the user's: selectors rely on them. */}}
+{{- define "dice.podLabels" -}}
+{{- $own := include "dice.selectorLabels" . | fromYaml }}
+{{- $_ := set $own "app.kubernetes.io/part-of" (include "dice.name" .root) }}
+{{- $_ := set $own "app.kubernetes.io/version" .root.Chart.AppVersion }}
+{{- mergeOverwrite (deepCopy .root.Values.commonLabels) (deepCopy (.labels | default dict)) $own | toYaml }}
+{{- end }}
+
+{{/* metadata: (dict "root" $ "component" … "name" … "labels" (dict …) "annotations" (dict …)); all but root optional. */}}
+{{- define "dice.metadata" -}}
+metadata:
+  name: {{ if .name }}{{ .name }}{{ else }}{{ include "dice.objectName" . }}{{ end }}
+  namespace: {{ .root.Release.Namespace }}
+  labels:
+    {{- include "dice.labels" . | nindent 4 }}
+  {{- with .annotations }}
+  annotations:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+{{- end }}
+
+{{/* A service's address inside the cluster: (dict "root" $ "component" … "port" …). */}}
+{{- define "dice.url" -}}
+http://{{ include "dice.objectName" . }}:{{ .port }}
+{{- end }}
+
+{{/* The shared values, overlaid with a component's own, as JSON: (dict "root" $ "own" .Values.frontend). */}}
+{{- define "dice.merged" -}}
+{{- $shared := pick .root.Values "image" "imagePullSecrets" "replicaCount" "autoscaling" "podDisruptionBudget" "logLevel" "env"
+    "shutdown" "resources" "probes" "podSecurityContext" "securityContext" "serviceAccount" "podLabels" "podAnnotations"
+    "nodeSelector" "tolerations" "affinity" "topologySpreadConstraints" "priorityClassName" }}
+{{- mergeOverwrite (deepCopy $shared) (deepCopy .own) | toJson }}
+{{- end }}
+
+{{- define "dice.image" -}}
+{{- $image := .values.image }}
+{{- with $image.registry }}{{ trimSuffix "/" . }}/{{ end }}{{ $image.repository }}/{{ .component }}
+{{- if $image.digest }}@{{ $image.digest }}{{ else }}:{{ $image.tag | default .root.Chart.AppVersion }}{{ end }}
+{{- end }}
+
+{{- define "dice.serviceAccountName" -}}
+{{- if .values.serviceAccount.create }}{{ include "dice.objectName" . }}{{ else }}{{ .values.serviceAccount.name | default "default" }}{{ end }}
+{{- end }}
+
+{{- define "dice.serviceAccount" -}}
+{{- if .values.serviceAccount.create }}
+---
+apiVersion: v1
+kind: ServiceAccount
+{{ include "dice.metadata" (dict "root" .root "component" .component "annotations" .values.serviceAccount.annotations) }}
+automountServiceAccountToken: false
+{{- end }}
+{{- end }}
+
+{{/* Environment by name: texts, numbers, or {valueFrom: …}. Numbers are written in full, not as 1e+06. */}}
+{{- define "dice.env" -}}
+{{- range $name, $value := . }}
+- name: {{ $name }}
+  {{- if kindIs "map" $value }}
+  {{- toYaml $value | nindent 2 }}
+  {{- else }}
+  value: {{ ternary $value (toJson $value) (kindIs "string" $value) | quote }}
+  {{- end }}
+{{- end }}
+{{- end }}
+
+{{/* What every pod's spec begins with. */}}
+{{- define "dice.podSpec" -}}
+serviceAccountName: {{ include "dice.serviceAccountName" . }}
+automountServiceAccountToken: false
+# Variables made of Services' names could be taken for the programs' own.
+enableServiceLinks: false
+{{- with .values.imagePullSecrets }}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .values.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+securityContext:
+  {{- toYaml .values.podSecurityContext | nindent 2 }}
+{{- with .values.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .values.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .values.affinity }}
+affinity:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{/* What every container begins with; `env` is what the component adds to the environment, the user's wins. */}}
+{{- define "dice.container" -}}
+{{- $telemetry := .root.Values.telemetry -}}
+name: {{ .component }}
+image: {{ include "dice.image" . | quote }}
+imagePullPolicy: {{ .values.image.pullPolicy }}
+securityContext:
+  {{- toYaml .values.securityContext | nindent 2 }}
+env:
+  # First, because others are made of them.
+  - {name: K8S_NAMESPACE, valueFrom: {fieldRef: {fieldPath: metadata.namespace}}}
+  - {name: K8S_POD, valueFrom: {fieldRef: {fieldPath: metadata.name}}}
+  - {name: K8S_POD_UID, valueFrom: {fieldRef: {fieldPath: metadata.uid}}}
+  - {name: K8S_NODE, valueFrom: {fieldRef: {fieldPath: spec.nodeName}}}
+  {{- $attributes := list
+      "service.namespace=$(K8S_NAMESPACE)"
+      (printf "service.instance.id=$(K8S_NAMESPACE).$(K8S_POD).%s" .component)
+      "k8s.namespace.name=$(K8S_NAMESPACE)"
+      "k8s.pod.name=$(K8S_POD)"
+      "k8s.pod.uid=$(K8S_POD_UID)"
+      "k8s.node.name=$(K8S_NODE)"
+      (printf "k8s.container.name=%s" .component) }}
+  {{- with .deployment }}
+  {{- $attributes = append $attributes (printf "k8s.deployment.name=%s" .) }}
+  {{- end }}
+  {{- range $key, $value := $telemetry.resourceAttributes }}
+  {{- $attributes = append $attributes (printf "%s=%v" $key $value) }}
+  {{- end }}
+  {{- $env := dict "OTEL_SERVICE_NAME" .component "OTEL_RESOURCE_ATTRIBUTES" (join "," $attributes) }}
+  {{- if $telemetry.otlpEndpoint }}
+  {{- $_ := set $env "OTEL_EXPORTER_OTLP_ENDPOINT" $telemetry.otlpEndpoint }}
+  {{- $_ := set $env "OTEL_TRACES_EXPORTER" "otlp" }}
+  {{- else }}
+  {{- $_ := set $env "OTEL_TRACES_EXPORTER" "none" }}
+  {{- end }}
+  {{- include "dice.env" (mergeOverwrite $env .env (deepCopy .values.env)) | trim | nindent 2 }}
+resources:
+  {{- toYaml .values.resources | nindent 2 }}
+{{- end }}
+
+{{- define "dice.podMetadata" -}}
+labels:
+  {{- include "dice.podLabels" (dict "root" .root "component" .component "labels" .values.podLabels) | nindent 2 }}
+annotations:
+  # The collector and Alloy name the service of a log line by it.
+  resource.opentelemetry.io/service.name: {{ .component }}
+  kubectl.kubernetes.io/default-container: {{ .component }}
+  {{- with .values.podAnnotations }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- end }}

@@ -1,0 +1,107 @@
+{{/*
+A service: ServiceAccount, Deployment, Service, PodDisruptionBudget, HorizontalPodAutoscaler.
+
+(dict "root" $ "component" … "own" .Values.frontend "port" 8400 "metricsPort" 9400 "env" (dict …))
+and optionally "volumes", "volumeMounts".
+*/}}
+{{- define "dice.service" -}}
+{{- $values := include "dice.merged" . | fromJson }}
+{{- $name := include "dice.objectName" . }}
+{{- $env := mergeOverwrite (dict
+      "LOG_LEVEL" $values.logLevel
+      "SHUTDOWN_DELAY_SECONDS" $values.shutdown.delaySeconds
+      "SHUTDOWN_GRACE_SECONDS" $values.shutdown.graceSeconds
+      "METRICS_ON_MAIN_PORT" "false") .env }}
+{{- $context := mergeOverwrite (omit . "env") (dict "values" $values "env" $env "deployment" $name) }}
+{{- include "dice.serviceAccount" $context }}
+---
+apiVersion: apps/v1
+kind: Deployment
+{{ include "dice.metadata" (dict "root" .root "component" .component) }}
+spec:
+  {{- if not $values.autoscaling.enabled }}
+  replicas: {{ $values.replicaCount }}
+  {{- end }}
+  # A new pod is ready before an old one goes.
+  strategy: {type: RollingUpdate, rollingUpdate: {maxUnavailable: 0, maxSurge: 1}}
+  selector:
+    matchLabels:
+      {{- include "dice.selectorLabels" . | nindent 6 }}
+  template:
+    metadata:
+      {{- include "dice.podMetadata" $context | nindent 6 }}
+    spec:
+      {{- include "dice.podSpec" $context | nindent 6 }}
+      # The delay, the requests in flight, up to 5 s for the last spans, and room.
+      terminationGracePeriodSeconds: {{ add (ceil (addf $values.shutdown.delaySeconds $values.shutdown.graceSeconds)) 10 }}
+      {{- with $values.topologySpreadConstraints }}
+      topologySpreadConstraints:
+        {{- range . }}
+        {{- $selector := dict "labelSelector" (dict "matchLabels" (include "dice.selectorLabels" $context | fromYaml))
+            "matchLabelKeys" (list "pod-template-hash") }}
+        - {{ mergeOverwrite $selector . | toYaml | nindent 10 | trim }}
+        {{- end }}
+      {{- end }}
+      containers:
+        - {{ include "dice.container" $context | nindent 10 | trim }}
+          ports:
+            - {name: http, containerPort: {{ .port }}, protocol: TCP}
+            - {name: metrics, containerPort: {{ .metricsPort }}, protocol: TCP}
+          startupProbe:
+            httpGet: {path: /readyz, port: http}
+            {{- toYaml $values.probes.startup | nindent 12 }}
+          livenessProbe:
+            httpGet: {path: /healthz, port: metrics}
+            {{- toYaml $values.probes.liveness | nindent 12 }}
+          readinessProbe:
+            httpGet: {path: /readyz, port: http}
+            {{- toYaml $values.probes.readiness | nindent 12 }}
+          {{- with .volumeMounts }}
+          volumeMounts:
+            {{- toYaml . | nindent 12 }}
+          {{- end }}
+      {{- with .volumes }}
+      volumes:
+        {{- toYaml . | nindent 8 }}
+      {{- end }}
+---
+apiVersion: v1
+kind: Service
+{{ include "dice.metadata" (dict "root" .root "component" .component) }}
+spec:
+  type: ClusterIP
+  selector:
+    {{- include "dice.selectorLabels" . | nindent 4 }}
+  ports:
+    - {name: http, port: {{ .port }}, targetPort: http, protocol: TCP, appProtocol: http}
+    - {name: metrics, port: {{ .metricsPort }}, targetPort: metrics, protocol: TCP, appProtocol: http}
+{{- if $values.podDisruptionBudget.enabled }}
+---
+apiVersion: policy/v1
+kind: PodDisruptionBudget
+{{ include "dice.metadata" (dict "root" .root "component" .component) }}
+spec:
+  maxUnavailable: {{ $values.podDisruptionBudget.maxUnavailable }}
+  selector:
+    matchLabels:
+      {{- include "dice.selectorLabels" . | nindent 6 }}
+{{- end }}
+{{- with $values.autoscaling }}
+{{- if .enabled }}
+{{- if lt (int .maxReplicas) (int .minReplicas) }}
+{{- fail (printf "autoscaling.maxReplicas (%v) of %s must be at least minReplicas (%v)" .maxReplicas $.component .minReplicas) }}
+{{- end }}
+---
+apiVersion: autoscaling/v2
+kind: HorizontalPodAutoscaler
+{{ include "dice.metadata" (dict "root" $.root "component" $.component) }}
+spec:
+  scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: {{ $name }}}
+  minReplicas: {{ .minReplicas }}
+  maxReplicas: {{ .maxReplicas }}
+  metrics:
+    - type: Resource
+      resource: {name: cpu, target: {type: Utilization, averageUtilization: {{ .targetCPUUtilizationPercentage }}}}
+{{- end }}
+{{- end }}
+{{- end }}
