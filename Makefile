@@ -1,6 +1,6 @@
 # The front door. `make help` explains itself.
 .DEFAULT_GOAL := help
-.PHONY: help run build test coverage lint format bench clean
+.PHONY: help run build test coverage lint format manifests bench clean
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 MAKEFLAGS += --no-print-directory
@@ -59,6 +59,9 @@ lint: ## Formatting, clang-tidy, shellcheck
 format: ## Format the C++ in place
 	@services/setup.sh lint
 	@git ls-files '*.h' '*.cc' | xargs clang-format-19 -i
+
+manifests: ## Render kustomize/base from the chart
+	@kustomize/render.sh >kustomize/base/.dice.yaml && mv kustomize/base/.dice.yaml kustomize/base/dice.yaml
 
 bench: ## The measurements in docs/benchmarks.md
 	@services/setup.sh test

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Writes the tables of docs/configuration.md from what the programs say with --help.
+"""Writes the tables of docs/configuration.md from what the programs say with --help, and the one of
+charts/dice/README.md from the comments in values.yaml.
 
 usage: docs/generate.py [BIN]     (BIN: folder of the programs; default $DICE_BIN, else build/release/bin)
 
@@ -14,6 +15,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs/configuration.md"
+CHART = ROOT / "charts/dice"
 SERVICES = ("frontend", "dice-roller", "die-service")
 OPTION = re.compile(r"^  (\w+) = (.*)\n      (.*)\n      (.*)$", re.MULTILINE)
 
@@ -40,8 +42,8 @@ def cell(text):
     return text.replace("|", "\\|")
 
 
-def rows(lines):
-    table = ["| variable | default | meaning | allowed |", "|---|---|---|---|"]
+def rows(lines, head=("variable", "default", "meaning", "allowed")):
+    table = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
     table += ["| " + " | ".join(cell(part) for part in line) + " |" for line in lines]
     return "\n".join(table)
 
@@ -65,12 +67,44 @@ def tables(folder):
     return result
 
 
+def chart_values(text):
+    """(key, default, meaning) of each value in values.yaml with a comment that begins with `# --`."""
+    path, meaning = [], None
+    for number, line in enumerate(text.splitlines(), 1):
+        indent, rest = len(line) - len(line.lstrip()), line.strip()
+        if rest.startswith("# --") and not rest.startswith("# ---"):
+            meaning = rest.removeprefix("# --").strip()
+        elif rest.startswith("#") and meaning:
+            meaning += " " + rest.removeprefix("#").strip()
+        elif rest and not rest.startswith("#"):
+            key, default = re.fullmatch(r"(\w+):(.*)", rest).groups()
+            path = [*path[:indent // 2], key]
+            if default and not meaning:
+                raise SystemExit(f"values.yaml:{number}: {'.'.join(path)} has no comment that begins with # --")
+            if default:
+                yield ".".join(path), default.strip(), meaning
+            meaning = None
+
+
+def chart_table():
+    lines = chart_values((CHART / "values.yaml").read_text())
+    return rows(((code(key), code(default), meaning) for key, default, meaning in lines), ("value", "default", "meaning"))
+
+
 def render(page, folder):
     """The page's text with its tables renewed."""
-    for name, table in tables(folder).items():
+    return replaced(page, tables(folder))
+
+
+def render_chart(page):
+    return replaced(page, {"values": chart_table()})
+
+
+def replaced(page, tables_by_name):
+    for name, table in tables_by_name.items():
         start, end = f"<!-- generated: {name} -->", f"<!-- end: {name} -->"
         if page.count(start) != 1 or page.count(end) != 1:
-            raise SystemExit(f"{PAGE.name} must have the markers {start} and {end} once each")
+            raise SystemExit(f"the page must have the markers {start} and {end} once each")
         before, rest = page.split(start)
         after = rest.split(end)[1]
         page = f"{before}{start}\n{table}\n{end}{after}"
@@ -82,6 +116,8 @@ def main():
         sys.exit(__doc__)
     folder = sys.argv[1] if len(sys.argv) > 1 else default_bin()
     PAGE.write_text(render(PAGE.read_text(), folder))
+    page = CHART / "README.md"
+    page.write_text(render_chart(page.read_text()))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,7 @@
+#!/bin/bash
+# Prints kustomize/base/dice.yaml as the chart makes it.
+set -eu -o pipefail
+cd "$(dirname "$0")/.."
+helm=$(charts/helm.sh)
+echo "# Made from charts/dice by make manifests. Changes belong there, in base/values.yaml or in an overlay."
+"$helm" template dice charts/dice --namespace dice --values kustomize/base/values.yaml --kube-version 1.34.0
