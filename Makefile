@@ -61,7 +61,7 @@ format: ## Format the C++ in place
 	@git ls-files '*.h' '*.cc' | xargs clang-format-19 -i
 
 manifests: ## Render kustomize/base from the chart
-	@kustomize/render.sh >kustomize/base/.dice.yaml && mv kustomize/base/.dice.yaml kustomize/base/dice.yaml
+	@text=$$(kustomize/render.sh) && printf '%s\n' "$$text" >kustomize/base/dice.yaml
 
 bench: ## The measurements in docs/benchmarks.md
 	@services/setup.sh test
