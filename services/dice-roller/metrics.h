@@ -13,6 +13,8 @@ struct RollerMetrics {
         batch_size(metrics.histogram("async_roll_batch_size", "Rolls asked for in a batch.", {1, 2, 3, 5, 10, 15, 20})),
         batch_duration(metrics.histogram("async_roll_duration_seconds", "From a batch's start to its last roll.",
                                          {0.1, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 5})),
+        work(metrics.counter("async_roll_work_seconds_total",
+                             "Time that the rolls of batches were at work, added up roll by roll.")),
         in_progress(metrics.gauge("async_rolls_in_progress", "Rolls of batches that are at work.")),
         die_requests(metrics.counters("die_service_requests_total",
                                       "Calls to die-service by outcome: a status, or unavailable, timeout, invalid, "
@@ -27,6 +29,7 @@ struct RollerMetrics {
   Counters& batches;
   Histogram& batch_size;
   Histogram& batch_duration;
+  prometheus::Counter& work;
   prometheus::Gauge& in_progress;
   Counters& die_requests;
   Histogram& die_duration;

@@ -210,7 +210,9 @@ Roll Roller::roll_traced(const Request& request, const Die& die, std::uint64_t n
   auto span = telemetry_.tracing.start(name, SpanKind::internal, request.trace(),
                                        {{"async.roll_index", position}, {"die.type", die.identifier}});
   Random random(seed_, number, index);
+  const auto start = clock_.now();
   const auto result = roll(draw(die, options_.delay, random), clock_, stop);
+  metrics_.work.Increment(Seconds(clock_.now() - start).count());
   switch (result.state) {
     case Roll::State::succeeded:
       span.set("die.result", std::int64_t{result.value});

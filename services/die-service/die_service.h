@@ -1,6 +1,7 @@
 // die-service: the routes, and the reload.
 #pragma once
 
+#include <map>
 #include <string>
 
 #include "common/service.h"
@@ -12,7 +13,7 @@ namespace dice {
 class DieService {
  public:
   /// `service` outlives it. `specifications` are what `file` held.
-  DieService(Service& service, std::string file, Specifications specifications);
+  DieService(Service& service, std::string file, const Specifications& specifications);
 
   /// Reads the file again; a bad one changes nothing but the log and a metric. One thread at a time.
   void reload();
@@ -22,10 +23,13 @@ class DieService {
  private:
   Result list();
   Result die(const std::string& identifier);
+  /// Sets the metrics of the dice in force.
+  void show(const Specifications& specifications);
 
   const std::string file_;
   const Logger log_;
   DieServiceMetrics metrics_;
+  std::map<std::string, prometheus::Gauge*> error_rates_;
   SpecificationStore store_;
   FileWatch watch_;
 };

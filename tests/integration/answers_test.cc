@@ -209,14 +209,16 @@ TEST_CASE("a changed file of dice is in force without a restart; a bad one chang
   const auto write = [&](const std::string& text) { std::ofstream(file, std::ios::trunc) << text; };
   write("one: {faces: [1]}\n");
   RunningService dice(RunningService::Kind::die_service, quick({{"DIE_SPECIFICATIONS", file}}));
-  write("one: {faces: [1]}\ntwo: {faces: [2]}\n");
+  write("one: {faces: [1], error_rate: 0.25}\ntwo: {faces: [2]}\n");
   dice.reload();
   CHECK(get(dice.port(), "/dice").body == R"({"identifiers":["one","two"]})");
   CHECK(dice.metric("die_specifications_loaded") == 2);
+  CHECK(dice.metric(R"(die_specifications_error_rate{identifier="one"})") == 0.25);
   write("one: {faces: []}\n");
   dice.reload();
   CHECK(get(dice.port(), "/dice").body == R"({"identifiers":["one","two"]})");
   CHECK(dice.metric("die_specifications_reload_success") == 0);
+  CHECK(dice.metric(R"(die_specifications_error_rate{identifier="one"})") == 0.25);
   const auto lines = dice.log("Die specifications not reloaded");
   REQUIRE(lines.size() == 1);
   CHECK(std::string(lines[0]["reason"].GetString()) ==
@@ -224,6 +226,9 @@ TEST_CASE("a changed file of dice is in force without a restart; a bad one chang
   write("three: {faces: [3]}\n");
   dice.reload();
   CHECK(dice.metric("die_specifications_reload_success") == 1);
+  const auto metrics = get(dice.metrics_port(), "/metrics").body;
+  CHECK(metrics.find(R"(die_specifications_error_rate{identifier="three"} 0)") != std::string::npos);
+  CHECK(metrics.find(R"(identifier="one"} 0.25)") == std::string::npos);
   std::remove(file.c_str());
 }
 

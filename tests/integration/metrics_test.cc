@@ -109,6 +109,15 @@ TEST_CASE("ten rolls move the counters by exactly ten") {
   CHECK(system.frontend.metric(R"(http_request_duration_seconds_count{method="GET",route="/roll-async"})") == 1);
 }
 
+TEST_CASE("the work of a batch's rolls is added up, as if they had been one after another") {
+  const System system(
+      {{"OTEL_TRACES_EXPORTER", "none"}, {"ROLL_DELAY_MIN_SECONDS", "0.1"}, {"ROLL_DELAY_MAX_SECONDS", "0.1"}});
+  CHECK(get(system.frontend.port(), "/roll-async?die=fair&times=10").status == 200);
+  const auto work = system.dice_roller.metric("async_roll_work_seconds_total");
+  CHECK(work >= 1);
+  CHECK(system.dice_roller.metric("async_roll_duration_seconds_sum") < work);
+}
+
 TEST_CASE("failed and cancelled rolls are counted as such, and the error code tells a failed roll from an outage") {
   const System system(quick({{"ROLL_SEED", "7"}}));
   const auto& roller = system.dice_roller;

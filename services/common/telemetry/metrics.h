@@ -20,6 +20,7 @@ namespace dice {
 
 using Labels = prometheus::Labels;
 using Counters = prometheus::Family<prometheus::Counter>;
+using Gauges = prometheus::Family<prometheus::Gauge>;
 
 /// A histogram that keeps, for each bucket, the last traced observation. Thread-safe.
 class Histogram {
@@ -54,7 +55,10 @@ class Metrics {
   prometheus::Counter& counter(const std::string& name, const std::string& help) {
     return counters(name, help).Add({});
   }
-  prometheus::Gauge& gauge(const std::string& name, const std::string& help, const Labels& labels = {});
+  Gauges& gauges(const std::string& name, const std::string& help);
+  prometheus::Gauge& gauge(const std::string& name, const std::string& help, const Labels& labels = {}) {
+    return gauges(name, help).Add(labels);
+  }
   Histogram& histogram(const std::string& name, const std::string& help, const std::vector<double>& bounds,
                        const Labels& labels = {});
 
