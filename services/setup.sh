@@ -33,7 +33,11 @@ missing=
 for package in $packages; do
   [ "$(dpkg-query -Wf '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing="$missing $package"
 done
-[ -n "$missing" ] || exit 0
+# The tests' Prometheus is unpacked and not installed: its package would start a server on port 9090, now and at each boot.
+prometheus=$(dirname "$0")/../build/prometheus
+unpack=
+case " $* " in *" test "*) [ -d "$prometheus" ] || unpack=prometheus ;; esac
+[ -n "$missing$unpack" ] || exit 0
 
 root=
 [ "$(id -u)" = 0 ] || root=sudo
@@ -48,12 +52,24 @@ if [ "$codename" = bookworm ] && ! apt-cache policy | grep -q 'n=bookworm-backpo
   echo "deb $mirror bookworm-backports main" | $root tee /etc/apt/sources.list.d/bookworm-backports.list >/dev/null
 fi
 
-echo "Installing:$missing"
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
-# shellcheck disable=SC2086
-if ! { $root apt-get update && $root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $missing; } >"$log" 2>&1; then
-  tail -n 20 "$log" >&2
-  echo "could not install:$missing" >&2
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+fail() {
+  tail -n 20 "$folder/log" >&2
+  echo "could not $*" >&2
   exit 1
+}
+$root apt-get update >"$folder/log" 2>&1 || fail "update the lists of packages"
+if [ -n "$missing" ]; then
+  echo "Installing:$missing"
+  # shellcheck disable=SC2086
+  $root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $missing >"$folder/log" 2>&1 ||
+    fail "install:$missing"
+fi
+if [ -n "$unpack" ]; then
+  echo "Unpacking: prometheus"
+  (cd "$folder" && apt-get download prometheus && dpkg -x prometheus_*.deb unpacked) >"$folder/log" 2>&1 ||
+    fail "download and unpack prometheus"
+  mkdir -p "$(dirname "$prometheus")"
+  mv "$folder/unpacked" "$prometheus"
 fi
