@@ -11,4 +11,4 @@ export UBSAN_OPTIONS="print_stacktrace=1"
 ctest --test-dir "$build" --output-on-failure --no-tests=error --timeout 240
 [ "$what" = all ] || exit 0
 export DICE_BIN=$PWD/$build/bin
-build/venv/bin/python -m pytest -q -p no:cacheprovider tests/docs tests/browser tests/dashboards
+build/venv/bin/python -m pytest -q -p no:cacheprovider -rs tests/docs tests/browser tests/charts tests/dashboards
