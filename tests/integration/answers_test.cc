@@ -169,7 +169,7 @@ TEST_CASE("a bad parameter is 400 and named, with what is allowed") {
 
 TEST_CASE("a downstream service that is gone is 502, one that is slow 504") {
   System system(
-      quick({{"DIE_BREAKER_FAILURES", "0"}, {"FAULTS_ENABLED", "true"}, {"DIE_SERVICE_TIMEOUT_SECONDS", "0.1"}}));
+      quick({{"DIE_BREAKER_FAILURES", "0"}, {"FAULTS_ENABLED", "true"}, {"DIE_SERVICE_TIMEOUT_SECONDS", "0.5"}}));
   REQUIRE(eventually([&] { return get(system.frontend.port(), "/dice").status == 200; }));
   const std::string slow = R"({"delay_seconds":5})";
   CHECK(request(system.die_service.metrics_port(), "PUT", "/debug/faults", {}, slow).status == 200);

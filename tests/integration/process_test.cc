@@ -30,8 +30,8 @@ TEST_CASE("SIGTERM with fifty rolls in flight: fifty answers, every span exporte
   const OtlpReceiver receiver;
   const RunningService dice(RunningService::Kind::die_service, quick());
   Process roller("dice-roller", alone({{"DIE_SERVICE_URL", dice.url()},
-                                       {"ROLL_DELAY_MIN_SECONDS", "0.5"},
-                                       {"ROLL_DELAY_MAX_SECONDS", "0.6"},
+                                       {"ROLL_DELAY_MIN_SECONDS", "3"},
+                                       {"ROLL_DELAY_MAX_SECONDS", "3.1"},
                                        {"OTEL_TRACES_EXPORTER", "otlp"},
                                        {"OTEL_EXPORTER_OTLP_ENDPOINT", receiver.url()}}));
   const auto ports = roller.ports();

@@ -96,7 +96,7 @@ TEST_CASE("a roll leaves five spans that follow the HTTP conventions") {
 
 TEST_CASE("a batch of ten leaves fifteen spans, ten of them at the same time") {
   const OtlpReceiver receiver;
-  const System system(exporting(receiver, {{"ROLL_DELAY_MIN_SECONDS", "0.3"}, {"ROLL_DELAY_MAX_SECONDS", "0.3"}}));
+  const System system(exporting(receiver, {{"ROLL_DELAY_MIN_SECONDS", "1"}, {"ROLL_DELAY_MAX_SECONDS", "1"}}));
   const auto body = get(system.frontend.port(), "/roll-async?die=fair&times=10").body;
   const auto answer = json(body);
   const auto spans = receiver.wait_for(trace_id(body), 15);
@@ -276,6 +276,7 @@ TEST_CASE("an exporter that fails costs requests nothing, and what is lost is co
   receiver.answer_with(200);
   CHECK(get(dice.port(), "/dice").status == 200);
   CHECK(eventually([&] { return dice.metric("telemetry_spans_exported_total") == 1; }));
+  CHECK(eventually([&] { return dice.metric("telemetry_spans_queued") == 0; }));
 }
 
 TEST_CASE("a full queue drops spans and counts each") {
@@ -286,6 +287,7 @@ TEST_CASE("a full queue drops spans and counts each") {
                                            {"OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "5"}}));
   const int requests = 200;
   for (int i = 0; i < requests; ++i) (void)get(dice.port(), "/dice");
+  CHECK(dice.metric("telemetry_spans_queued") <= 5);
   dice.stop();
   const auto stopped = dice.log("Stopped");
   REQUIRE(stopped.size() == 1);

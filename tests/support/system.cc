@@ -42,13 +42,13 @@ Variables with_ports(Variables variables) {
 }  // namespace
 
 struct RunningService::Implementation {
-  Implementation(Kind kind, const Variables& variables)
+  Implementation(Kind kind, const Variables& variables, Clock* clock)
       : settings(environment_of(with_ports(variables))),
         options(Service::declare(settings, kNames[static_cast<int>(kind)], 0)),
         descriptor(memfd_create("log", MFD_CLOEXEC)),
         sink(descriptor),
         telemetry(sink, options.log_level, options.tracing),
-        service(options, telemetry, clock) {
+        service(options, telemetry, clock != nullptr ? *clock : real_clock) {
     switch (kind) {
       case Kind::die_service: {
         const auto file = settings.text("DIE_SPECIFICATIONS", "", "");
@@ -71,7 +71,7 @@ struct RunningService::Implementation {
   int descriptor;
   LogSink sink;
   Telemetry telemetry;
-  SteadyClock clock;
+  SteadyClock real_clock;
   Service service;
   std::optional<DieService> die_service;
   std::optional<Roller> roller;
@@ -80,8 +80,8 @@ struct RunningService::Implementation {
   bool stopped = false;
 };
 
-RunningService::RunningService(Kind kind, Variables variables)
-    : implementation_(std::make_unique<Implementation>(kind, variables)) {}
+RunningService::RunningService(Kind kind, Variables variables, Clock* clock)
+    : implementation_(std::make_unique<Implementation>(kind, variables, clock)) {}
 
 RunningService::~RunningService() { stop(); }
 
@@ -126,14 +126,16 @@ double RunningService::metric(const std::string& series) const {
   return 0;
 }
 
-System::System(const Variables& variables)
+System::System(const Variables& variables, Clock* roller_clock)
     : die_service(RunningService::Kind::die_service, variables),
-      dice_roller(RunningService::Kind::dice_roller,
-                  [&] {
-                    auto more = variables;
-                    more.insert({{"DIE_SERVICE_URL", die_service.url()}});
-                    return more;
-                  }()),
+      dice_roller(
+          RunningService::Kind::dice_roller,
+          [&] {
+            auto more = variables;
+            more.insert({{"DIE_SERVICE_URL", die_service.url()}});
+            return more;
+          }(),
+          roller_clock),
       frontend(RunningService::Kind::frontend, [&] {
         auto more = variables;
         more.insert({{"DIE_SERVICE_URL", die_service.url()},

@@ -19,7 +19,8 @@ class RunningService {
  public:
   enum class Kind { die_service, dice_roller, frontend };
 
-  RunningService(Kind kind, Variables variables);
+  /// `clock` outlives it; null = the real one.
+  RunningService(Kind kind, Variables variables, Clock* clock = nullptr);
   ~RunningService();
 
   std::uint16_t port() const;
@@ -45,9 +46,9 @@ class RunningService {
   std::unique_ptr<Implementation> implementation_;
 };
 
-/// All three, wired to each other. `variables` are for each of them.
+/// All three, wired to each other. `variables` are for each of them, `roller_clock` is for dice-roller.
 struct System {
-  explicit System(const Variables& variables = {});
+  explicit System(const Variables& variables = {}, Clock* roller_clock = nullptr);
 
   RunningService die_service;
   RunningService dice_roller;
