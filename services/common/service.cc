@@ -120,8 +120,10 @@ Service::Service(const Options& options, Telemetry& telemetry, Clock& clock)
   auto& exported = metrics.counter("telemetry_spans_exported_total", "Spans that the exporter delivered.");
   auto& dropped = metrics.counter("telemetry_spans_dropped_total",
                                   "Spans that the exporter could not deliver, or that found the queue full.");
+  auto& queued = metrics.gauge("telemetry_spans_queued", "Spans that wait for the exporter, or for its answer.");
   auto& fault_active = metrics.gauge("fault_injection_active", "1 while PUT /debug/faults is in force.");
   metrics.before_scrape([&, this] {
+    queued.Set(static_cast<double>(telemetry_.tracing.queued()));
     exported.Increment(static_cast<double>(telemetry_.tracing.exported()) - exported.Value());
     dropped.Increment(static_cast<double>(telemetry_.tracing.dropped()) - dropped.Value());
     fault_active.Set(faults_.get().active() ? 1 : 0);

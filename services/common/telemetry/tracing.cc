@@ -70,6 +70,7 @@ proto::trace::v1::ScopeSpans* new_scope(const sdk::resource::Resource& resource,
 }
 
 struct Counts {
+  /// Those whose export is under way included.
   std::atomic<std::uint64_t> queued = 0;
   std::atomic<std::uint64_t> exported = 0;
   std::atomic<std::uint64_t> dropped = 0;
@@ -89,11 +90,11 @@ class CountingExporter final : public sdk::trace::SpanExporter {
 
   sdk::common::ExportResult Export(const Batch& spans) noexcept override {
     const auto count = spans.size();
-    counts_.queued.fetch_sub(count, std::memory_order_relaxed);
     const bool late = std::chrono::steady_clock::now().time_since_epoch().count() > counts_.deadline;
     const auto result = late ? sdk::common::ExportResult::kFailure : exporter_->Export(spans);
     const bool delivered = result == sdk::common::ExportResult::kSuccess;
     (delivered ? counts_.exported : counts_.dropped).fetch_add(count, std::memory_order_relaxed);
+    counts_.queued.fetch_sub(count, std::memory_order_release);  // after, so that a span is always in one of the three
     if (!delivered) {
       logger_.log(LogLevel::warn, "Span export failed", nullptr, {{"spans", static_cast<std::int64_t>(count)}});
     }
@@ -445,6 +446,7 @@ std::string Tracing::remembered(const TraceId& id) const {
   return to_json(trace);
 }
 
+std::uint64_t Tracing::queued() const { return implementation_->counts.queued.load(std::memory_order_acquire); }
 std::uint64_t Tracing::exported() const { return implementation_->counts.exported; }
 std::uint64_t Tracing::dropped() const { return implementation_->counts.dropped; }
 

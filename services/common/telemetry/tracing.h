@@ -90,7 +90,9 @@ class Tracing {
   /// What this process remembers of the trace, as OTLP/JSON; empty when it remembers nothing.
   std::string remembered(const TraceId& trace) const;
 
-  /// Spans that the exporter delivered, and those that it could not or that found the queue full.
+  /// Spans that wait for the exporter or for its answer, that it delivered, and that it could not deliver or that found
+  /// the queue full. Read in this order every exported span is in one of them.
+  std::uint64_t queued() const;
   std::uint64_t exported() const;
   std::uint64_t dropped() const;
 
