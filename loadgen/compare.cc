@@ -31,6 +31,12 @@ std::vector<double> waits(const Concurrent& concurrent) {
   return seconds;
 }
 
+std::string wrong(const Query& query, const Answer& answer, const std::string& trace_id) {
+  auto text = query.path() + ": " + answer.outcome();
+  if (answer.status != 0 && answer.error_message) text += ": " + *answer.error_message;
+  return text + " (trace " + trace_id + ")";
+}
+
 constexpr std::size_t kLabel = 36;
 constexpr std::size_t kNumber = 11;
 constexpr std::size_t kBar = 40;
@@ -148,7 +154,7 @@ std::expected<double, std::string> Compare::sequential() {
     const auto context = random_context();
     const auto answer = target_.ask("GET", query.path(), context);
     if (!answer.roll) {
-      return std::unexpected(query.path() + ": " + answer.outcome() + ", trace " + to_hex(context.trace_id));
+      return std::unexpected(wrong(query, answer, to_hex(context.trace_id)));
     }
   }
   return Seconds(clock_.now() - start).count();
@@ -164,7 +170,7 @@ std::expected<BatchRun, std::string> Compare::batch(int threads) {
   const auto answer = target_.ask("GET", query.path(), context);
   BatchRun run{.seconds = Seconds(clock_.now() - start).count()};
   const auto id = to_hex(context.trace_id);
-  if (!answer.rolls) return std::unexpected(query.path() + ": " + answer.outcome() + ", trace " + id);
+  if (!answer.rolls) return std::unexpected(wrong(query, answer, id));
   auto seconds = roll_seconds(id);
   if (!seconds) return std::unexpected(std::move(seconds.error()));
   run.roll_seconds = std::move(*seconds);

@@ -55,6 +55,7 @@ std::variant<Tracing::Options, int> tracing_options() {
 }
 
 int run(TrafficCommand command) {
+  block_signals();  // before there are threads
   const auto options = tracing_options();
   if (const auto* code = std::get_if<int>(&options)) return *code;
   const Signals signals;
@@ -119,6 +120,7 @@ std::unique_ptr<LogSource> log_source(const VerifyCommand& command) {
 
 std::unique_ptr<MetricsSource> metrics_source(const VerifyCommand& command) {
   if (!command.prometheus_url.empty()) return std::make_unique<Prometheus>(command.prometheus_url);
+  if (command.metrics_urls.empty()) return nullptr;
   return std::make_unique<Scrapes>(command.metrics_urls);
 }
 
@@ -132,8 +134,13 @@ int run(const VerifyCommand& command) {
   if (!command.answers_only) sources = {&traces, logs.get(), metrics.get()};
   auto report = Verify(command.verify, target, sources, clock).run();
   if (!report) return unreachable(command.url, report.error());
-  if (command.answers_only) report->not_checked.emplace_back("traces, logs, metrics: --answers-only");
-  else if (!logs) report->not_checked.emplace_back("logs: neither --logs nor --loki says where they are");
+  if (command.answers_only) {
+    report->not_checked.emplace_back("all but the answers: --answers-only");
+  } else {
+    if (!logs) report->not_checked.emplace_back("logs: neither --logs nor --loki says where they are");
+    if (!metrics)
+      report->not_checked.emplace_back("metrics and walk: neither --metrics nor --prometheus says where they are");
+  }
   std::cout << (command.json ? to_json(*report) + "\n" : to_table(*report));
   if (!command.junit.empty()) {
     std::ofstream file(command.junit);
@@ -151,7 +158,7 @@ int run(const VerifyCommand& command) {
 
 int main(int argc, char** argv) {
   using namespace dice::loadgen;
-  dice::block_signals();
+  (void)std::signal(SIGPIPE, SIG_IGN);  // a broken connection is an answer
   const auto parsed = parse_command(argc, argv, std::cout, std::cerr);
   if (const auto* code = std::get_if<int>(&parsed)) return *code;
   return std::visit([](const auto& command) { return run(command); }, std::get<Command>(parsed));

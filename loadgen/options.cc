@@ -2,24 +2,30 @@
 
 #include <CLI/CLI.hpp>
 #include <charconv>
+#include <cmath>
 #include <filesystem>
 #include <limits>
 #include <ostream>
 #include <random>
 
+#include "common/http/error.h"
 #include "common/version.h"
 #include "loadgen/statistics.h"
 
 namespace dice::loadgen {
 namespace {
 
+/// Where `make run` writes them.
 constexpr const char* kDefaultLogs = "build/run";
 constexpr double kPrometheusDeadline = 90;
 
 template <typename Number>
 CLI::Validator range(Number min, Number max) {
   constexpr bool kWhole = std::is_integral_v<Number>;
-  const auto shown = [](Number number) { return kWhole ? std::to_string(number) : CLI::detail::to_string(number); };
+  const auto shown = [](Number number) {
+    if constexpr (kWhole) return std::to_string(number);
+    else return number == std::floor(number) ? fixed(number, 0) : CLI::detail::to_string(number);
+  };
   const auto allowed =
       std::string(kWhole ? "a whole number" : "a number") + " from " + shown(min) + " to " + shown(max);
   return {[=](std::string& text) -> std::string {
@@ -45,14 +51,23 @@ CLI::Validator url() {
           "URL", "url"};
 }
 
-CLI::Validator one_of(const std::vector<std::string>& words) {
+/// The help calls them `kind`, or lists them when that is empty.
+CLI::Validator one_of(const std::vector<std::string>& words, const std::string& kind = {}) {
   std::string list;
   for (const auto& word : words) list += (list.empty() ? "" : ", ") + word;
   return {[=](std::string& text) -> std::string {
             if (std::ranges::find(words, text) != words.end()) return {};
             return "\"" + text + "\" is not allowed; allowed: " + list;
           },
-          list, "word"};
+          kind.empty() ? list : kind, "word"};
+}
+
+std::vector<std::string> error_codes() {
+  std::vector<std::string> names;
+  for (int code = 0; code <= static_cast<int>(ErrorCode::downstream_timeout); ++code) {
+    names.emplace_back(name_of(static_cast<ErrorCode>(code)));
+  }
+  return names;
 }
 
 /// Declares flags, each with its environment variable and its default in the help.
@@ -76,7 +91,9 @@ class Flags {
   }
   template <typename Element>
   CLI::Option* list(const std::string& name, std::vector<Element>& target, const std::string& help) {
-    return named(app_.add_option("--" + name, target, help)->capture_default_str()->delimiter(','), name);
+    auto* option = app_.add_option("--" + name, target, help)->delimiter(',');
+    if (!target.empty()) option->capture_default_str();
+    return named(option, name);
   }
   CLI::Option* flag(const std::string& name, bool& target, const std::string& help) {
     return named(app_.add_flag("--" + name, target, help), name);
@@ -116,7 +133,8 @@ void declare(CLI::App& app, TrafficCommand& command) {
       .number("seed", traffic.seed, std::uint64_t{0}, std::numeric_limits<std::uint64_t>::max(),
               "Makes what is asked for repeatable; default: by chance.")
       ->default_str("");
-  flags.list("expect", command.expected_failures, "Error codes, by comma, with which a run still holds.");
+  flags.list("expect", command.expected_failures, "Error codes, by comma, with which a run still holds.")
+      ->transform(one_of(error_codes(), "error code"));
   flags.seconds("timeout", traffic.timeout, 3600, "Longest wait for an answer.");
   flags.seconds("wait", command.wait, kDay, "Longest wait for the frontend to be reachable at the start.");
   flags.flag("json", command.json, "The summary as JSON on standard output.");
@@ -152,19 +170,22 @@ void declare(CLI::App& app, VerifyCommand& command) {
   auto& verify = command.verify;
   flags.text("url", command.url, "The frontend.")->transform(url());
   flags.text("tempo", command.tempo_url, "Tempo, to read traces from; default: the frontend.")->transform(url());
+  const auto default_url = command.url;
   flags.list("logs", command.logs,
              std::string("Files of JSON lines, or folders of *.log, by comma; default: ") + kDefaultLogs +
-                 ", where there is one.");
+                 ", where there is one, if --url is the default.");
   flags.text("loki", command.loki_url, "Loki, to read logs from instead of files.")->transform(url());
   flags.text("loki-selector", command.loki_selector, "The streams to look at, in LogQL.");
-  flags.list("metrics", command.metrics_urls, "The services' metrics ports, by comma.")->transform(url());
+  flags
+      .list("metrics", command.metrics_urls,
+            "The services' metrics ports, by comma; default: ports 9400 to 9402 here, if --url is the default.")
+      ->transform(url());
   flags.text("prometheus", command.prometheus_url, "Prometheus, to read metrics from instead.")->transform(url());
   flags.flag("shared", verify.shared, "Others use the system: counters moved by at least what was sent.");
   flags.flag("answers-only", command.answers_only, "Check the answers and nothing else.");
-  static std::string exported = "auto";
-  exported = "auto";
   flags
-      .text("export", exported, "Must every span leave through its service's exporter? auto: if one is seen to be on.")
+      .text("export", command.exported,
+            "Must every span leave through its service's exporter? auto: if one is seen to be on.")
       ->transform(one_of({"auto", "required", "off"}));
   flags.text("die", verify.probes.die, "A die that does not fail.");
   flags.text("risky-die", verify.probes.risky_die, "A die that may fail; left out where there is none of that name.");
@@ -173,7 +194,7 @@ void declare(CLI::App& app, VerifyCommand& command) {
   flags.seconds("clock-skew", verify.clock_skew, 3600, "By how much the clocks of two services may differ.");
   flags.flag("json", command.json, "The report as JSON on standard output.");
   flags.text("junit", command.junit, "File for the report as JUnit XML.");
-  app.callback([&command, &verify, deadline] {
+  app.callback([&command, &verify, deadline, default_url] {
     using Export = Verify::Options::Export;
     verify.exported = command.exported == "required" ? Export::required
                       : command.exported == "off"    ? Export::off
@@ -183,9 +204,17 @@ void declare(CLI::App& app, VerifyCommand& command) {
     if (!command.logs.empty() && !command.loki_url.empty()) {
       throw CLI::ValidationError("--loki", "allowed: this or --logs, not both");
     }
+    if (!command.metrics_urls.empty() && !command.prometheus_url.empty()) {
+      throw CLI::ValidationError("--prometheus", "allowed: this or --metrics, not both");
+    }
+    if (command.url != default_url) return;
+    // What `make run` has started.
     std::error_code error;
     if (command.logs.empty() && command.loki_url.empty() && std::filesystem::is_directory(kDefaultLogs, error)) {
       command.logs.emplace_back(kDefaultLogs);
+    }
+    if (command.metrics_urls.empty() && command.prometheus_url.empty()) {
+      command.metrics_urls = {"http://localhost:9400", "http://localhost:9401", "http://localhost:9402"};
     }
   });
 }

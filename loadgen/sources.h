@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -30,10 +31,13 @@ class TraceSource {
   TraceSource(const std::string& kind, const std::string& url);
 
   const std::string& name() const { return client_.name(); }
+  /// Why spans may be missing though nothing is broken; may be empty.
+  std::string detail() const;
   /// Nothing while there is no such trace.
   std::expected<std::optional<Trace>, Trouble> find(const std::string& trace_id);
 
  private:
+  const bool is_frontend_;
   Client client_;
 };
 
@@ -41,6 +45,8 @@ class LogSource {
  public:
   virtual ~LogSource() = default;
   virtual std::string name() const = 0;
+  /// Where it looks, as far as it was told; may be empty.
+  virtual std::string detail() const { return {}; }
   /// Called before the first request: older lines are of no interest.
   virtual void mark() = 0;
   virtual std::expected<std::vector<LogLine>, Trouble> find(const std::vector<std::string>& trace_ids) = 0;
@@ -72,6 +78,7 @@ class Loki final : public LogSource {
   Loki(const std::string& url, std::string selector);
 
   std::string name() const override { return client_.name(); }
+  std::string detail() const override { return "--loki-selector " + selector_; }
   void mark() override;
   std::expected<std::vector<LogLine>, Trouble> find(const std::vector<std::string>& trace_ids) override;
 
@@ -87,26 +94,33 @@ class MetricsSource {
     Snapshot services;
     /// What is missing and why; may be empty.
     std::string detail;
+    /// Why readings can't be compared with each other; empty when they can.
+    std::string incomparable;
   };
 
   virtual ~MetricsSource() = default;
   virtual std::string name() const = 0;
-  /// Returns when a reading holds all that was counted before the call, or at `deadline`.
+  /// Returns when a reading holds all services, and all that was counted before the call, or at `deadline`.
   virtual void settle(Clock& clock, TimePoint deadline) = 0;
   virtual std::expected<Reading, Trouble> read() = 0;
 };
 
-/// The services' own /metrics.
+/// The services' own /metrics. An address behind which several processes answer in turn, such as a Kubernetes Service
+/// of several replicas, makes a reading incomparable.
 class Scrapes final : public MetricsSource {
  public:
   explicit Scrapes(const std::vector<std::string>& urls);
 
   std::string name() const override;
-  void settle(Clock& /*clock*/, TimePoint /*deadline*/) override {}
+  void settle(Clock& clock, TimePoint deadline) override;
   std::expected<Reading, Trouble> read() override;
 
  private:
   std::vector<std::unique_ptr<Client>> clients_;
+  const double since_unix_seconds_;
+  /// By address: when the processes that answered there were started. Only those that ran before this began; a later
+  /// one is a service that was started again.
+  std::map<std::string, std::set<double>> processes_;
 };
 
 class Prometheus final : public MetricsSource {
@@ -121,8 +135,8 @@ class Prometheus final : public MetricsSource {
   using Target = std::pair<std::string, std::string>;
 
   std::expected<std::vector<Series>, Trouble> query(const std::string& promql);
-  /// When each target was scraped last.
-  std::map<Target, double> scraped();
+  /// When each target of ours was scraped last.
+  std::expected<std::map<Target, double>, Trouble> scraped();
   void add_exemplars(const std::map<Target, std::string>& services, Snapshot& snapshot);
 
   Client client_;

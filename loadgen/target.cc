@@ -4,7 +4,8 @@
 
 namespace dice::loadgen {
 
-Target::Target(const std::string& url, Seconds timeout) : timeout_(timeout), client_({.base_url = url, .name = url}) {}
+Target::Target(const std::string& url, Seconds timeout)
+    : timeout_(timeout), client_({.base_url = url, .name = url, .connect_timeout = kConnectTimeout}) {}
 
 Answer Target::ask(const std::string& method, const std::string& path, const TraceContext& context) {
   return parse_answer(client_.send(

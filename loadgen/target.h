@@ -9,6 +9,10 @@
 
 namespace dice::loadgen {
 
+/// Longer than between services: a short queue of connections at the other end may refuse the first attempts of a
+/// burst.
+inline constexpr Seconds kConnectTimeout{5};
+
 /// Thread-safe; a call blocks.
 class Target {
  public:

@@ -4,6 +4,8 @@
 #include <thread>
 #include <utility>
 
+#include "loadgen/target.h"
+
 namespace dice::loadgen {
 namespace {
 
@@ -21,6 +23,7 @@ Traffic::Traffic(Options options, Tracing& tracing, Clock& clock)
       clock_(clock),
       client_({.base_url = options_.url,
                .name = options_.url,
+               .connect_timeout = kConnectTimeout,
                .idle_connections = static_cast<std::size_t>(std::max(options_.workers, options_.users))}),
       schedule_(options_.rate, options_.ramp),
       tally_(options_.expected_failures) {}

@@ -81,11 +81,14 @@ class Diagnosis {
   void exporters() {
     if (!evidence_.metrics.checked) return;
     const auto dropping = names_where([](const auto& service) { return service.spans_dropped > 0; });
+    const auto waiting = names_where([](const auto& service) { return service.spans_queued > 0; });
     double dropped = 0;
     double exported = 0;
+    double queued = 0;
     for (const auto& [name, service] : services_) {
       dropped += service.spans_dropped;
       exported += service.spans_exported;
+      queued += service.spans_queued;
     }
     if (!dropping.empty() && exported == 0) {
       say("the collector is down, or refuses spans: " + list(dropping) + " could not deliver " + whole(dropped) +
@@ -94,6 +97,10 @@ class Diagnosis {
     } else if (!dropping.empty()) {
       say("spans are dropped: " + list(dropping) + " could not deliver " + whole(dropped) + " spans, while " +
           whole(exported) + " were delivered (telemetry_spans_dropped_total)");
+    } else if (!waiting.empty() && exported == 0) {
+      say("the collector is down, or does not answer: " + whole(queued) + " spans wait in " + list(waiting) +
+          " and none was delivered (telemetry_spans_queued)");
+      collector_down_ = true;
     }
     if (!evidence_.export_required || collector_down_) return;
     const auto silent = names_where([](const auto& service) {
@@ -135,7 +142,7 @@ class Diagnosis {
         }
       } else if (service.spans_found < service.spans_expected) {
         say("spans are lost: only " + share(service.spans_found, service.spans_expected) + " spans of " + name +
-            " are in " + source);
+            " are in " + source + (evidence_.traces.detail.empty() ? "" : " (" + evidence_.traces.detail + ")"));
       }
     }
     context_broken_ = !context_arrives;
@@ -147,7 +154,8 @@ class Diagnosis {
     const auto has_none = [](const Named& one) { return one.second.lines_expected > 0 && one.second.lines_found == 0; };
     if (std::ranges::all_of(services_, has_none)) {
       return say(collector_down_ ? source + " is not getting logs either: the collector does not ship them"
-                                 : source + " is not getting logs: it answers, but has no line of any of the requests");
+                                 : source + " is not getting logs: it answers, but has no line of any of the requests" +
+                                       (evidence_.logs.detail.empty() ? "" : " (" + evidence_.logs.detail + ")"));
     }
     for (const auto& one : services_) {
       const auto& [name, service] = one;

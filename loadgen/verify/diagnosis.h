@@ -21,6 +21,8 @@ struct ServiceEvidence {
   double requests_counted = 0;
   double spans_exported = 0;
   double spans_dropped = 0;
+  /// At the end.
+  double spans_queued = 0;
 };
 
 /// Where a signal was looked for.

@@ -55,9 +55,17 @@ std::string Verify::choose_dice() {
 
 void Verify::read_before() {
   if (sources_.metrics == nullptr) return;
-  if (!options_.shared) sources_.metrics->settle(clock_, clock_.now() + to_steady(options_.deadline));
+  sources_.metrics->settle(clock_, clock_.now() + to_steady(options_.deadline));
   auto reading = sources_.metrics->read();
-  if (reading) before_ = std::move(*reading);
+  if (!reading) return;
+  before_ = std::move(*reading);
+  give_up_metrics(before_);
+}
+
+void Verify::give_up_metrics(const MetricsSource::Reading& reading) {
+  if (reading.incomparable.empty()) return;
+  not_checked_.push_back("metrics and walk: " + reading.incomparable);
+  sources_.metrics = nullptr;
 }
 
 std::vector<std::jthread> Verify::send() {
@@ -153,9 +161,11 @@ void Verify::poll_logs() {
 
 bool Verify::export_required() const {
   if (options_.exported != Options::Export::automatic) return options_.exported == Options::Export::required;
+  // With an exporter every span is in one of the three, from its end on; without one they stay 0.
   return std::ranges::any_of(after_.services, [](const auto& service) {
     return std::ranges::any_of(service.second, [](const Series& series) {
-      return (series.name == "telemetry_spans_exported_total" || series.name == "telemetry_spans_dropped_total") &&
+      return (series.name == "telemetry_spans_exported_total" || series.name == "telemetry_spans_dropped_total" ||
+              series.name == "telemetry_spans_queued") &&
              series.value > 0;
     });
   });
@@ -167,6 +177,8 @@ void Verify::poll_metrics() {
   metrics_trouble_ = reading ? "" : reading.error();
   if (!reading) return;
   after_ = std::move(*reading);
+  give_up_metrics(after_);
+  if (sources_.metrics == nullptr) return;
   std::vector<Sent> sent;
   std::map<std::string, Trace> traces;
   for (const auto& state : states_) {
@@ -219,8 +231,14 @@ Evidence Verify::evidence() const {
   all.traces = {.checked = sources_.traces != nullptr, .trouble = trace_trouble_};
   all.logs = {.checked = sources_.logs != nullptr, .trouble = log_trouble_};
   all.metrics = {.checked = sources_.metrics != nullptr, .trouble = metrics_trouble_, .detail = after_.detail};
-  if (sources_.traces != nullptr) all.traces.name = sources_.traces->name();
-  if (sources_.logs != nullptr) all.logs.name = sources_.logs->name();
+  if (sources_.traces != nullptr) {
+    all.traces.name = sources_.traces->name();
+    all.traces.detail = sources_.traces->detail();
+  }
+  if (sources_.logs != nullptr) {
+    all.logs.name = sources_.logs->name();
+    all.logs.detail = sources_.logs->detail();
+  }
   if (sources_.metrics != nullptr) all.metrics.name = sources_.metrics->name();
   all.export_required = export_required();
   std::set<std::string> ids;
@@ -264,6 +282,9 @@ Evidence Verify::evidence() const {
     }
     service.spans_exported = delta("telemetry_spans_exported_total");
     service.spans_dropped = delta("telemetry_spans_dropped_total");
+    for (const auto& series : metrics->second) {
+      if (series.name == "telemetry_spans_queued") service.spans_queued += series.value;
+    }
   }
   return all;
 }
@@ -271,6 +292,7 @@ Evidence Verify::evidence() const {
 Report Verify::report() {
   Report report;
   report.target = target_.url();
+  report.not_checked = not_checked_;
   for (const auto& state : states_) {
     report.cases.push_back(
         {"answers", state.sent.probe.name, state.sent.probe.trace_id(), check_answer(state.sent), 0.0});

@@ -66,6 +66,8 @@ class Verify {
 
   std::string choose_dice();
   void read_before();
+  /// When readings can't be compared, metrics are not checked.
+  void give_up_metrics(const MetricsSource::Reading& reading);
   /// Each probe on a thread of its own; they must end before `states_` does.
   std::vector<std::jthread> send();
   void collect();
@@ -84,10 +86,11 @@ class Verify {
 
   const Options options_;
   Target& target_;
-  const Sources sources_;
+  Sources sources_;
   Clock& clock_;
   std::vector<Probe> probes_;
   std::vector<State> states_;
+  std::vector<std::string> not_checked_;
   TimePoint last_answer_{};
   std::string trace_trouble_;
   std::string log_trouble_;

@@ -5,6 +5,8 @@ import json
 import os
 import pathlib
 import re
+import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -71,6 +73,45 @@ class EndToEnd(unittest.TestCase):
         code, out, _ = self.verify("--deadline", "0.2", logs=empty)
         self.assertEqual(code, 1)
         self.assertIn("is not getting logs", out)
+
+    def test_verify_names_exporters_that_are_off(self):
+        code, out, _ = self.verify("--export", "required", "--deadline", "0.2")
+        self.assertEqual(code, 1)
+        self.assertIn("CAUSE: frontend, dice-roller and die-service do not export spans", out)
+
+    def test_verify_names_a_collector_that_was_never_there(self):
+        """Before any export has failed."""
+        system = run.System(BIN, self.folder / "exporting", free_ports=True)
+        system.start({"all": {"OTEL_TRACES_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1",
+                              "OTEL_BSP_SCHEDULE_DELAY": "600000"}})
+        self.addCleanup(system.stop)
+        code, out, _ = loadgen("verify", "--url", system.url("frontend"), "--deadline", "0.2", "--metrics",
+                               ",".join(system.metrics_urls.values()))
+        self.assertEqual(code, 1)
+        self.assertIn("CAUSE: the collector is down, or does not answer", out)
+
+    def test_verify_says_what_it_does_not_check(self):
+        code, out, err = loadgen("verify", "--shared", "--url", self.system.url("frontend"))
+        self.assertEqual(code, 0, out + err)
+        self.assertIn("not checked: logs: neither --logs nor --loki says where they are", out)
+        self.assertIn("not checked: metrics and walk: neither --metrics nor --prometheus says where they are", out)
+
+    def test_interrupt_ends_verify_and_compare(self):
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            for command in ("verify", "compare"):
+                process = subprocess.Popen([BIN / "loadgen", command, "--url", f"http://127.0.0.1:{silent.getsockname()[1]}"], env=ENV)
+                silent.accept()
+                process.send_signal(signal.SIGINT)
+                self.assertEqual(process.wait(10), -signal.SIGINT)
+
+    def test_interrupt_ends_traffic_with_its_summary(self):
+        process = subprocess.Popen([BIN / "loadgen", "traffic", "--url", self.system.url("frontend"), "--duration", "600", "--json"],
+                                   env=ENV, stdout=subprocess.PIPE, text=True)
+        self.wait_for_lists(1)
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=30)
+        self.assertEqual(process.returncode, 0, out)
+        self.assertTrue(json.loads(out)["held"])
 
     def test_compare(self):
         code, out, err = loadgen("compare", "--url", self.system.url("frontend"), "--rolls", "5", "--iterations", "2",
@@ -142,8 +183,12 @@ class EndToEnd(unittest.TestCase):
         for arguments, text in ((["traffic", "--rate", "fast"], "--rate: \"fast\" is not allowed; allowed: a number"),
                                 (["verify", "--url", "nowhere"], "--url: \"nowhere\" is not allowed"),
                                 (["verify", "--export", "maybe"], "auto, required, off"),
+                                (["verify", "--logs", "x", "--loki", "http://x"], "this or --logs, not both"),
+                                (["verify", "--metrics", "http://x", "--prometheus", "http://x"], "this or --metrics, not both"),
                                 (["compare", "--concurrency", "1,0"], "a whole number from 1 to 1000"),
-                                (["traffic", "--think-min", "2"], "--think-max"), (["dance"], "dance"), ([], "allowed: traffic, compare, verify")):
+                                (["traffic", "--think-min", "2"], "--think-max"),
+                                (["traffic", "--expect", "bad_luck"], "--expect: \"bad_luck\" is not allowed; allowed: malformed_request, "),
+                                (["dance"], "dance"), ([], "allowed: traffic, compare, verify")):
             code, _, err = loadgen(*arguments)
             self.assertEqual(code, 2, arguments)
             self.assertIn(text, err)

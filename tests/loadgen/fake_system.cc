@@ -387,9 +387,12 @@ std::string FakeSystem::scrape(const std::string& service) {
   }
   const auto spans = std::to_string(100 * requests);
   const bool loses = is(Broken::collector_down) || (is(Broken::spans_dropped_by_exporter) && service == kDiceRoller);
-  const bool delivers = !is(Broken::collector_down) && !is(Broken::nothing_exported);
+  const bool waits = is(Broken::collector_silent);
+  const bool delivers = !is(Broken::collector_down) && !is(Broken::nothing_exported) && !waits;
+  const bool second = is(Broken::roller_of_two_processes) && service == kDiceRoller && ++scrapes_of_roller_ % 2 == 0;
   return text + "telemetry_spans_dropped_total " + (loses ? spans : "0") + "\ntelemetry_spans_exported_total " +
-         (delivers ? spans : "0") + "\n";
+         (delivers ? spans : "0") + "\ntelemetry_spans_queued " + (waits ? spans : "0") +
+         "\nprocess_start_time_seconds " + (second ? "1000" : "2000") + "\n";
 }
 
 std::vector<std::string> FakeSystem::log_lines(const std::vector<std::string>& ids) {
@@ -484,7 +487,7 @@ Result FakeSystem::prometheus(const Request& request) {
     writer.StartArray();
     for (const auto& service : kServices) {
       const bool down = is(Broken::scrape_missing) && service == kDieService;
-      const Series up{.name = "up", .labels = {}, .value = down ? 0.0 : times ? scraped : 1.0};
+      const Series up{.name = times ? "" : "up", .labels = {}, .value = down ? 0.0 : times ? scraped : 1.0};
       if (!exemplars && !(down && times)) write_series(writer, service, up);
       if (down || times) continue;
       for (const auto& series : parse_metrics_text(scrape(service))) write_series(writer, service, series);

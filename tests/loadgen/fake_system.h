@@ -1,6 +1,7 @@
 // A system that keeps the contract as seen from outside, except where it is told not to. Nothing in it takes time.
 #pragma once
 
+#include <atomic>
 #include <filesystem>
 #include <map>
 #include <memory>
@@ -44,6 +45,9 @@ enum class Broken {
   exemplars_missing,
   spans_dropped_by_exporter,
   collector_down,
+  collector_silent,
+  // not broken, but not to be compared
+  roller_of_two_processes,
 };
 
 class FakeSystem {
@@ -88,6 +92,7 @@ class FakeSystem {
   Mutex mutex_;
   int sync_rolls_ GUARDED_BY(mutex_) = 0;
   int scrapes_ GUARDED_BY(mutex_) = 0;
+  std::atomic<int> scrapes_of_roller_ = 0;
   std::unique_ptr<Server> frontend_;
   std::unique_ptr<Server> backends_;
   std::uint16_t port_ = 0;

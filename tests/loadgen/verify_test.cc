@@ -173,6 +173,22 @@ TEST_CASE("collector down") {
   CHECK(causes(report).contains("is not getting logs either: the collector does not ship them"));
 }
 
+TEST_CASE("a collector that does not answer, from the start") {
+  const auto report = verify_broken(Broken::collector_silent);
+  CHECK(broken_signals(report) == "metrics");
+  CHECK(says(report, "metrics", "telemetry_spans_exported_total of frontend: expected at least +"));
+  CHECK(causes(report).starts_with("the collector is down, or does not answer: "));
+  CHECK(causes(report).contains(" spans wait in frontend, dice-roller and die-service and none was delivered"));
+}
+
+TEST_CASE("a service of several processes, whose metrics can't be compared") {
+  FakeSystem system(Broken::roller_of_two_processes);
+  const auto report = verify(system, {.deadline = Seconds(30)});
+  CHECK_MESSAGE(report.held(), to_table(report));
+  REQUIRE(report.not_checked.size() == 1);
+  CHECK(report.not_checked.front().starts_with("metrics and walk: behind the metrics at http://"));
+}
+
 TEST_CASE("spans dropped") {
   const auto report = verify_broken(Broken::spans_dropped_by_exporter);
   CHECK(broken_signals(report) == "metrics");
@@ -204,6 +220,7 @@ TEST_CASE("Loki not getting logs") {
   const auto report = verify_broken(Broken::logs_not_shipped, {.from = From::backends});
   CHECK(causes(report).starts_with("Loki at http://"));
   CHECK(causes(report).contains("is not getting logs: it answers, but has no line of any of the requests"));
+  CHECK(causes(report).contains("(--loki-selector {job=\"dice\"})"));
 }
 
 TEST_CASE("Loki not getting the logs of one service") {
