@@ -1,0 +1,30 @@
+#!/bin/bash
+# images.sh [save|load]: the stack for clusters without internet. `save` puts its images and charts into build/stack, which can
+# be carried elsewhere; `load` brings the images from there into the nodes of the kind cluster `dice`. No argument: both.
+set -eu -o pipefail
+# shellcheck source=stack/lib.sh
+. "$(dirname "$0")/lib.sh"
+action=${1:-both}
+one_of action "$action" save load both
+archive=$stack/../build/stack/images.tar
+
+save() {
+  local each images
+  need docker helm
+  mapfile -t images <"$stack/images.txt"
+  for each in "${images[@]}"; do
+    docker image inspect "$each" >/dev/null 2>&1 || docker pull "$each" || fail "could not pull $each"
+  done
+  for each in $(releases); do chart "$each" >/dev/null; done
+  docker save --output "$archive" "${images[@]}"
+  echo "Saved ${#images[@]} images: $(du -h "$archive" | cut -f 1)"
+}
+
+load() {
+  need kind
+  [ -f "$archive" ] || fail "build/stack/images.tar is missing: stack/images.sh save, where there is internet"
+  kind load image-archive "$archive" --name dice
+}
+
+[ "$action" = load ] || save
+[ "$action" = save ] || load

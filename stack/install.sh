@@ -1,0 +1,99 @@
+#!/bin/bash
+# install.sh [install|remove]: Prometheus, Grafana, Loki, Tempo and the Collector, in the namespace `monitoring` of the
+# cluster that kubectl talks to. Can be run again at any time: it brings what is there to what is written here.
+#   NAMESPACE=dice         where the services run, whose log lines are collected
+#   LOG_SHIPPER=collector  or alloy: who collects them
+#   GRAFANA=true           or false: all but Grafana
+#   CHARTS=build/stack     folder of packaged charts; what it lacks is fetched into it
+set -eu -o pipefail
+# shellcheck source=stack/lib.sh
+. "$(dirname "$0")/lib.sh"
+action=${1:-install}
+NAMESPACE=${NAMESPACE:-dice}
+LOG_SHIPPER=${LOG_SHIPPER:-collector}
+GRAFANA=${GRAFANA:-true}
+one_of action "$action" install remove
+one_of LOG_SHIPPER "$LOG_SHIPPER" collector alloy
+one_of GRAFANA "$GRAFANA" true false
+[[ $NAMESPACE =~ ^[a-z0-9]([a-z0-9-]*[a-z0-9])?$ ]] || fail "NAMESPACE=$NAMESPACE is not a namespace; allowed: a-z, 0-9 and, inside, -"
+need helm kubectl
+context=$(kubectl config current-context 2>/dev/null) || fail "kubectl has no cluster to talk to: kubectl config current-context is empty"
+kubectl get --raw /readyz --request-timeout=10s >/dev/null 2>&1 || fail "the cluster of kubectl's context $context does not answer"
+
+# What was made here carries it, and only that is removed.
+mine=app.kubernetes.io/part-of=dice-stack
+crd=servicemonitors.monitoring.coreos.com
+in_monitoring() { kubectl --namespace monitoring "$@"; }
+
+# release NAME [ARG...]: installs or upgrades it, and does not wait.
+release() {
+  local name=$1 file
+  shift
+  file=$(chart "$name")
+  echo "$name: $(basename "$file" .tgz)"
+  helm upgrade --install "$name" "$file" --namespace monitoring --skip-crds --values "$stack/values/$name.yaml" "$@" >/dev/null
+}
+
+uninstall() { helm uninstall "$1" --namespace monitoring --ignore-not-found --wait >/dev/null; }
+
+unhealthy() {
+  in_monitoring get pods
+  in_monitoring get events --field-selector type=Warning --sort-by .lastTimestamp | tail -n 5
+  fail "not healthy after 10 minutes: $1"
+}
+
+install() {
+  local each file
+  if ! kubectl get namespace monitoring >/dev/null 2>&1; then
+    # The agent reads files of the node, which a stricter default would refuse.
+    kubectl create namespace monitoring >/dev/null
+    kubectl label namespace monitoring $mine pod-security.kubernetes.io/enforce=privileged >/dev/null
+  elif [ -z "$(kubectl get namespace --selector $mine --output name)" ]; then
+    fail "the namespace monitoring of $context is someone else's. To use it nevertheless: kubectl label namespace monitoring $mine"
+  fi
+  echo "Installing into the namespace monitoring of $context"
+
+  # Helm never upgrades CRDs, so they are applied; those that another operator brought are left to it.
+  file=$(chart kps)
+  if ! kubectl get crd $crd >/dev/null 2>&1 || [ -n "$(kubectl get crd $crd --selector $mine --output name)" ]; then
+    echo "CRDs of the Prometheus Operator"
+    helm show crds "$file" | kubectl label --local --filename - $mine --output yaml |
+      kubectl apply --server-side --force-conflicts --filename - >/dev/null
+  fi
+  release kps --set "grafana.enabled=$GRAFANA"
+  release loki
+  release tempo
+  release otel-gateway
+  # Both at once would store every line twice.
+  if [ "$LOG_SHIPPER" = collector ]; then
+    uninstall alloy
+    release otel-logs --set "config.receivers.filelog.include={/var/log/pods/${NAMESPACE}_*/*/*.log}"
+  else
+    uninstall otel-logs
+    release alloy --set "alloy.extraEnv[0].name=DICE_NAMESPACE,alloy.extraEnv[0].value=$NAMESPACE"
+  fi
+
+  for each in $(in_monitoring get deployments,daemonsets,statefulsets --output name); do
+    in_monitoring rollout status "$each" --timeout 10m || unhealthy "$each"
+  done
+  # The operator makes its StatefulSet.
+  each=prometheus/kps-kube-prometheus-stack-prometheus
+  echo "Waiting for $each"
+  in_monitoring wait --for condition=Available "$each" --timeout 10m >/dev/null || unhealthy "$each"
+  echo "All healthy after $SECONDS s"
+}
+
+remove() {
+  local each
+  echo "Removing from $context what was installed, with all metrics, traces and logs, and the Prometheus Operator's CRDs with every ServiceMonitor and PrometheusRule"
+  for each in $(releases | tac); do
+    echo "$each"
+    uninstall "$each"
+  done
+  # The operator made it and leaves it.
+  kubectl --namespace kube-system delete service kps-kube-prometheus-stack-kubelet --ignore-not-found
+  kubectl delete namespace --selector $mine
+  kubectl delete crd --selector $mine
+}
+
+"$action"
