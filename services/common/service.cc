@@ -56,7 +56,7 @@ std::expected<Faults::Setting, Error> parse_faults(const std::string& body) {
   for (const auto& [name, value] : JsonView(*document).members()) {
     const bool delay = name == "delay_seconds";
     if (!delay && name != "error_rate") {
-      return invalid(quoted(name) + " is not a field; allowed: delay_seconds, error_rate");
+      return invalid(in_quotes(name) + " is not a field; allowed: delay_seconds, error_rate");
     }
     const double most = delay ? kLongestDelay : 1;
     const auto number = value.number();

@@ -45,7 +45,7 @@ Result DieService::die(const std::string& identifier) {
   const auto* json = set->find(identifier);
   metrics_.requested.Add({{"identifier", json != nullptr ? identifier : "_unknown"}}).Increment();
   if (json == nullptr) {
-    return std::unexpected(Error{ErrorCode::die_not_found, "there is no die " + quoted(identifier)});
+    return std::unexpected(Error{ErrorCode::die_not_found, "there is no die " + in_quotes(identifier)});
   }
   return Response{.body = *json};
 }

@@ -57,7 +57,7 @@ std::string percent_encode(std::string_view text) {
   return encoded;
 }
 
-std::string quoted(std::string_view text) { return "'" + std::string(utf8_prefix(text, kLongestParameter)) + "'"; }
+std::string in_quotes(std::string_view text) { return "'" + std::string(utf8_prefix(text, kLongestParameter)) + "'"; }
 
 Parameters::Parameters(const Request& request, std::initializer_list<std::string_view> allowed) : request_(request) {
   for (const auto& [name, value] : request.query) {
@@ -69,7 +69,7 @@ Parameters::Parameters(const Request& request, std::initializer_list<std::string
 }
 
 void Parameters::fail(const std::string& name, const std::string& message) {
-  if (!error_) error_ = Error{ErrorCode::invalid_parameter, "parameter " + quoted(name) + " " + message};
+  if (!error_) error_ = Error{ErrorCode::invalid_parameter, "parameter " + in_quotes(name) + " " + message};
 }
 
 const std::string* Parameters::find(const std::string& name) const {

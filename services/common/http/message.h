@@ -53,7 +53,7 @@ std::string percent_encode(std::string_view text);
 constexpr std::size_t kLongestParameter = 128;
 
 /// What a client sent, for an error's message: in quotes, and cut after `kLongestParameter` bytes.
-std::string quoted(std::string_view text);
+std::string in_quotes(std::string_view text);
 
 /// Reads the parameters of a query one by one; the first mistake is kept.
 class Parameters {

@@ -338,7 +338,7 @@ void Server::Implementation::receive(const px::Http::Request& incoming, std::uni
   start_span(*exchange, parent_of(incoming), incoming);
 
   if (entry == nullptr) {
-    const auto path = quoted(request.path);
+    const auto path = in_quotes(request.path);
     if (candidates.empty())
       return send(std::move(exchange), std::unexpected(Error{ErrorCode::not_found, "there is no path " + path}));
     return send(std::move(exchange),
@@ -356,8 +356,8 @@ void Server::Implementation::receive(const px::Http::Request& incoming, std::uni
     auto value = percent_decode(it->second, true);
     if (!name || !value) {
       return send(std::move(exchange),
-                  std::unexpected(Error{ErrorCode::invalid_parameter,
-                                        "parameter " + quoted(to_utf8(it->first)) + " is not percent-encoded UTF-8"}));
+                  std::unexpected(Error{ErrorCode::invalid_parameter, "parameter " + in_quotes(to_utf8(it->first)) +
+                                                                          " is not percent-encoded UTF-8"}));
     }
     if (!name->empty()) request.query.insert_or_assign(std::move(*name), std::move(*value));
   }
