@@ -1,6 +1,6 @@
 # The front door. `make help` explains itself.
 .DEFAULT_GOAL := help
-.PHONY: help run build test coverage lint format manifests bench clean
+.PHONY: help run build test coverage lint format manifests stack stack-images up down bench clean
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 MAKEFLAGS += --no-print-directory
@@ -62,6 +62,18 @@ format: ## Format the C++ in place
 
 manifests: ## Render kustomize/base from the chart
 	@text=$$(kustomize/render.sh) && printf '%s\n' "$$text" >kustomize/base/dice.yaml
+
+stack: ## Prometheus, Grafana, Loki, Tempo and the Collector on kubectl's cluster; variables in stack/install.sh
+	@stack/install.sh
+
+stack-images: ## Their images and charts into build/stack, and into the kind cluster dice
+	@stack/images.sh
+
+up: ## All of it on this machine: a kind cluster, the stack, the chart, the page and Grafana
+	@stack/up.sh
+
+down: ## Remove what make up made
+	@stack/up.sh down
 
 bench: ## The measurements in docs/benchmarks.md
 	@services/setup.sh test
