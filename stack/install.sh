@@ -43,7 +43,7 @@ unhealthy() {
 }
 
 install() {
-  local each file
+  local each file crds
   if ! kubectl get namespace monitoring >/dev/null 2>&1; then
     # The agent reads files of the node, which a stricter default would refuse.
     kubectl create namespace monitoring >/dev/null
@@ -57,8 +57,9 @@ install() {
   file=$(chart kps)
   if ! kubectl get crd $crd >/dev/null 2>&1 || [ -n "$(kubectl get crd $crd --selector $mine --output name)" ]; then
     echo "CRDs of the Prometheus Operator"
-    helm show crds "$file" | kubectl label --local --filename - $mine --output yaml |
-      kubectl apply --server-side --force-conflicts --filename - >/dev/null
+    crds=$(helm show crds "$file")
+    kubectl apply --server-side --force-conflicts --filename - <<<"$crds" >/dev/null
+    kubectl label --overwrite --filename - $mine <<<"$crds" >/dev/null
   fi
   release kps --set "grafana.enabled=$GRAFANA"
   release loki
