@@ -22,7 +22,7 @@ kubectl get --raw /readyz --request-timeout=10s >/dev/null 2>&1 || fail "the clu
 
 # What was made here carries it, and only that is removed.
 mine=app.kubernetes.io/part-of=dice-stack
-crd=servicemonitors.monitoring.coreos.com
+ours() { [ -n "$(kubectl get "$1" --selector $mine --output name)" ]; }
 in_monitoring() { kubectl --namespace monitoring "$@"; }
 
 # release NAME [ARG...]: installs or upgrades it, and does not wait.
@@ -48,18 +48,19 @@ install() {
     # The agent reads files of the node, which a stricter default would refuse.
     kubectl create namespace monitoring >/dev/null
     kubectl label namespace monitoring $mine pod-security.kubernetes.io/enforce=privileged >/dev/null
-  elif [ -z "$(kubectl get namespace --selector $mine --output name)" ]; then
+  elif ! ours namespace; then
     fail "the namespace monitoring of $context is someone else's. To use it nevertheless: kubectl label namespace monitoring $mine"
   fi
   echo "Installing into the namespace monitoring of $context"
 
   # Helm never upgrades CRDs, so they are applied; those that another operator brought are left to it.
   file=$(chart kps)
-  if ! kubectl get crd $crd >/dev/null 2>&1 || [ -n "$(kubectl get crd $crd --selector $mine --output name)" ]; then
+  if ours crd || ! kubectl get crd servicemonitors.monitoring.coreos.com >/dev/null 2>&1; then
     echo "CRDs of the Prometheus Operator"
     crds=$(helm show crds "$file")
     kubectl apply --server-side --force-conflicts --filename - <<<"$crds" >/dev/null
     kubectl label --overwrite --filename - $mine <<<"$crds" >/dev/null
+    kubectl wait --for condition=Established crd --selector $mine --timeout 1m >/dev/null
   fi
   release kps --set "grafana.enabled=$GRAFANA"
   release loki
