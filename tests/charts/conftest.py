@@ -16,7 +16,7 @@ KUBERNETES = "1.34.0"
 sys.path.insert(0, str(ROOT / "docs"))
 
 
-class StrictLoader(yaml.SafeLoader):
+class StrictLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
     """Kubernetes refuses a key that is there twice; PyYAML would take the last."""
 
     def construct_mapping(self, node, deep=False):
@@ -26,7 +26,9 @@ class StrictLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+@functools.cache
 def documents(text):
+    """Not to be changed: the next test may get the very same."""
     return [one for one in yaml.load_all(text, StrictLoader) if one]
 
 
