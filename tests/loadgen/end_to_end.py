@@ -36,7 +36,7 @@ class EndToEnd(unittest.TestCase):
         cls.addClassCleanup(folder.cleanup)
         cls.folder = pathlib.Path(folder.name)
         cls.system = run.System(BIN, cls.folder / "logs", free_ports=True)
-        cls.system.start({"all": {"OTEL_TRACES_EXPORTER": "none"}, "dice-roller": {"ROLL_DELAY_MAX_SECONDS": "0.2"}})
+        cls.system.start({"all": {"OTEL_TRACES_EXPORTER": "none"}, "dice-roller": {"ROLL_DELAY_MIN_SECONDS": "0.11", "ROLL_DELAY_MAX_SECONDS": "0.3"}})
         cls.addClassCleanup(cls.system.stop)
 
     def verify(self, *more, logs=None):

@@ -306,7 +306,7 @@ Result FakeSystem::batch_in_roller(const Work& work, Span& server) {
   const int ahead = in_sequence ? 1 : std::min(work.threads, work.times);
   for (int index = 0; index < ahead; ++index) start(index);
   for (int index = 0; index < work.times; ++index) {
-    if (in_sequence && work.times == 5) clock_.sleep(Seconds(0.03), {});  // long enough to be no chance
+    if (in_sequence && work.times == 5) clock_.sleep(Seconds(0.15), {});  // long enough to be no chance
     finish(index);
     start(index + ahead);
   }
