@@ -66,7 +66,7 @@ std::expected<std::optional<Trace>, Trouble> TraceSource::find(const std::string
 std::string LogFiles::name() const {
   std::string text;
   for (const auto& path : paths_) text += (text.empty() ? "" : ", ") + path.string();
-  return "the log files in " + text;
+  return text;
 }
 
 std::expected<std::vector<fs::path>, Trouble> LogFiles::files() const {

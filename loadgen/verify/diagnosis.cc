@@ -123,7 +123,7 @@ class Diagnosis {
     if (std::ranges::all_of(services_, [&](const Named& one) { return has_none(one.second); })) {
       if (silent_.size() == services_.size()) return;
       return say("no span of any service reaches " + source +
-                 ": are the exporters on, and does the collector send to it?");
+                 ": are spans recorded (OTEL_SDK_DISABLED, OTEL_TRACES_SAMPLER), exported, and sent on?");
     }
     bool context_arrives = true;
     for (const auto& [name, service] : services_) {
@@ -154,7 +154,7 @@ class Diagnosis {
     const auto has_none = [](const Named& one) { return one.second.lines_expected > 0 && one.second.lines_found == 0; };
     if (std::ranges::all_of(services_, has_none)) {
       return say(collector_down_ ? source + " is not getting logs either: the collector does not ship them"
-                                 : source + " is not getting logs: it answers, but has no line of any of the requests" +
+                                 : source + " is not getting logs: it can be read, but has no line of any of the requests" +
                                        (evidence_.logs.detail.empty() ? "" : " (" + evidence_.logs.detail + ")"));
     }
     for (const auto& one : services_) {

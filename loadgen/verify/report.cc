@@ -57,10 +57,13 @@ std::string to_table(const Report& report) {
   for (const auto& signal : kSignals) {
     const auto [all, held, seconds] = tally(report, signal);
     if (all == 0) continue;
-    text += pad(signal, 10) + pad(std::to_string(held) + " of " + std::to_string(all), kColumn);
-    if (!seconds.empty()) {
+    const auto share = std::to_string(held) + " of " + std::to_string(all);
+    text += pad(signal, 10);
+    if (seconds.empty()) {
+      text += share;
+    } else {
       const auto summary = summarize(seconds);
-      text += pad(show_seconds(summary.median), 24) + show_seconds(summary.max);
+      text += pad(share, kColumn) + pad(show_seconds(summary.median), 24) + show_seconds(summary.max);
     }
     text += "\n";
   }

@@ -219,7 +219,7 @@ TEST_CASE("a log line of another span") {
 TEST_CASE("Loki not getting logs") {
   const auto report = verify_broken(Broken::logs_not_shipped, {.from = From::backends});
   CHECK(causes(report).starts_with("Loki at http://"));
-  CHECK(causes(report).contains("is not getting logs: it answers, but has no line of any of the requests"));
+  CHECK(causes(report).contains("is not getting logs: it can be read, but has no line of any of the requests"));
   CHECK(causes(report).contains("(--loki-selector {job=\"dice\"})"));
 }
 
