@@ -46,8 +46,11 @@ install() {
   local each file crds
   if ! kubectl get namespace monitoring >/dev/null 2>&1; then
     # The agent reads files of the node, which a stricter default would refuse.
-    kubectl create namespace monitoring >/dev/null
-    kubectl label namespace monitoring $mine pod-security.kubernetes.io/enforce=privileged >/dev/null
+    kubectl create --filename - >/dev/null <<-YAML
+	apiVersion: v1
+	kind: Namespace
+	metadata: {name: monitoring, labels: {${mine/=/: }, pod-security.kubernetes.io/enforce: privileged}}
+	YAML
   elif ! ours namespace; then
     fail "the namespace monitoring of $context is someone else's. To use it nevertheless: kubectl label namespace monitoring $mine"
   fi
