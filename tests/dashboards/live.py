@@ -1,0 +1,181 @@
+"""The three services under load, a collector that can refuse, and a real Prometheus with the chart's rules that scrapes them."""
+
+import http.server
+import json
+import math
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+
+import yaml
+from queries import ROOT, RULES, fill
+
+sys.path.insert(0, str(ROOT / "services"))
+
+import run  # noqa: E402
+
+BIN = pathlib.Path(os.environ.get("DICE_BIN", ROOT / "build/release/bin")).resolve()
+PROMETHEUS = ROOT / "build/prometheus/usr/bin/prometheus"
+NAMESPACE = "dice"
+# Longer than the scrape interval of 1 s as Grafana's is longer than that of 15 s; the window of [$__range] is what a test has.
+RATE_INTERVAL, RANGE = "5s", "1m"
+DICE = (ROOT / "services/die-service/dice.yaml").read_text()
+
+
+def eventually(what, seconds, condition):
+    """What `condition` returns, once it is true."""
+    deadline = time.monotonic() + seconds
+    while not (result := condition()):
+        assert time.monotonic() < deadline, f"not within {seconds} s: {what() if callable(what) else what}"
+        time.sleep(0.2)
+    return result
+
+
+class Collector(http.server.ThreadingHTTPServer):
+    """Takes spans, or refuses them."""
+
+    daemon_threads = True
+
+    def __init__(self):
+        collector = self
+        self.refuses = False
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                self.rfile.read(int(self.headers["Content-Length"]))
+                self.send_response(400 if collector.refuses else 200)
+                self.send_header("Content-Type", "application/x-protobuf")
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+
+        super().__init__(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+class Live:
+    def __init__(self, folder):
+        self.folder = folder
+        self.dice = folder / "dice.yaml"
+        self.dice.write_text(DICE)
+        self.collector = Collector()
+        self.system = run.System(BIN, folder / "logs", free_ports=True)
+        self.processes = []
+        self.others = []
+
+    def __enter__(self):
+        try:
+            self.system.start({
+                "all": {"OTEL_EXPORTER_OTLP_ENDPOINT": self.collector.url, "OTEL_BSP_SCHEDULE_DELAY": 200, "FAULTS_ENABLED": "true"},
+                "die-service": {"DIE_SPECIFICATIONS": self.dice},
+                "dice-roller": {"ROLL_DELAY_MAX_SECONDS": 0.2}})
+            self.start_prometheus()
+            self.traffic("--users", 10, "--think-max", 0.05)
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        for process in reversed(self.processes):
+            process.terminate()
+            process.wait(30)
+        for process in self.others:
+            process.signal(15)
+            process.wait(30)
+        self.system.stop()
+        self.collector.shutdown()
+        self.collector.server_close()
+
+    def start_prometheus(self):
+        """Labels as the chart's ServiceMonitor makes them. All rules are evaluated each second, their windows stay as they are."""
+        rules = self.folder / "rules"
+        rules.mkdir()
+        for path in RULES:
+            text = yaml.safe_load(path.read_text())
+            for group in text["groups"]:
+                group.pop("interval", None)
+            (rules / path.name).write_text(yaml.safe_dump(text))
+        # More targets may come, file by file.
+        (self.folder / "targets").mkdir()
+        for job, url in self.system.metrics_urls.items():
+            self.target(job, url)
+        config = {
+            "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+            "rule_files": [str(rules / "*.yaml")],
+            "scrape_configs": [{"job_name": "file", "file_sd_configs": [
+                {"files": [str(self.folder / "targets/*.json")], "refresh_interval": "1s"}]}],
+        }
+        (self.folder / "prometheus.yml").write_text(yaml.safe_dump(config))
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            address = "127.0.0.1:%d" % free.getsockname()[1]
+        self.prometheus_url = f"http://{address}"
+        log = (self.folder / "prometheus.log").open("w")
+        self.processes.append(subprocess.Popen(
+            [PROMETHEUS, f"--config.file={self.folder}/prometheus.yml", f"--storage.tsdb.path={self.folder}/data",
+             f"--web.listen-address={address}", "--enable-feature=exemplar-storage"], stdout=log, stderr=log))
+        eventually(lambda: "Prometheus is ready:\n" + (self.folder / "prometheus.log").read_text()[-2000:], 30, self.ready)
+
+    def ready(self):
+        try:
+            return urllib.request.urlopen(self.prometheus_url + "/-/ready", timeout=2).status == 200
+        except OSError:
+            return False
+
+    def target(self, job, url, namespace=NAMESPACE):
+        labels = {"job": job, "namespace": namespace, "pod": f"{job}-0", "container": job, "service": job, "endpoint": "metrics"}
+        (self.folder / f"targets/{namespace}-{job}.json").write_text(json.dumps([{"targets": [url.removeprefix("http://")],
+                                                                                 "labels": labels}]))
+
+    def traffic(self, *arguments):
+        """`loadgen traffic` until the end."""
+        log = (self.folder / "loadgen.log").open("a")
+        env = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "LOADGEN_"))}
+        self.processes.append(subprocess.Popen(
+            [BIN / "loadgen", "traffic", "--url", self.system.url("frontend"), "--duration", "600", *map(str, arguments)],
+            env={**env, "OTEL_EXPORTER_OTLP_ENDPOINT": self.collector.url}, stdout=log, stderr=log))
+
+    def another_die_service(self, dice, namespace):
+        """One of which dice-roller does not know, seen by Prometheus beside it in another namespace."""
+        file = self.folder / f"{namespace}.yaml"
+        file.write_text(dice)
+        process = run.Process("die-service", BIN / "die-service", {
+            **os.environ, "PORT": "0", "METRICS_PORT": "0", "DIE_SPECIFICATIONS": str(file), "OTEL_TRACES_EXPORTER": "none"},
+            self.folder / f"{namespace}.log", None, None)
+        self.others.append(process)
+        eventually("it listens", 15, process.listening.is_set)
+        self.target("die-service", f"http://127.0.0.1:{process.ports[1]}", namespace)
+        self.target("dice-roller", self.system.metrics_url("dice-roller"), namespace)
+
+    def fault(self, service, **setting):
+        request = urllib.request.Request(self.system.metrics_url(service) + "/debug/faults", json.dumps(setting).encode(), method="PUT")
+        urllib.request.urlopen(request, timeout=5).close()
+
+    def api(self, path, **parameters):
+        url = f"{self.prometheus_url}/api/v1/{path}?{urllib.parse.urlencode(parameters)}"
+        try:
+            with urllib.request.urlopen(url, timeout=10) as answer:
+                return json.load(answer)["data"]
+        except urllib.error.HTTPError as error:
+            raise AssertionError(f"{parameters}: {error.read().decode()}") from None
+
+    def samples(self, expr):
+        """{labels as text: value} at this moment, without what is no number. A mistake in the expression fails the test."""
+        data = self.api("query", query=fill(expr, NAMESPACE, RATE_INTERVAL, RANGE))
+        assert data["resultType"] == "vector", expr
+        values = {json.dumps(one["metric"], sort_keys=True): float(one["value"][1]) for one in data["result"]}
+        return {labels: value for labels, value in values.items() if not math.isnan(value)}

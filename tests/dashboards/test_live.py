@@ -1,0 +1,152 @@
+"""Every PromQL expression that is shipped, asked of a real Prometheus that scrapes the three services under load.
+
+What is right to be empty while all is well is declared in CONDITIONS: it must be empty then, and have data once the
+condition has been made.
+"""
+
+import re
+import urllib.error
+import urllib.request
+
+import pytest
+import queries
+from live import NAMESPACE, RANGE, RATE_INTERVAL, Live, eventually
+from queries import UPSTREAM, fill, metrics_of
+
+DEADLINE = 60
+
+
+def faults(live):
+    live.fault("frontend", error_rate=0.9)
+
+
+def faults_over(live):
+    live.fault("frontend")
+
+
+def turned_away(live):
+    live.system.restart("dice-roller", {"RATE_LIMIT_RPS": 1})
+
+
+def turned_away_over(live):
+    live.system.restart("dice-roller", {"RATE_LIMIT_RPS": 0})
+
+
+def spans_refused(live):
+    live.collector.refuses = True
+
+
+def spans_refused_over(live):
+    live.collector.refuses = False
+
+
+def bad_file(live):
+    live.dice.write_text("fair: {faces: []}\n")
+
+
+def bad_file_over(live):
+    live.dice.write_text((queries.ROOT / "services/die-service/dice.yaml").read_text())
+
+
+def another_error_rate(live):
+    """All of its rolls should fail, and they don't."""
+    live.another_die_service("risky: {faces: [1], error_rate: 1}\n", "elsewhere")
+
+
+def outage(live):
+    live.system.stop_one("die-service")
+
+
+def outage_over(live):
+    live.system.start_one("die-service")
+
+
+# What makes it, what ends it, and the queries that are empty before: a pattern for "where: expression".
+CONDITIONS = [
+    (faults, faults_over, r"annotation Faults on demand|dice-overview: Alerts:|DiceErrorBudgetBurn"),
+    (turned_away, turned_away_over, r"roll_admission_rejected_total"),
+    (spans_refused, spans_refused_over, r"DiceTelemetryDropped"),
+    (bad_file, bad_file_over, r"DiceSpecificationsReloadFailed"),
+    (another_error_rate, None, r"DiceRollFailureRateOff"),
+    (outage, outage_over, r"DiceTargetDown|DiceBreakerOpen|DiceDieServiceUnreachable"),
+]
+
+
+@pytest.fixture(scope="module")
+def live(tmp_path_factory):
+    with Live(tmp_path_factory.mktemp("live")) as live:
+        yield live
+
+
+def declared(query):
+    return next((number for number, (_, _, pattern) in enumerate(CONDITIONS) if re.search(pattern, f"{query.where}: {query.expr}")), None)
+
+
+def wait_for_data(live, wanted, because):
+    empty = list(wanted)
+
+    def all_have_data():
+        empty[:] = [query for query in empty if not live.samples(query.expr)]
+        return not empty
+
+    eventually(lambda: f"data, {because}, for\n" + "\n".join(f"{query.where}: {query.expr}" for query in empty), DEADLINE, all_have_data)
+
+
+def check_annotations(live, names):
+    """Prometheus fills in the texts of the alerts; one that it can't shows there."""
+    def active():
+        return [one for one in live.api("alerts")["alerts"] if one["labels"]["alertname"] in names]
+
+    eventually(f"active: {names}", DEADLINE, lambda: {one["labels"]["alertname"] for one in active()} == names)
+    for one in active():
+        for name in ("summary", "description"):
+            text = one["annotations"][name]
+            assert text and not re.search(r"<no value>|\{\{|<error", text), text
+
+
+def trace(live, trace_id):
+    try:
+        with urllib.request.urlopen(f"{live.system.url('frontend')}/api/traces/{trace_id}", timeout=10) as answer:
+            return answer.read().decode()
+    except urllib.error.HTTPError:
+        return ""
+
+
+def test_exemplars_open_traces(live):
+    """What the dots on the panels link to is there."""
+    wanted = [(board["uid"], panel["title"], target["expr"]) for board in queries.dashboards() for panel in board["panels"]
+              for target in panel.get("targets", []) if target.get("exemplar") and not UPSTREAM.search(target["expr"])]
+    assert len(wanted) >= 6
+    for where, title, expr in wanted:
+        def opens():
+            series = live.api("query_exemplars", query=fill(expr, NAMESPACE, RATE_INTERVAL, RANGE), start="0", end="9999999999")
+            labels = [exemplar["labels"] for one in series for exemplar in one["exemplars"]]
+            return labels and labels[-1]["span_id"] in trace(live, labels[-1]["trace_id"])
+
+        eventually(f"an exemplar whose trace has its span, for {where}: {title}", DEADLINE, opens)
+
+
+def test_every_query_returns_data(live, capsys):
+    promql = [query for query in queries.every() if query.language == "promql"]
+    upstream = [query for query in promql if any(UPSTREAM.fullmatch(name) for name in metrics_of(query.expr))]
+    ours = [query for query in promql if query not in upstream]
+    for query in upstream:
+        live.samples(query.expr)  # read without a mistake, if nothing else
+
+    wait_for_data(live, [query for query in ours if declared(query) is None], "while all is well")
+    filled = [query for query in ours if declared(query) is None]
+    for number, (make, end, _) in enumerate(CONDITIONS):
+        wanted = [query for query in ours if declared(query) == number]
+        assert wanted, f"nothing waits for {make.__name__}"
+        before = [query for query in wanted if live.samples(query.expr)]
+        assert not before, f"not empty before {make.__name__}: {before}"
+        make(live)
+        wait_for_data(live, wanted, f"after {make.__name__}")
+        check_annotations(live, {query.where.split(": ")[1] for query in wanted if query.where.startswith("rules/alerts")})
+        filled += wanted
+        if end:
+            end(live)
+    assert len(filled) == len(ours)
+    with capsys.disabled():
+        print(f"\nPromQL: {len(promql)} queries, {len(filled)} with data, {sum(declared(query) is not None for query in ours)} of them "
+              f"under {len(CONDITIONS)} conditions; {len(upstream)} for the cluster, read without a mistake")
