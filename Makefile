@@ -1,6 +1,6 @@
 # The front door. `make help` explains itself.
 .DEFAULT_GOAL := help
-.PHONY: help run build test coverage lint format manifests stack stack-images up down bench clean
+.PHONY: help run build verify test e2e-backends coverage lint format images e2e manifests stack stack-images up down bench clean
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 MAKEFLAGS += --no-print-directory
@@ -22,7 +22,7 @@ BUILD := build/$(PRESET)
 PYTHON := build/venv/bin/python
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## Build and run the three services here; OTLP=http://host:4318 also exports
 	@services/setup.sh
@@ -34,11 +34,22 @@ build: ## Build everything; SANITIZE=address|thread
 	@[ -f $(BUILD)/build.ninja ] || cmake --preset $(PRESET) >/dev/null
 	@cmake --build $(BUILD) --target $(TARGETS) -- --quiet
 
+verify: ## Prove that the telemetry of what make run runs arrives
+	@services/setup.sh
+	@$(MAKE) build TARGETS=loadgen
+	@$(BUILD)/bin/loadgen verify
+
 test: ## All tests; SANITIZE=address|thread: the C++ ones under that sanitizer
 	@services/setup.sh test
 	@$(MAKE) build
 	@$(if $(SANITIZE),,$(MAKE) $(PYTHON))
 	@tests/run.sh $(BUILD) $(if $(SANITIZE),cpp,all)
+
+e2e-backends: ## verify against a Collector, Loki, Prometheus and Tempo, as far as they are installed
+	@services/setup.sh test
+	@$(MAKE) build TARGETS="die-service dice-roller frontend loadgen"
+	@$(MAKE) $(PYTHON)
+	@DICE_BIN=$(CURDIR)/$(BUILD)/bin $(PYTHON) -m pytest -q -rs -p no:cacheprovider tests/backends
 
 $(PYTHON): tests/requirements.txt
 	@/usr/bin/python3 -m venv build/venv
@@ -59,6 +70,19 @@ lint: ## Formatting, clang-tidy, shellcheck
 format: ## Format the C++ in place
 	@services/setup.sh lint
 	@git ls-files '*.h' '*.cc' | xargs clang-format-19 -i
+
+VERSION = $$(awk '$$1 == "appVersion:" { print $$2 }' charts/dice/Chart.yaml)
+images: ## The container images dice/frontend, dice/dice-roller, dice/die-service, dice/loadgen
+	@for program in die-service dice-roller frontend loadgen; do \
+	  echo "dice/$$program:$(VERSION)"; \
+	  DOCKER_BUILDKIT=1 docker build --quiet --target $$program --tag dice/$$program:$(VERSION) \
+	    --build-arg VERSION=$(VERSION) --build-arg COMMIT=$$(git rev-parse --short=12 HEAD) . >/dev/null; \
+	done
+
+e2e: ## The tests on a kind cluster, where there is one
+	@services/setup.sh test
+	@$(MAKE) $(PYTHON)
+	@tests/cluster/run.sh
 
 manifests: ## Render kustomize/base from the chart
 	@text=$$(kustomize/render.sh) && printf '%s\n' "$$text" >kustomize/base/dice.yaml

@@ -1,0 +1,23 @@
+#!/bin/bash
+# run.sh [PYTEST ARGUMENT...]: the tests of this folder on the kind cluster $CLUSTER (dice), with fresh images.
+# Where there is no such cluster, it says what is missing and ends with exit code 0.
+set -eu -o pipefail
+cd "$(dirname "$0")/../.."
+cluster=${CLUSTER:-dice}
+skip() {
+  echo "make e2e: skipped, $*"
+  exit 0
+}
+for program in docker kind helm kubectl; do
+  command -v "$program" >/dev/null || skip "$program is missing"
+done
+docker info >/dev/null 2>&1 || skip "docker does not answer"
+kind get clusters 2>/dev/null | grep -qx "$cluster" || skip "there is no kind cluster $cluster; make up makes one"
+mkdir -p build
+export KUBECONFIG=$PWD/build/kubeconfig-e2e
+kind get kubeconfig --name "$cluster" >"$KUBECONFIG"
+
+make images
+tag=$(awk '$1 == "appVersion:" { print $2 }' charts/dice/Chart.yaml)
+kind load docker-image --name "$cluster" dice/{frontend,dice-roller,die-service,loadgen}:"$tag"
+build/venv/bin/python -m pytest -q -rs -x -p no:cacheprovider "${@:-tests/cluster}"
