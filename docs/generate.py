@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Writes the tables of docs/configuration.md from what the programs say with --help, and the one of
-charts/dice/README.md from the comments in values.yaml.
+"""Writes the tables of docs/configuration.md and docs/loadgen.md from what the programs say with --help, and the one
+of charts/dice/README.md from the comments in values.yaml.
 
 usage: docs/generate.py [BIN]     (BIN: folder of the programs; default $DICE_BIN, else build/release/bin)
 
@@ -15,8 +15,13 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs/configuration.md"
+LOADGEN = ROOT / "docs/loadgen.md"
 CHART = ROOT / "charts/dice"
 SERVICES = ("frontend", "dice-roller", "die-service")
+COMMANDS = ("traffic", "compare", "verify")
+# As CLI11 2.3 and 2.4 write it, with each run of spaces made one.
+FLAG = re.compile(r"--(?P<name>[\w-]+)(?: [A-Z]+(?::(?P<allowed>.*?))?(?:(?:=| \[)(?P<default>.*?)\]? ?)?(?: \.\.\.)?)? "
+                  r"\(Env:(?P<variable>\w+)\) (?P<meaning>.*)")
 OPTION = re.compile(r"^  (\w+) = (.*)\n      (.*)\n      (.*)$", re.MULTILINE)
 
 
@@ -32,6 +37,18 @@ def options(program):
     if not found or len(found) != len(re.findall(r"^  \S", text, re.MULTILINE)):
         raise SystemExit(f"{program} --help does not look as expected")
     return found
+
+
+def flags(program, command):
+    """(flag, default, meaning, allowed) of a command of loadgen, in its order."""
+    text = subprocess.run([program, command, "--help"], env={}, capture_output=True, text=True, check=True).stdout
+    entries = re.split(r"^ +(?=--)", text.split("Exit codes:")[0], flags=re.MULTILINE)[1:]
+    for entry in entries:
+        match = FLAG.fullmatch(" ".join(entry.split()))
+        if not match or match["variable"] != "LOADGEN_" + match["name"].upper().replace("-", "_"):
+            raise SystemExit(f"{program} {command} --help does not look as expected: {entry}")
+        default = (match["default"] or "").strip("[]")
+        yield f"`--{match['name']}`", default and f"`{default}`", match["meaning"], match["allowed"] or ""
 
 
 def code(text):
@@ -96,6 +113,11 @@ def render(page, folder):
     return replaced(page, tables(folder))
 
 
+def render_loadgen(page, folder):
+    program = pathlib.Path(folder).resolve() / "loadgen"
+    return replaced(page, {command: rows(flags(program, command), ("flag", "default", "meaning", "allowed")) for command in COMMANDS})
+
+
 def render_chart(page):
     return replaced(page, {"values": chart_table()})
 
@@ -116,6 +138,7 @@ def main():
         sys.exit(__doc__)
     folder = sys.argv[1] if len(sys.argv) > 1 else default_bin()
     PAGE.write_text(render(PAGE.read_text(), folder))
+    LOADGEN.write_text(render_loadgen(LOADGEN.read_text(), folder))
     page = CHART / "README.md"
     page.write_text(render_chart(page.read_text()))
 

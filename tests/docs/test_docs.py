@@ -105,10 +105,38 @@ def test_configuration_is_what_the_programs_say():
     assert generate.render(page, BIN) == page, "docs/configuration.md is out of date: run docs/generate.py"
 
 
+def test_flags_of_loadgen_are_what_it_says():
+    page = (ROOT / "docs/loadgen.md").read_text()
+    assert generate.render_loadgen(page, BIN) == page, "docs/loadgen.md is out of date: run docs/generate.py"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=PAGE_IDS)
+def test_flags_that_are_shown_exist(page):
+    """In calls of loadgen, whatever their command."""
+    known = {name.strip("`") for command in generate.COMMANDS for name, *_ in generate.flags(BIN / "loadgen", command)}
+    for code in code_in(page.read_text()):
+        for line in code.splitlines():
+            for call in re.findall(r"\bloadgen (?:traffic|compare|verify)\b([^|;&]*)", line):
+                for flag in re.findall(r"(?<![\w-])--[a-z-]+", call):
+                    assert flag in known, f"{page.name}: loadgen knows no {flag}"
+
+
+def test_causes_that_are_listed_are_those_of_the_code():
+    """Each begins as the page says."""
+    code = " ".join(STRING.findall(uncommented((ROOT / "loadgen/verify/diagnosis.cc").read_text())))
+    listed = [words(row[0])[0] for row in rows(section((ROOT / "docs/loadgen.md").read_text(), "What a broken pipeline says"))]
+    assert listed
+    for cause in listed:
+        for part in cause.split("…"):
+            assert part.strip() in code, f"no cause says {part!r}"
+
+
 def test_variables_that_are_named_exist():
     known = {"DICE_BIN", "OTEL_EXPORTER_OTLP_HEADERS"}
     for service in generate.SERVICES:
         known |= set(generate.options(BIN / service))
+    for command in generate.COMMANDS:
+        known |= {"LOADGEN_" + name.strip("`-").upper().replace("-", "_") for name, *_ in generate.flags(BIN / "loadgen", command)}
     for page in PAGES:
         for code in code_in(page.read_text()):
             for name in re.findall(r"(?<![\w-])[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+(?![\w…])", code):
@@ -220,10 +248,10 @@ def test_files_that_are_named_exist(page):
 @pytest.mark.parametrize("page", PAGES, ids=PAGE_IDS)
 def test_make_targets_exist(page):
     makefile = (ROOT / "Makefile").read_text()
-    targets = set(re.findall(r"^([a-z-]+):(?!=)", makefile, re.MULTILINE))
+    targets = set(re.findall(r"^([a-z0-9-]+):(?!=)", makefile, re.MULTILINE))
     variables = set(re.findall(r"^([A-Z]+) *\??:?=", makefile, re.MULTILINE))
     for code in code_in(page.read_text()):
-        for target, rest in re.findall(r"\bmake ([a-z][a-z-]*)\b((?: [A-Z]+=)?)", code):
+        for target, rest in re.findall(r"\bmake ([a-z][a-z0-9-]*)\b((?: [A-Z]+=)?)", code):
             assert target in targets, f"{page.name}: make {target}"
             assert not rest or rest.strip(" =") in variables, f"{page.name}: make {target}{rest}"
 
