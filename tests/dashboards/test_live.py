@@ -63,12 +63,12 @@ def outage_over(live):
 
 # What makes it, what ends it, and the queries that are empty before: a pattern for "where: expression".
 CONDITIONS = [
-    (faults, faults_over, r"annotation Faults on demand|dice-overview: Alerts:|DiceErrorBudgetBurn"),
+    (faults, faults_over, r"annotation Faults on demand|dice-overview: Alerts:|alerts.yaml: DiceErrorBudgetBurn|Burn.md: sum by"),
     (turned_away, turned_away_over, r"roll_admission_rejected_total"),
-    (spans_refused, spans_refused_over, r"DiceTelemetryDropped"),
-    (bad_file, bad_file_over, r"DiceSpecificationsReloadFailed"),
-    (another_error_rate, None, r"DiceRollFailureRateOff"),
-    (outage, outage_over, r"DiceTargetDown|DiceBreakerOpen|DiceDieServiceUnreachable"),
+    (spans_refused, spans_refused_over, r"alerts.yaml: DiceTelemetryDropped"),
+    (bad_file, bad_file_over, r"alerts.yaml: DiceSpecificationsReloadFailed"),
+    (another_error_rate, None, r"alerts.yaml: DiceRollFailureRateOff"),
+    (outage, outage_over, r"alerts.yaml: Dice(TargetDown|BreakerOpen|DieServiceUnreachable)"),
 ]
 
 

@@ -1,16 +1,17 @@
 """The chart's Prometheus rules: promtool on them, and that each alert is tested, explained and linked."""
 
-import pathlib
 import re
 import subprocess
 
 import pytest
+import queries
 import yaml
+from queries import ROOT, RULES
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
 PROMTOOL = ROOT / "build/prometheus/usr/bin/promtool"
-RULES = sorted((ROOT / "charts/dice/rules").glob("*.yaml"))
 CASES = sorted((ROOT / "tests/dashboards/rules").glob("*.yaml"))
+ALERTS = [rule for _, rule in queries.rules() if "alert" in rule]
+NAMES = {rule["alert"] for rule in ALERTS}
 
 
 def promtool(*arguments, cwd=None):
@@ -36,3 +37,35 @@ def test_alerts_fire_when_they_should(case, tmp_path):
     (tmp_path / "case.yaml").write_text(case.read_text())
     code, output = promtool("test", "rules", "case.yaml", cwd=tmp_path)
     assert code == 0, output
+
+
+def test_every_alert_has_a_case_that_fires_and_one_that_does_not():
+    fires, silent = set(), set()
+    for case in CASES:
+        for one in yaml.safe_load(case.read_text())["tests"]:
+            for test in one["alert_rule_test"]:
+                if not test["exp_alerts"]:
+                    silent.add(test["alertname"])
+                for alert in test["exp_alerts"]:
+                    labels = alert["exp_labels"]
+                    fires.add((test["alertname"], labels["severity"], labels.get("window")))
+    assert fires == {(rule["alert"], rule["labels"]["severity"], rule["labels"].get("window")) for rule in ALERTS}
+    assert silent == NAMES
+
+
+@pytest.mark.parametrize("rule", ALERTS, ids=lambda rule: rule["alert"] + rule["labels"].get("window", ""))
+def test_alerts_explain_themselves(rule):
+    name, notes = rule["alert"], rule["annotations"]
+    assert rule["labels"]["severity"] in ("critical", "warning")
+    assert notes["summary"].endswith(".") and notes["description"].endswith(".")
+    assert notes["runbook_url"] == f"$RUNBOOKS/{name}.md"
+    assert (ROOT / f"docs/runbooks/{name}.md").read_text().startswith(f"# {name}\n")
+    uid = re.fullmatch(r"\$GRAFANA/d/([\w-]+)", notes["dashboard_url"])
+    assert uid and uid[1] in {board["uid"] for board in queries.dashboards()}
+
+
+def test_runbooks_are_of_alerts():
+    for path in (ROOT / "docs/runbooks").glob("*.md"):
+        assert path.stem in NAMES
+        for part in ("What it means", "What users notice", "How to look", "What to do"):
+            assert f"**{part}.**" in path.read_text(), f"{path.name}: {part}"
