@@ -42,7 +42,7 @@ def options(program):
 def flags(program, command):
     """(flag, default, meaning, allowed) of a command of loadgen, in its order."""
     text = subprocess.run([program, command, "--help"], env={}, capture_output=True, text=True, check=True).stdout
-    entries = re.split(r"^ {1,8}(?=--)", text.split("Exit codes:")[0], flags=re.MULTILINE)[1:]
+    entries = re.split(r"^ {1,12}(?=--)", text.split("Exit codes:")[0], flags=re.MULTILINE)[1:]
     for entry in entries:
         match = FLAG.fullmatch(" ".join(entry.split()))
         if not match or match["variable"] != "LOADGEN_" + match["name"].upper().replace("-", "_"):
