@@ -698,9 +698,10 @@ class Network:
     def reaches(self, source, target, port):
         return self.allows(source, "egress", target, port) and self.allows(target, "ingress", source, port)
 
-    def all(self, ports):
-        return {(source, target, port) for source in self.pods for target in self.pods for port in ports
-                if source != target and {source, target} - set(STRANGERS) and self.reaches(source, target, port)}
+    def all(self, allowed):
+        """(source, target, port) for which `allowed`, each of our own ports at each of our own pods."""
+        return {(source, target, port) for source in self.pods for target in PORTS for port in OWN_PORTS
+                if source != target and allowed(source, target, port)}
 
 
 INSIDE = {
@@ -712,19 +713,24 @@ INSIDE = {
     ("loadgen", "die-service", 9402),
     *(("prometheus", component, PORTS[component][1]) for component in PORTS),
 }
-BROWSERS = {(source, "frontend", 8400) for source in ("stray", "collector", "tempo", "prometheus", "internet", "dice-roller", "die-service")}
 OWN_PORTS = [port for ports in PORTS.values() for port in ports]
 
 
 def test_only_what_the_design_draws_gets_through():
-    # dice-roller and die-service are let in as anyone is, but not out.
-    assert Network(render()).all(OWN_PORTS) == INSIDE | {one for one in BROWSERS if one[0] in STRANGERS}
+    """And each end sees to it by itself: who may go out is let in, and the other way round."""
+    network = Network(render())
+    strangers = {(name, "frontend", 8400) for name in STRANGERS}
+    everyone = {(name, "frontend", 8400) for name in network.pods if name != "frontend"}
+    assert network.all(network.reaches) == INSIDE | strangers
+    assert network.all(lambda source, target, port: network.allows(target, "ingress", source, port)) == INSIDE | everyone
+    own = network.all(lambda source, target, port: source not in STRANGERS and network.allows(source, "egress", target, port))
+    assert own == {one for one in INSIDE if one[0] not in STRANGERS}
 
 
 def test_without_policies_everyone_gets_everywhere():
     """So what is found above is the policies' doing."""
     network = Network(render("networkPolicy.enabled=false"))
-    assert ("stray", "die-service", 8402) in network.all(OWN_PORTS)
+    assert ("stray", "die-service", 8402) in network.all(network.reaches)
 
 
 def test_page_and_scrape_for_some_only():
