@@ -161,7 +161,9 @@ std::string Scrapes::name() const {
 
 void Scrapes::settle(Clock& /*clock*/, TimePoint /*deadline*/) {
   constexpr int kLooks = 10;  // two replicas are missed once in 500 times
-  for (int i = 0; i < kLooks; ++i) (void)read();
+  for (int i = 0; i < kLooks; ++i) {
+    if (const auto reading = read(); !reading || !reading->incomparable.empty()) return;
+  }
 }
 
 std::expected<MetricsSource::Reading, Trouble> Scrapes::read() {

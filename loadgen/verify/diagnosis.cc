@@ -24,6 +24,8 @@ std::string share(std::int64_t found, std::int64_t expected) {
   return std::to_string(found) + " of " + std::to_string(expected);
 }
 
+std::string in_brackets(const std::string& text) { return text.empty() ? "" : " (" + text + ")"; }
+
 class Diagnosis {
  public:
   explicit Diagnosis(const Evidence& evidence) : evidence_(evidence) {
@@ -68,7 +70,7 @@ class Diagnosis {
     const auto missing = names_where([](const auto& service) { return !service.metrics_found; });
     if (!missing.empty() && evidence_.metrics.trouble.empty()) {
       say("a scrape is missing: " + evidence_.metrics.name + " has no metrics of " + list(missing) +
-          (evidence_.metrics.detail.empty() ? "" : " (" + evidence_.metrics.detail + ")"));
+          in_brackets(evidence_.metrics.detail));
     }
     const auto still = names_where([](const auto& service) {
       return service.metrics_found && service.requests_expected > 0 && service.requests_counted == 0;
@@ -142,7 +144,7 @@ class Diagnosis {
         }
       } else if (service.spans_found < service.spans_expected) {
         say("spans are lost: only " + share(service.spans_found, service.spans_expected) + " spans of " + name +
-            " are in " + source + (evidence_.traces.detail.empty() ? "" : " (" + evidence_.traces.detail + ")"));
+            " are in " + source + in_brackets(evidence_.traces.detail));
       }
     }
     context_broken_ = !context_arrives;
@@ -153,9 +155,9 @@ class Diagnosis {
     const auto& source = evidence_.logs.name;
     const auto has_none = [](const Named& one) { return one.second.lines_expected > 0 && one.second.lines_found == 0; };
     if (std::ranges::all_of(services_, has_none)) {
-      return say(collector_down_ ? source + " is not getting logs either: the collector does not ship them"
-                                 : source + " is not getting logs: it can be read, but has no line of any of the requests" +
-                                       (evidence_.logs.detail.empty() ? "" : " (" + evidence_.logs.detail + ")"));
+      if (collector_down_) return say(source + " is not getting logs either: the collector does not ship them");
+      return say(source + " is not getting logs: it can be read, but has no line of any of the requests" +
+                 in_brackets(evidence_.logs.detail));
     }
     for (const auto& one : services_) {
       const auto& [name, service] = one;
