@@ -1,6 +1,6 @@
 # The front door. `make help` explains itself.
 .DEFAULT_GOAL := help
-.PHONY: help run build verify test e2e-backends coverage lint format images e2e manifests stack stack-images up down bench clean
+.PHONY: help run build verify test e2e-backends coverage lint format images e2e manifests stack stack-images up down bench dashboards clean
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 MAKEFLAGS += --no-print-directory
@@ -103,6 +103,13 @@ bench: ## The measurements in docs/benchmarks.md
 	@services/setup.sh test
 	@$(MAKE) build
 	@/usr/bin/python3 bench/run.py $(BUILD)/bin
+
+dashboards: ## Write the dashboards and their pictures anew; takes 6 minutes
+	@services/setup.sh test
+	@$(MAKE) build
+	@$(MAKE) $(PYTHON)
+	@/usr/bin/python3 charts/dice/dashboards/dashboards.py
+	@DICE_BIN=$(BUILD)/bin $(PYTHON) tests/dashboards/draw.py
 
 clean: ## Remove build/
 	@rm -rf build

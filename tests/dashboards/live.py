@@ -67,8 +67,11 @@ class Collector(http.server.ThreadingHTTPServer):
 
 
 class Live:
-    def __init__(self, folder):
+    """`delay`: most simulated work of a roll, in seconds."""
+
+    def __init__(self, folder, delay=0.2):
         self.folder = folder
+        self.delay = delay
         self.dice = folder / "dice.yaml"
         self.dice.write_text(DICE)
         self.collector = Collector()
@@ -81,7 +84,7 @@ class Live:
             self.system.start({
                 "all": {"OTEL_EXPORTER_OTLP_ENDPOINT": self.collector.url, "OTEL_BSP_SCHEDULE_DELAY": 200, "FAULTS_ENABLED": "true"},
                 "die-service": {"DIE_SPECIFICATIONS": self.dice},
-                "dice-roller": {"ROLL_DELAY_MAX_SECONDS": 0.2}})
+                "dice-roller": {"ROLL_DELAY_MAX_SECONDS": self.delay}})
             self.start_prometheus()
             self.traffic("--users", 10, "--think-max", 0.05)
         except BaseException:

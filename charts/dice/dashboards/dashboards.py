@@ -128,14 +128,18 @@ def variable(name, label, **more):
     return {"name": name, "label": label, "hide": 0, "skipUrlSync": False, **more}
 
 
-def dashboard(uid, description, rows, variables=()):
-    panels, x, y, height = [], 0, 0, 0
-    for number, one in enumerate(rows, 1):
+def placed(panels):
+    """Each as high up as it fits, and then as far left; below a row stays below it."""
+    floor = [0] * 24  # the first free line of each column
+    for number, one in enumerate(panels, 1):
         size = one["gridPos"]
-        if x + size["w"] > 24:
-            x, y, height = 0, y + height, 0
-        panels.append({"id": number, **one, "gridPos": {**size, "x": x, "y": y}})
-        x, height = x + size["w"], max(height, size["h"])
+        y, x = min((max(floor[x:x + size["w"]]), x) for x in range(25 - size["w"]))
+        for column in range(24) if one["type"] == "row" else range(x, x + size["w"]):
+            floor[column] = y + size["h"]
+        yield {"id": number, **one, "gridPos": {**size, "x": x, "y": y}}
+
+
+def dashboard(uid, description, panels, variables=()):
     one_of = {"type": "datasource", "refresh": 1, "regex": "", "multi": False, "includeAll": False}
     namespaces = "label_values(die_specifications_loaded, namespace)"
     return {
@@ -153,7 +157,7 @@ def dashboard(uid, description, rows, variables=()):
             variable("namespace", "Namespace", type="query", datasource=source("prometheus"), refresh=2, sort=1, regex="",
                      multi=False, includeAll=False, query={"query": namespaces, "refId": "namespace", "qryType": 1}),
             *variables]},
-        "panels": panels,
+        "panels": list(placed(panels)),
     }
 
 
@@ -191,16 +195,16 @@ def overview():
         row("Objectives: 99.5 % of the rolls are answered, 99 % within 2.5 s, over 30 days"),
         panel("stat", "Error budget left", """What is left of the failures that the objectives allow in 30 days, or in the time
               that Prometheus remembers. 100 %: nothing failed. Below 0 %: the objective is missed.""",
-              prometheus(f"1 - {burn % '30d'}", "{{slo}}"), to_dependencies, unit="percentunit", width=6,
+              prometheus(f"1 - {burn % '30d'}", "{{slo}}"), to_dependencies, unit="percentunit", width=8, height=4,
               thresholds=steps((None, "red"), (0, "orange"), (0.25, "green")), options={"graphMode": "none"}, max=1),
-        panel("stat", "Good requests", "Share of the rolls that met each objective in 30 days.",
-              prometheus(f"1 - namespace_slo:dice_requests_bad:ratio_rate30d{{{NS}}}", "{{slo}}"), to_dependencies,
-              unit="percentunit", width=6, decimals=3, thresholds=steps((None, "red"), (0.99, "orange"), (0.995, "green")),
-              options={"graphMode": "none"}),
         panel("timeseries", "Burn rate", """How fast the budget is used up: at 1 it lasts exactly 30 days. Alerts fire when the
               1-hour line is above 14.4, the 6-hour line above 6, the 3-day line above 1, and a shorter window agrees.""",
               [prometheus(burn % window, f"{{{{slo}}}} {window}") for window in ("1h", "6h", "3d")], to_dependencies,
-              width=12, lines=True, thresholds=steps((None, "transparent"), (6, "orange"), (14.4, "red"))),
+              width=16, lines=True, thresholds=steps((None, "transparent"), (6, "orange"), (14.4, "red"))),
+        panel("stat", "Good requests", "Share of the rolls that met each objective in 30 days.",
+              prometheus(f"1 - namespace_slo:dice_requests_bad:ratio_rate30d{{{NS}}}", "{{slo}}"), to_dependencies,
+              unit="percentunit", width=8, height=4, decimals=3, options={"graphMode": "none"},
+              thresholds=steps((None, "red"), (0.99, "orange"), (0.995, "green"))),
         panel("timeseries", "Errors by code", """Every answer that was an error. roll_failed and batch_failed are simulated and no
               outage; 4xx codes are the client's own. All others count against availability.""",
               prometheus(f'sum by (job, error_code) (rate(http_requests_total{{{OURS}, error_code!=""}}{RATE}))',
@@ -228,13 +232,13 @@ def overview():
     rows += [
         row("Deployed"),
         panel("table", "Versions", "What is deployed, pod by pod. Two versions of a service: a rollout is under way, or is stuck.",
-              prometheus(f"build_info{{{OURS}}}", instant=True, format="table"), to_resources, width=12, height=7,
+              prometheus(f"build_info{{{OURS}}}", instant=True, format="table"), to_resources, width=10, height=7,
               transformations=table_of(sort=["job"])),
         panel("timeseries", "p95 by route", "The slowest routes, as recorded every evaluation. Steps show a deployment's effect.",
               prometheus(f"topk(5, namespace_job_route:http_request_duration_seconds:p95_5m{{{NS}}})", "{{job}} {{route}}"),
               to_resources, unit="s", width=8, height=7),
         panel("stat", "Faults on demand", "ACTIVE: somebody set a fault with PUT /debug/faults, and errors or delays are wanted.",
-              prometheus(f"max by (job) (fault_injection_active{{{OURS}}})", "{{job}}"), to_dependencies, width=4, height=7,
+              prometheus(f"max by (job) (fault_injection_active{{{OURS}}})", "{{job}}"), to_dependencies, width=6, height=7,
               thresholds=NEVER, mappings=words("none", "ACTIVE"), options={"graphMode": "none"}),
     ]
     return dashboard("dice-overview", "Rate, errors and duration of the three services, their objectives, and what is deployed.", rows)
@@ -264,20 +268,20 @@ def rolling():
               lines=True, thresholds=steps((None, "transparent"), (2.5, "red"))),
         panel("stat", "Time that concurrency saved", """The rolls' work added up, less the time that their batches took. So much longer
               would the same rolls have taken one after another. In the time shown.""",
-              prometheus(f"{increase(work)} - {increase(waited)}", instant=True), to_overview, unit="s", width=4,
-              options={"graphMode": "none"}),
-        panel("stat", "Speedup", """Work of the rolls for each second of their batches. 1: one after another. A batch of N can't be
-              more than N times as fast, and by chance is less: it waits for its slowest roll.""",
-              prometheus(f"{increase(work)} / ({increase(waited)} > 0)", instant=True), to_overview, width=4, decimals=2,
-              thresholds=steps((None, "orange"), (1.5, "green")), options={"graphMode": "none"}),
+              prometheus(f"{increase(work)} - {increase(waited)}", instant=True), to_overview, unit="s", width=6,
+              height=4, options={"graphMode": "none"}),
         panel("timeseries", "Work and waiting", """Seconds of rolls' work in each second, and seconds that batches took. The gap between
               the lines is what concurrency saves.""",
               [prometheus(f"sum({work % RATE})", "work, roll by roll"), prometheus(f"sum({waited % RATE})", "waited, batch by batch")],
-              to_overview, unit="short"),
+              to_overview, unit="short", width=9),
         panel("timeseries", "Rolls in progress", """Rolls of batches at work at the moment of each scrape. The admission limit is
               MAX_ROLL_THREADS, 1024 unless set.""",
               prometheus(f"sum by (pod) (async_rolls_in_progress{{{NS}}})", "{{pod}}"), go("dice-dependencies", "Is any turned away"),
-              unit="short", stack=True, lines=True, thresholds=steps((None, "transparent"), (1024, "red"))),
+              unit="short", width=9, stack=True, lines=True, thresholds=steps((None, "transparent"), (1024, "red"))),
+        panel("stat", "Speedup", """Work of the rolls for each second of their batches. 1: one after another. A batch of N can't be
+              more than N times as fast, and by chance is less: it waits for its slowest roll.""",
+              prometheus(f"{increase(work)} / ({increase(waited)} > 0)", instant=True), to_overview, width=6, height=4, decimals=2,
+              thresholds=steps((None, "orange"), (1.5, "green")), options={"graphMode": "none"}),
 
         row("Batches"),
         panel("heatmap", "Batch duration", """How many batches took how long. Darker: more of them. Each dot is one batch: it opens its
@@ -413,7 +417,7 @@ def dependencies():
 def resources():
     to_overview, to_async, to_dependencies = (go("dice-overview", "Does anybody notice"), go("dice-async", "What the threads are for"),
                                               go("dice-dependencies", "What waits for what"))
-    by = "{{job}} {{pod}}"
+    by = "{{pod}}"
     cluster_note = "From kube-state-metrics and cAdvisor. Empty where they are off."
     each = f'sum by (job, pod) (%s{{{OURS}}}%s)'
     rate_of = lambda metric: f"sum by (job, pod) (rate({metric}{{{OURS}}}{RATE}))"
