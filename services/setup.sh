@@ -37,6 +37,7 @@ done
 prometheus=$(dirname "$0")/../build/prometheus
 unpack=
 case " $* " in *" test "*) [ -d "$prometheus" ] || unpack=prometheus ;; esac
+[ -z "$unpack" ] || [ "$codename" = bookworm ] || unpack="$unpack promtool"  # one package there
 [ -n "$missing$unpack" ] || exit 0
 
 root=
@@ -67,9 +68,10 @@ if [ -n "$missing" ]; then
     fail "install:$missing"
 fi
 if [ -n "$unpack" ]; then
-  echo "Unpacking: prometheus"
-  (cd "$folder" && apt-get download prometheus && dpkg -x prometheus_*.deb unpacked) >"$folder/log" 2>&1 ||
-    fail "download and unpack prometheus"
+  echo "Unpacking: $unpack"
+  # shellcheck disable=SC2086
+  (cd "$folder" && apt-get download $unpack && for deb in *.deb; do dpkg -x "$deb" unpacked || exit; done) >"$folder/log" 2>&1 ||
+    fail "download and unpack $unpack"
   mkdir -p "$(dirname "$prometheus")"
   mv "$folder/unpacked" "$prometheus"
 fi
