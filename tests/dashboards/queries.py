@@ -17,6 +17,14 @@ UPSTREAM = re.compile(r"traces_(spanmetrics|service_graph)_\w+|kube_\w+|containe
 # Made by Prometheus itself.
 PROMETHEUS = {"up", "scrape_duration_seconds", "ALERTS"}
 
+# LogQL and TraceQL that are right to find nothing while all is well: a part of the expression, and when there is something.
+EMPTY_WHILE_WELL = {
+    "Die specifications not reloaded": "the file of dice is bad",
+    "Span export failed": "the collector refuses spans",
+    "downstream_|circuit_open": "die-service is gone",
+    "span.error.type !=": "die-service is gone",
+}
+
 FENCE = re.compile(r"^```(promql|logql|traceql)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # What PromQL has beside metrics' names, once strings, selectors, ranges and lists of labels are gone.
 NOT_METRICS = {"and", "or", "unless", "bool", "by", "without", "on", "ignoring", "group_left", "group_right", "offset", "inf", "nan"}
@@ -90,6 +98,11 @@ def of_documents():
     for path in DOCUMENTS:
         for language, text in FENCE.findall(path.read_text()):
             yield Query(str(path.relative_to(ROOT)), language, " ".join(text.split()))
+
+
+def filled_when(query):
+    """The condition under which a query for Loki or Tempo has data; nothing when it should have some under load."""
+    return next((condition for part, condition in EMPTY_WHILE_WELL.items() if part in query.expr), None)
 
 
 def every():

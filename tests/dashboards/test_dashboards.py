@@ -165,6 +165,14 @@ def test_metrics_exist_and_are_used():
     assert unused == set(UNUSED), f"neither used nor declared unused: {unused - set(UNUSED)}; used after all: {set(UNUSED) - unused}"
 
 
+def test_queries_for_the_cluster_are_there():
+    others = [query for query in queries.every() if query.language != "promql"]
+    assert {query.language for query in others} == {"logql", "traceql", "trace"}
+    assert {queries.filled_when(query) for query in others} == {None, *queries.EMPTY_WHILE_WELL.values()}
+    for part in queries.EMPTY_WHILE_WELL:
+        assert any(part in query.expr for query in others), part
+
+
 def test_counters_are_not_read_raw():
     """A counter's value says when a process started; only its growth says anything."""
     known = golden()
