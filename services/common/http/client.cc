@@ -51,6 +51,9 @@ std::string header_of(CURL* curl, const char* name) {
   return curl_easy_header(curl, name, 0, CURLH_HEADER, -1, &header) == CURLHE_OK ? header->value : "";
 }
 
+/// Seconds. A Service in Kubernetes chooses a pod for each connection: one that is never renewed knows no new pod.
+constexpr long kLongestConnection = 30;
+
 long milliseconds(Seconds seconds) { return static_cast<long>(seconds.count() * 1000) + 1; }
 
 }  // namespace
@@ -84,6 +87,11 @@ struct Client::Implementation {
   void give_back(Handle handle) {
     const Lock lock(mutex);
     if (idle.size() < options.idle_connections) idle.push_back(std::move(handle));
+  }
+
+  void drop_connections() {
+    const Lock lock(mutex);
+    idle.clear();
   }
 
   const Options options;
@@ -126,6 +134,7 @@ std::expected<ClientResponse, Error> Client::send(const std::string& method, con
   curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers.get());
   curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, milliseconds(call.timeout));
   curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, milliseconds(options.connect_timeout));
+  curl_easy_setopt(curl, CURLOPT_MAXLIFETIME_CONN, kLongestConnection);
   curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
   curl_easy_setopt(curl, CURLOPT_PROXY, "");
   curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, receive_body);
@@ -160,6 +169,8 @@ std::expected<std::string, Error> Client::get_body(const Call& call, Tracing* tr
   if (!response) return std::unexpected(std::move(response.error()));
   if (response->status >= 200 && response->status < 300) return std::move(response->body);
   if (auto error = parse_error(*response)) return std::unexpected(std::move(*error));
+  // Who speaks so is perhaps not the service, but what answered at its address before it was there.
+  implementation_->drop_connections();
   return std::unexpected(Error{ErrorCode::downstream_invalid, name() + " gave an answer that was not understood"});
 }
 

@@ -23,7 +23,7 @@ struct ClientResponse {
   std::string traceresponse;
 };
 
-/// Calls one service. Keeps its connections open between calls. Thread-safe; a call blocks.
+/// Calls one service. Keeps its connections open between calls, for 30 s at most. Thread-safe; a call blocks.
 class Client {
  public:
   struct Options {
@@ -60,7 +60,7 @@ class Client {
   std::expected<ClientResponse, Error> send(const std::string& method, const Call& call, Tracing* tracing);
 
   /// GET of something that must be there: the body of a 2xx. An error that the service answers is handed on with its
-  /// code; an answer that follows no contract is downstream_invalid.
+  /// code; an answer that follows no contract is downstream_invalid, and the next call makes a new connection.
   std::expected<std::string, Error> get_body(const Call& call, Tracing* tracing);
 
   const std::string& name() const;
