@@ -23,11 +23,12 @@ class CommandFailed(Exception):
     pass
 
 
-def run(*command, stdin=None, timeout=300):
+def run(*command, stdin=None, timeout=300, both=False):
+    """Its standard output, or that and its standard error."""
     done = subprocess.run([str(part) for part in command], input=stdin, capture_output=True, text=True, timeout=timeout)
     if done.returncode != 0:
         raise CommandFailed(f"{' '.join(map(str, command))}: exit code {done.returncode}\n{done.stdout}{done.stderr}")
-    return done.stdout
+    return done.stdout + (done.stderr if both else "")
 
 
 def kubectl(*arguments, **more):
@@ -40,6 +41,11 @@ def objects(kind, *arguments):
 
 def helm(*arguments, **more):
     return run("helm", "--namespace", NAMESPACE, *arguments, **more)
+
+
+def helm_test():
+    """What it prints, with the test's own log, which Helm writes to standard error."""
+    return helm("test", RELEASE, "--timeout", "5m", timeout=400, both=True)
 
 
 def wait_for(what, condition, seconds):
@@ -131,9 +137,10 @@ class Job:
         """(exit code, output)"""
         state, _ = wait_for(f"{self.name} ends", lambda: self.pod()["status"]["containerStatuses"][0]["state"].get("terminated"),
                             seconds)
-        output = kubectl("logs", f"job/{self.name}")
+        # The node may not yet know of a container that ended at once.
+        output, _ = wait_for("its log can be read", lambda: [kubectl("logs", f"job/{self.name}")], 30)
         kubectl("delete", "job", self.name, "--wait")
-        return state["exitCode"], output
+        return state["exitCode"], output[0]
 
 
 def version():
