@@ -1,0 +1,156 @@
+"""The chart beside the stack of stack/: traces, logs and metrics through the whole pipeline."""
+
+import json
+import re
+import time
+import urllib.parse
+
+import pytest
+
+from cluster import (NAMESPACE, RELEASE, ROOT, SERVICES, CommandFailed, Job, forwarded, get, helm, helm_test, install, kubectl, objects, pods,
+                     query, run, wait_for)
+
+MONITORING = "monitoring"
+COLLECTOR, TEMPO, LOKI = "otel-gateway", "tempo", "loki"
+PROMETHEUS = "kps-kube-prometheus-stack-prometheus"
+VALUES = ("--values", ROOT / "stack/dice.yaml", "--set", "loadgen.job.enabled=true", "--set", "loadgen.cronjob.enabled=true",
+          "--set", "loadgen.cronjob.schedule=* * * * *")
+
+
+def stack_is_there():
+    try:
+        run("kubectl", "--namespace", MONITORING, "get", "service", COLLECTOR, TEMPO, LOKI, PROMETHEUS)
+    except CommandFailed:
+        return False
+    return True
+
+
+@pytest.fixture(scope="module", autouse=True)
+def installed(namespace, say):
+    if not stack_is_there():
+        pytest.skip("the stack is not installed in this cluster (make stack): its tests are left out")
+    start = time.monotonic()
+    install(*VALUES)
+    yield start
+    helm("uninstall", RELEASE, "--ignore-not-found", "--wait")
+
+
+@pytest.fixture(scope="module")
+def backends(installed):
+    """Addresses of Prometheus, Tempo and Loki here."""
+    with forwarded(PROMETHEUS, 9090, MONITORING) as prometheus, forwarded(TEMPO, 3200, MONITORING) as tempo, \
+            forwarded(LOKI, 3100, MONITORING) as loki:
+        yield {"prometheus": prometheus, "tempo": tempo, "loki": loki}
+
+
+@pytest.fixture(scope="module")
+def page(installed):
+    with forwarded("dice-frontend", 8400) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def batch(page):
+    """The trace id of a batch of ten."""
+    return json.loads(get(f"{page}/roll-async?die=fair&times=10")[1])["trace_id"]
+
+
+def spans_of(tempo, trace_id):
+    trace = json.loads(get(f"{tempo}/api/traces/{trace_id}")[1])
+    return [span for part in trace.get("batches", trace.get("resourceSpans", [])) for scope in part["scopeSpans"]
+            for span in scope["spans"]]
+
+
+def test_a_batch_of_ten_in_tempo(installed, backends, batch, say):
+    wait_for("Tempo has 15 spans", lambda: len(spans_of(backends["tempo"], batch)) == 15, 60)
+    say(f"from helm install to the first whole trace in Tempo: {time.monotonic() - installed:.1f} s")
+
+
+def test_its_lines_in_loki(backends, batch, say):
+    # Ten rolls, the batch's start and end, and the three services' access lines.
+    text = f'{{k8s_namespace_name="{NAMESPACE}"}} | trace_id = "{batch}"'
+    parameters = urllib.parse.urlencode({"query": text, "limit": 100, "since": "10m"})
+
+    def lines():
+        result = json.loads(get(f"{backends['loki']}/loki/api/v1/query_range?{parameters}")[1])["data"]["result"]
+        return [line for stream in result for _, line in stream["values"]]
+    _, took = wait_for("Loki has 15 lines", lambda: len(lines()) == 15, 60)
+    assert sum("Async roll completed" in line for line in lines()) == 10
+    say(f"its 15 log lines in Loki after {took:.1f} s more")
+
+
+def test_every_target_is_up(backends, say):
+    def up():
+        return {one["metric"]["job"]: one["value"][1] for one in query(backends["prometheus"], f'up{{namespace="{NAMESPACE}"}}')}
+    _, took = wait_for("the three services are scraped", lambda: up() == dict.fromkeys(SERVICES, "1"), 120)
+    # Node exporters may be refused by a cluster's own rules; all others must be up.
+    down = [one["metric"] for one in query(backends["prometheus"], "up == 0")]
+    say(f"all three targets are up after {took:.0f} s more; down elsewhere: {down or 'none'}")
+    assert not down
+
+
+def test_helm_test_passes_with_all_signals(backends, say):
+    output = helm_test()
+    for line in output.splitlines():
+        if re.match(r"(answers|traces|logs|metrics|walk) |All held", line):
+            say("helm test: " + line)
+    for signal in ("answers", "traces", "logs", "metrics", "walk"):
+        assert re.search(rf"^{signal} ", output, re.MULTILINE), output
+    assert "not checked" not in output
+
+
+def test_the_job_completes(say):
+    def done():
+        return [one for one in objects("jobs", "--selector", "app.kubernetes.io/component=loadgen")
+                if one["status"].get("succeeded") and "ownerReferences" not in one["metadata"]]
+    jobs, _ = wait_for("the Job completes", done, 180)
+    say(f"{jobs[0]['metadata']['name']} completed")
+
+
+def test_the_cronjob_leaves_a_trace_of_its_own(backends, say):
+    def done():
+        return [one for one in objects("jobs") if one["status"].get("succeeded") and "ownerReferences" in one["metadata"]]
+    wait_for("the CronJob's Job completes", done, 240)
+    parameters = urllib.parse.urlencode({"q": '{resource.service.name="loadgen"}', "limit": 5})
+
+    def traces():
+        return json.loads(get(f"{backends['tempo']}/api/search?{parameters}")[1])["traces"]
+    found, _ = wait_for("Tempo finds a trace of loadgen", traces, 60)
+    spans = spans_of(backends["tempo"], found[0]["traceID"])
+    assert len(spans) > 1, "the load generator's span has no children"
+    say(f"the CronJob's Job completed and left a trace of {len(spans)} spans")
+
+
+def test_a_collector_at_0_replicas_is_named(say):
+    scale = ("kubectl", "--namespace", MONITORING, "scale", "deployment", COLLECTOR)
+    run(*scale, "--replicas=0")
+    try:
+        run("kubectl", "--namespace", MONITORING, "wait", "--for=delete", "pod", "--selector",
+            f"app.kubernetes.io/instance={COLLECTOR}", "--timeout=90s")
+        code, output = Job("verify", "verify", "--shared", "--deadline", 20, LOADGEN_URL="http://dice-frontend:8400",
+                           LOADGEN_TEMPO=f"http://{TEMPO}.{MONITORING}.svc:3200",
+                           LOADGEN_METRICS="http://dice-frontend:9400,http://dice-roller:9401,http://dice-die-service:9402",
+                           LOADGEN_LOKI=f"http://{LOKI}.{MONITORING}.svc:3100").result(120)
+    finally:
+        run(*scale, "--replicas=1")
+        run("kubectl", "--namespace", MONITORING, "rollout", "status", "deployment", COLLECTOR, "--timeout=120s")
+    causes = [line for line in output.splitlines() if "CAUSE" in line]
+    assert code == 1, output
+    assert any("collector" in line.lower() for line in causes), output
+    say(causes[0])
+
+
+def test_memory_of_each_release(backends, say):
+    text = 'sum by (namespace, pod) (container_memory_working_set_bytes{container!="", namespace=~"%s|%s"})'
+    used = query(backends["prometheus"], text % (NAMESPACE, MONITORING))
+    assert used, "no working sets: is the kubelet scraped?"
+    releases = {one["metadata"]["name"]: one["metadata"]["labels"].get("app.kubernetes.io/instance", "other")
+                for namespace in (NAMESPACE, MONITORING)
+                for one in json.loads(run("kubectl", "--namespace", namespace, "get", "pods", "--output", "json"))["items"]}
+    sums = {}
+    for one in used:
+        release = releases.get(one["metric"]["pod"], "gone")
+        sums[release] = sums.get(release, 0) + float(one["value"][1]) / 2**20
+    say("working sets: " + ", ".join(f"{name} {size:.0f} MiB" for name, size in sorted(sums.items())))
+    assert sums["dice"] < 3 * 192
+    assert len(pods("frontend")) == 1
