@@ -1,6 +1,7 @@
 #include "loadgen/verify/report.h"
 
 #include <algorithm>
+#include <map>
 
 #include "common/json.h"
 #include "loadgen/statistics.h"
@@ -53,6 +54,8 @@ bool Report::held() const { return std::ranges::none_of(cases, failed) && causes
 
 std::string to_table(const Report& report) {
   constexpr std::size_t kColumn = 14;
+  /// Requests of a signal, so that the causes stay in sight.
+  constexpr std::size_t kShown = 5;
   std::string text = "\n" + pad("", 10) + pad("held", kColumn) + pad("complete after: median", 24) + "worst\n";
   for (const auto& signal : kSignals) {
     const auto [all, held, seconds] = tally(report, signal);
@@ -68,8 +71,9 @@ std::string to_table(const Report& report) {
     text += "\n";
   }
   for (const auto& line : report.not_checked) text += "not checked: " + line + "\n";
+  std::map<std::string, std::size_t> shown;
   for (const auto& one : report.cases) {
-    if (!failed(one)) continue;
+    if (!failed(one) || ++shown[one.signal] > kShown) continue;
     text += "\n" + one.signal + ": " + one.subject + (one.trace_id.empty() ? "" : "   trace " + one.trace_id) + "\n";
     std::size_t widths[] = {0, 0};
     for (const auto& finding : one.findings) {
@@ -80,6 +84,9 @@ std::string to_table(const Report& report) {
       text += "  " + pad(finding.what, widths[0]) + "  expected " + pad(finding.expected, widths[1]) + "  found " +
               finding.found + "\n";
     }
+  }
+  for (const auto& [signal, count] : shown) {
+    if (count > kShown) text += "\n" + signal + ": " + std::to_string(count - kShown) + " more; --json shows all\n";
   }
   if (!report.causes.empty()) text += "\n";
   for (const auto& cause : report.causes) text += "CAUSE: " + cause + "\n";

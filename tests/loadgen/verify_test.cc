@@ -274,6 +274,18 @@ TEST_CASE("no exemplars to walk from") {
   CHECK(says(report, "walk", "exemplar of http_request_duration_seconds: expected one with the trace id of a request"));
 }
 
+TEST_CASE("the table shows five requests of a signal, the JSON all") {
+  const auto report = verify_broken(Broken::logs_not_shipped, {.from = From::backends});
+  const auto count = [](const std::string& text, const std::string& what) {
+    std::size_t found = 0;
+    for (auto at = text.find(what); at != std::string::npos; at = text.find(what, at + 1)) ++found;
+    return found;
+  };
+  CHECK(count(to_table(report), "\nlogs: ") == 6);
+  CHECK(to_table(report).contains("\nlogs: 22 more; --json shows all\n"));
+  CHECK(count(to_json(report), "log line is missing") > 27);
+}
+
 TEST_CASE("a target that is not there") {
   dice::SteadyClock clock;
   Target target("http://127.0.0.1:1");
