@@ -109,7 +109,7 @@ class Job:
     def __init__(self, name, *arguments, component="loadgen", **env):
         self.name = name
         image = f"dice/loadgen:{version()}"
-        kubectl("delete", "job", name, "--ignore-not-found", "--wait")
+        kubectl("delete", "job", name, "--ignore-not-found", "--cascade=foreground", "--wait")
         labels = {"app.kubernetes.io/name": "dice", "app.kubernetes.io/instance": RELEASE,
                   "app.kubernetes.io/component": component, "job": name}
         container = {"name": "loadgen", "image": image, "args": list(map(str, arguments)),
@@ -139,7 +139,7 @@ class Job:
                             seconds)
         # The node may not yet know of a container that ended at once.
         output, _ = wait_for("its log can be read", lambda: [kubectl("logs", f"job/{self.name}")], 30)
-        kubectl("delete", "job", self.name, "--wait")
+        kubectl("delete", "job", self.name, "--cascade=foreground", "--wait")
         return state["exitCode"], output[0]
 
 
