@@ -12,11 +12,11 @@ from cluster import CommandFailed, NAMESPACE, helm, run  # noqa: E402
 @pytest.fixture(scope="session")
 def say(pytestconfig):
     """Prints what was measured, whatever pytest captures."""
-    reporter = pytestconfig.pluginmanager.get_plugin("terminalreporter")
+    capture = pytestconfig.pluginmanager.get_plugin("capturemanager")
 
     def line(text):
-        reporter.ensure_newline()
-        reporter.write_line(f"  {text}")
+        with capture.global_and_fixture_disabled():
+            print(f"\n  {text}", end="", flush=True)
     return line
 
 
