@@ -19,6 +19,13 @@ SERVICES = ("frontend", "dice-roller", "die-service")
 DEPLOYMENTS = {"frontend": "dice-frontend", "dice-roller": "dice-roller", "die-service": "dice-die-service"}
 
 
+MONITORING = "monitoring"
+COLLECTOR, TEMPO, LOKI = "otel-gateway", "tempo", "loki"
+PROMETHEUS = "kps-kube-prometheus-stack-prometheus"
+WITH_STACK = ("--values", ROOT / "stack/dice.yaml", "--set", "loadgen.job.enabled=true", "--set", "loadgen.cronjob.enabled=true",
+              "--set", "loadgen.cronjob.schedule=* * * * *")
+
+
 class CommandFailed(Exception):
     pass
 
@@ -159,3 +166,9 @@ def query(address, text):
     status, body, _ = get(f"{address}/api/v1/query?{urllib.parse.urlencode({'query': text})}")
     assert status == 200, f"{text}: {body}"
     return json.loads(body)["data"]["result"]
+
+
+def spans_of(tempo, trace_id):
+    trace = json.loads(get(f"{tempo}/api/traces/{trace_id}")[1])
+    return [span for part in trace.get("batches", trace.get("resourceSpans", [])) for scope in part["scopeSpans"]
+            for span in scope["spans"]]

@@ -1,12 +1,15 @@
 """make e2e: needs a cluster, kubectl, helm and the project's images in the cluster; tests/cluster/run.sh sees to that."""
 
+import json
 import pathlib
 import sys
+import time
 
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from cluster import CommandFailed, NAMESPACE, helm, run  # noqa: E402
+from cluster import (COLLECTOR, LOKI, MONITORING, NAMESPACE, PROMETHEUS, TEMPO, WITH_STACK, CommandFailed, forwarded,  # noqa: E402
+                     get, helm, install, run)
 
 
 @pytest.fixture(scope="session")
@@ -33,3 +36,31 @@ def namespace():
     run("kubectl", "label", "--overwrite", "namespace", NAMESPACE, labels[1])
     yield NAMESPACE
     helm("uninstall", "dice", "--ignore-not-found", "--wait")
+
+
+@pytest.fixture(scope="session")
+def stack(namespace):
+    """The release beside the stack; when its install began, on the monotonic clock."""
+    try:
+        run("kubectl", "--namespace", MONITORING, "get", "service", COLLECTOR, TEMPO, LOKI, PROMETHEUS)
+    except CommandFailed:
+        pytest.skip("the stack is not installed in this cluster (make stack)")
+    start = time.monotonic()
+    install(*WITH_STACK)
+    yield start
+    helm("uninstall", "dice", "--ignore-not-found", "--wait")
+
+
+@pytest.fixture(scope="session")
+def backends(stack):
+    """Addresses of Prometheus, Tempo and Loki here."""
+    with forwarded(PROMETHEUS, 9090, MONITORING) as prometheus, forwarded(TEMPO, 3200, MONITORING) as tempo, \
+            forwarded(LOKI, 3100, MONITORING) as loki:
+        yield {"prometheus": prometheus, "tempo": tempo, "loki": loki}
+
+
+@pytest.fixture(scope="session")
+def batch(stack):
+    """The trace id of a batch of ten."""
+    with forwarded("dice-frontend", 8400) as page:
+        return json.loads(get(f"{page}/roll-async?die=fair&times=10")[1])["trace_id"]

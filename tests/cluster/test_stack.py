@@ -5,65 +5,12 @@ import re
 import time
 import urllib.parse
 
-import pytest
+from cluster import (COLLECTOR, LOKI, MONITORING, NAMESPACE, SERVICES, TEMPO, Job, get, helm_test, objects, pods, query, run, spans_of,
+                     wait_for)
 
-from cluster import (NAMESPACE, RELEASE, ROOT, SERVICES, CommandFailed, Job, forwarded, get, helm, helm_test, install, kubectl, objects, pods,
-                     query, run, wait_for)
-
-MONITORING = "monitoring"
-COLLECTOR, TEMPO, LOKI = "otel-gateway", "tempo", "loki"
-PROMETHEUS = "kps-kube-prometheus-stack-prometheus"
-VALUES = ("--values", ROOT / "stack/dice.yaml", "--set", "loadgen.job.enabled=true", "--set", "loadgen.cronjob.enabled=true",
-          "--set", "loadgen.cronjob.schedule=* * * * *")
-
-
-def stack_is_there():
-    try:
-        run("kubectl", "--namespace", MONITORING, "get", "service", COLLECTOR, TEMPO, LOKI, PROMETHEUS)
-    except CommandFailed:
-        return False
-    return True
-
-
-@pytest.fixture(scope="module", autouse=True)
-def installed(namespace, say):
-    if not stack_is_there():
-        pytest.skip("the stack is not installed in this cluster (make stack): its tests are left out")
-    start = time.monotonic()
-    install(*VALUES)
-    yield start
-    helm("uninstall", RELEASE, "--ignore-not-found", "--wait")
-
-
-@pytest.fixture(scope="module")
-def backends(installed):
-    """Addresses of Prometheus, Tempo and Loki here."""
-    with forwarded(PROMETHEUS, 9090, MONITORING) as prometheus, forwarded(TEMPO, 3200, MONITORING) as tempo, \
-            forwarded(LOKI, 3100, MONITORING) as loki:
-        yield {"prometheus": prometheus, "tempo": tempo, "loki": loki}
-
-
-@pytest.fixture(scope="module")
-def page(installed):
-    with forwarded("dice-frontend", 8400) as address:
-        yield address
-
-
-@pytest.fixture(scope="module")
-def batch(page):
-    """The trace id of a batch of ten."""
-    return json.loads(get(f"{page}/roll-async?die=fair&times=10")[1])["trace_id"]
-
-
-def spans_of(tempo, trace_id):
-    trace = json.loads(get(f"{tempo}/api/traces/{trace_id}")[1])
-    return [span for part in trace.get("batches", trace.get("resourceSpans", [])) for scope in part["scopeSpans"]
-            for span in scope["spans"]]
-
-
-def test_a_batch_of_ten_in_tempo(installed, backends, batch, say):
+def test_a_batch_of_ten_in_tempo(stack, backends, batch, say):
     wait_for("Tempo has 15 spans", lambda: len(spans_of(backends["tempo"], batch)) == 15, 60)
-    say(f"from helm install to the first whole trace in Tempo: {time.monotonic() - installed:.1f} s")
+    say(f"from helm install to the first whole trace in Tempo: {time.monotonic() - stack:.1f} s")
 
 
 def test_its_lines_in_loki(backends, batch, say):
