@@ -23,6 +23,8 @@ use_cluster() {
 
 # forward NAMESPACE SERVICE PORTS: again when its pod is replaced.
 forward() {
+  trap 'kill $! 2>/dev/null' EXIT
+  trap exit INT TERM
   while true; do
     kubectl --namespace "$1" port-forward "service/$2" "$3" >/dev/null 2>&1 &
     wait $! || true
