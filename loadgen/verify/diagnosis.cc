@@ -69,7 +69,7 @@ class Diagnosis {
     if (!evidence_.metrics.checked) return;
     const auto missing = names_where([](const auto& service) { return !service.metrics_found; });
     if (!missing.empty() && evidence_.metrics.trouble.empty()) {
-      say("a scrape is missing: " + evidence_.metrics.name + " has no metrics of " + list(missing) +
+      say("a scrape is missing: no metrics of " + list(missing) + " in " + evidence_.metrics.name +
           in_brackets(evidence_.metrics.detail));
     }
     const auto still = names_where([](const auto& service) {

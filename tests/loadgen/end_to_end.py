@@ -65,7 +65,7 @@ class EndToEnd(unittest.TestCase):
                                  self.system.metrics_url("frontend"))
         self.assertEqual(code, 1, err)
         self.assertIn("CAUSE: a scrape is missing", out)
-        self.assertIn("has no metrics of dice-roller and die-service", out)
+        self.assertIn("no metrics of dice-roller and die-service in metrics at ", out)
 
     def test_verify_names_logs_that_do_not_come(self):
         empty = self.folder / "empty"
