@@ -1,6 +1,7 @@
 #!/bin/bash
 # images.sh [save|load]: the stack for clusters without internet. `save` puts its images and charts into build/stack, which can
-# be carried elsewhere; `load` brings the images from there into the nodes of the kind cluster `dice`. No argument: both.
+# be carried elsewhere; `load` brings the images from there into the nodes of the kind cluster `dice`. No argument: both, the
+# second where there is that cluster.
 set -eu -o pipefail
 # shellcheck source=stack/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -11,6 +12,7 @@ archive=$stack/../build/stack/images.tar
 save() {
   local each images
   need docker helm
+  mkdir -p "$(dirname "$archive")"
   mapfile -t images <"$stack/images.txt"
   for each in "${images[@]}"; do
     docker image inspect "$each" >/dev/null 2>&1 || docker pull "$each" || fail "could not pull $each"
@@ -21,10 +23,15 @@ save() {
 }
 
 load() {
-  need kind
+  need docker kind
   [ -f "$archive" ] || fail "build/stack/images.tar is missing: stack/images.sh save, where there is internet"
   kind load image-archive "$archive" --name dice
 }
 
-[ "$action" = load ] || save
-[ "$action" = save ] || load
+case $action in
+  both)
+    save
+    if kind get clusters 2>/dev/null | grep -x dice >/dev/null; then load; fi
+    ;;
+  *) "$action" ;;
+esac
