@@ -11,7 +11,8 @@ COPY services services
 COPY loadgen loadgen
 ARG COMMIT=unknown
 # Where BuildKit keeps its caches, a change compiles only what it touches.
-RUN --mount=type=cache,target=/root/.cache/ccache \
+ENV CCACHE_DIR=/ccache
+RUN --mount=type=cache,target=/ccache \
     cmake --preset release -DDICE_TESTS=OFF -DDICE_COMMIT="$COMMIT" \
  && cmake --build build/release -- --quiet
 RUN set -eu; \
