@@ -21,7 +21,7 @@ int main(int argc, char** argv) {
   dice::Telemetry telemetry(sink, options.log_level, options.tracing);
   dice::SteadyClock clock;
   dice::Service service(options, telemetry, clock);
-  dice::DieService die_service(service, file, std::move(*specifications));
+  dice::DieService die_service(service, file, *specifications);
   if (const auto ports = service.start(); !ports) {
     std::cerr << ports.error() << "\n";
     return 1;
