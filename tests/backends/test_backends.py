@@ -32,7 +32,7 @@ PROGRAMS = {"collector": "otelcol-k8s", "loki": "loki", "prometheus": "prometheu
 FOUND = {name: shutil.which(program, path=f"{os.environ.get('PATH', '')}:{CACHE}") for name, program in PROGRAMS.items()}
 MISSING = [PROGRAMS[name] for name in ("collector", "loki", "prometheus") if not FOUND[name]]
 READY_SECONDS = 120
-STOP_SECONDS = 30
+STOP_SECONDS = 5  # then it is killed: Tempo takes over 30 s to stop
 # Some of the programs would trace themselves.
 ENV = {key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "LOADGEN_"))}
 
