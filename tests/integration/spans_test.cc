@@ -37,7 +37,7 @@ std::vector<std::string> tree(const Spans& spans) {
   return lines;
 }
 
-const ReceivedSpan& find(const Spans& spans, const std::string& service, const std::string& kind) {
+const ReceivedSpan& find(const Spans& spans, std::string_view service, std::string_view kind) {
   const auto found =
       std::ranges::find_if(spans, [&](const auto& span) { return span.service == service && span.kind == kind; });
   REQUIRE(found != spans.end());
