@@ -192,9 +192,23 @@ class EndToEnd(unittest.TestCase):
             code, _, err = loadgen(*arguments)
             self.assertEqual(code, 2, arguments)
             self.assertIn(text, err)
-        code, _, err = loadgen("traffic", env={"LOADGEN_USERS": "0"})
-        self.assertEqual(code, 2)
-        self.assertIn("--users", err)
+        for command, variable, value, flag in (("traffic", "LOADGEN_USERS", "0", "--users"), ("verify", "LOADGEN_EXPORT", "maybe", "--export"),
+                                               ("traffic", "LOADGEN_EXPECT", "roll_failed,bad_luck", "--expect"),
+                                               ("verify", "LOADGEN_METRICS", "http://x,nowhere", "--metrics")):
+            code, _, err = loadgen(command, env={variable: value})
+            self.assertEqual(code, 2, variable)
+            self.assertIn(flag, err)
+
+    def test_a_flag_wins_over_its_variable(self):
+        code, _, err = loadgen("traffic", "--url", "http://127.0.0.1:1", env={"LOADGEN_URL": "nowhere"})
+        self.assertEqual(code, 3, err)
+
+    def test_lists_and_switches_by_variable(self):
+        code, out, err = loadgen("verify", "--deadline", "10", env={
+            "LOADGEN_URL": self.system.url("frontend"), "LOADGEN_LOGS": str(self.folder / "logs"), "LOADGEN_SHARED": "true",
+            "LOADGEN_METRICS": ",".join(self.system.metrics_url(name) for name in run.SERVICES), "LOADGEN_JSON": "true"})
+        self.assertEqual(code, 0, out + err)
+        self.assertEqual(json.loads(out)["not_checked"], [])
 
     def test_unreachable(self):
         for command in ("traffic", "compare", "verify"):
