@@ -15,7 +15,8 @@ docker info >/dev/null 2>&1 || skip "docker does not answer"
 kind get clusters 2>/dev/null | grep -qx "$cluster" || skip "there is no kind cluster $cluster; make up makes one"
 mkdir -p build
 export KUBECONFIG=$PWD/build/kubeconfig-e2e
-kind get kubeconfig --name "$cluster" >"$KUBECONFIG"
+kind get kubeconfig --name "$cluster" >"$KUBECONFIG" 2>/dev/null || skip "the kind cluster $cluster is stopped"
+kubectl get --raw /readyz --request-timeout=10s >/dev/null 2>&1 || skip "the kind cluster $cluster does not answer"
 
 make images
 tag=$(awk '$1 == "appVersion:" { print $2 }' charts/dice/Chart.yaml)
