@@ -54,6 +54,10 @@ std::variant<Tracing::Options, int> tracing_options() {
   return options;
 }
 
+/// Whether requests for rolls get through: one for a die that there is not is answered by die-service, and rolls
+/// nothing.
+bool rolls_get_through(Target& target) { return target.ask("GET", "/roll?die=_none", random_context()).status == 404; }
+
 int run(TrafficCommand command) {
   block_signals();  // before there are threads
   const auto options = tracing_options();
@@ -70,6 +74,10 @@ int run(TrafficCommand command) {
     dice = Traffic(command.traffic, tracing, clock).list_dice();
   }
   if (!dice) return unreachable(command.traffic.url, dice.error());
+  if (!command.traffic.mix.list_only) {
+    Target target(command.traffic.url);
+    while (clock.now() < deadline && !rolls_get_through(target) && clock.sleep(Seconds(0.2), signals.token())) continue;
+  }
   if (!command.dice.empty()) command.traffic.mix.dice = command.dice;
   else if (!dice->empty()) command.traffic.mix.dice = *dice;
 

@@ -166,11 +166,31 @@ class EndToEnd(unittest.TestCase):
         code, out, err = done["result"]
         self.assertEqual(code, 0, out + err)
 
+    def test_traffic_waits_for_rolls_to_get_through(self):
+        done = {}
+
+        def traffic():
+            done["result"] = loadgen("traffic", "--url", self.system.url("frontend"), "--users", "1", "--rolls", "1", "--wait", "30")
+
+        self.system.stop_one("dice-roller")
+        try:
+            thread = threading.Thread(target=traffic)
+            thread.start()
+            self.wait_for_answers("/roll", 2)
+        finally:
+            self.system.start_one("dice-roller")
+        thread.join()
+        code, out, err = done["result"]
+        self.assertEqual(code, 0, out + err)
+
     def wait_for_lists(self, more):
-        """Until the frontend has answered so many more requests for /dice."""
+        self.wait_for_answers("/dice", more)
+
+    def wait_for_answers(self, route, more):
+        """Until the frontend has answered so many more requests of this route."""
         def answered():
             with urllib.request.urlopen(self.system.metrics_url("frontend") + "/metrics") as answer:
-                found = re.search(r'^http_request_duration_seconds_count{[^}]*route="/dice"} (\d+)', answer.read().decode(),
+                found = re.search(rf'^http_request_duration_seconds_count{{[^}}]*route="{route}"}} (\d+)', answer.read().decode(),
                                   re.MULTILINE)
             return int(found.group(1))
         first = answered()
