@@ -153,7 +153,8 @@ void declare(CLI::App& app, TrafficCommand& command) {
   flags.list("expect", command.expected_failures, "Error codes, by comma, with which a run still holds.")
       ->transform(one_of(error_codes(), "error code"));
   flags.seconds("timeout", traffic.timeout, 3600, "Longest wait for an answer.");
-  flags.seconds("wait", command.wait, kDay, "Longest wait at the start, for the frontend to be reachable and rolls to get through.");
+  flags.seconds("wait", command.wait, kDay,
+                "Longest wait at the start, for the frontend to be reachable and rolls to get through.");
   flags.flag("json", command.json, "The summary as JSON on standard output.");
   app.callback([&command, &traffic] {
     traffic.expected_failures = {command.expected_failures.begin(), command.expected_failures.end()};
