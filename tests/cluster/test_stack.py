@@ -10,11 +10,12 @@ import pytest
 from cluster import (COLLECTOR, LOKI, MONITORING, NAMESPACE, SERVICES, TEMPO, Job, get, helm_test, objects, pods, query, run, spans_of,
                      wait_for)
 
+pytestmark = pytest.mark.usefixtures("stack")
+
+
 def test_a_batch_of_ten_in_tempo(stack, backends, batch, say):
     wait_for("Tempo has 15 spans", lambda: len(spans_of(backends["tempo"], batch)) == 15, 60)
     say(f"from helm install to the first whole trace in Tempo: {time.monotonic() - stack:.1f} s")
-
-pytestmark = pytest.mark.usefixtures("stack")
 
 
 def test_its_lines_in_loki(backends, batch, say):
