@@ -1,6 +1,6 @@
 #include "loadgen/answer.h"
 
-#include "common/json_view.h"
+#include "common/base/json_view.h"
 
 namespace dice::loadgen {
 namespace {

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <numeric>
 
-#include "common/json.h"
+#include "common/base/json.h"
 #include "loadgen/query.h"
 #include "loadgen/statistics.h"
 

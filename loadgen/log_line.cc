@@ -1,7 +1,7 @@
 #include "loadgen/log_line.h"
 
-#include "common/json.h"
-#include "common/json_view.h"
+#include "common/base/json.h"
+#include "common/base/json_view.h"
 
 namespace dice::loadgen {
 

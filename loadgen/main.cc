@@ -1,30 +1,25 @@
 #include <unistd.h>
 
+#include <chrono>
 #include <csignal>
-#include <ctime>
 #include <fstream>
 #include <iostream>
 #include <thread>
 
-#include "common/service.h"
+#include "common/base/process.h"
 #include "loadgen/options.h"
 
 namespace dice::loadgen {
 namespace {
 
-/// A source of stop requests: SIGINT and SIGTERM, which `block_signals` has blocked. A second one ends the process.
+/// A source of stop requests: SIGINT and SIGTERM, which `prepare_process` has blocked. A second one ends the process.
 class Signals {
  public:
   Signals()
       : thread_([this](const std::stop_token& end) {
-          sigset_t set;
-          sigemptyset(&set);
-          sigaddset(&set, SIGINT);
-          sigaddset(&set, SIGTERM);
-          constexpr timespec kTick{0, 50'000'000};
           while (!end.stop_requested()) {
-            const int signal = sigtimedwait(&set, nullptr, &kTick);
-            if (signal > 0 && !stop_.request_stop()) ::_exit(128 + signal);
+            const int signal = wait_for_signal(std::chrono::milliseconds(50));
+            if (asks_to_end(signal) && !stop_.request_stop()) ::_exit(128 + signal);
           }
         }) {}
 
@@ -50,7 +45,7 @@ std::variant<Tracing::Options, int> tracing_options() {
   const bool wanted = environment("OTEL_TRACES_EXPORTER") || environment("OTEL_EXPORTER_OTLP_ENDPOINT") ||
                       environment("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT");
   if (!wanted) options.exporter = "none";
-  options.memory_spans = 0;  // nobody asks this process for them
+  options.memory.spans = 0;  // nobody asks this process for them
   return options;
 }
 
@@ -59,7 +54,7 @@ std::variant<Tracing::Options, int> tracing_options() {
 bool rolls_get_through(Target& target) { return target.ask("GET", "/roll?die=_none", random_context()).status == 404; }
 
 int run(TrafficCommand command) {
-  block_signals();  // before there are threads
+  prepare_process();  // before there are threads
   const auto options = tracing_options();
   if (const auto* code = std::get_if<int>(&options)) return *code;
   const Signals signals;

@@ -12,8 +12,8 @@
 #include <random>
 #include <string_view>
 
+#include "common/base/version.h"
 #include "common/http/error.h"
-#include "common/version.h"
 #include "loadgen/statistics.h"
 
 namespace dice::loadgen {

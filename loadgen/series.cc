@@ -5,7 +5,7 @@
 #include <cmath>
 #include <limits>
 
-#include "common/json_view.h"
+#include "common/base/json_view.h"
 
 namespace dice::loadgen {
 namespace {

@@ -13,13 +13,14 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr Seconds kTimeout{10};
+constexpr std::size_t kMaxAnswer = 64UL << 20U;
 /// Clocks of this machine and of a backend may differ.
 constexpr std::chrono::seconds kClockMargin{60};
 
 constexpr const char* kLatencyBuckets = "http_request_duration_seconds_bucket";
 
 Client::Options options_for(const std::string& kind, const std::string& url) {
-  return {.base_url = url, .name = kind + " at " + url};
+  return {.base_url = url, .name = kind + " at " + url, .max_body_bytes = kMaxAnswer};
 }
 
 std::expected<std::string, Trouble> get(Client& client, const std::string& path,

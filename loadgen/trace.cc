@@ -4,7 +4,7 @@
 #include <queue>
 #include <utility>
 
-#include "common/json_view.h"
+#include "common/base/json_view.h"
 #include "common/telemetry/otlp_json.h"
 
 namespace dice::loadgen {

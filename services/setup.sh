@@ -3,7 +3,7 @@
 # Prints nothing and asks for nothing when all is there.
 set -eu
 
-build='g++ cmake ninja-build ccache pkg-config git python3 libpistache-dev prometheus-cpp-dev libyaml-cpp-dev
+build='g++ cmake ninja-build ccache pkg-config git python3 libpistache-dev libboost-dev prometheus-cpp-dev libyaml-cpp-dev
   rapidjson-dev libcurl4-openssl-dev libprotobuf-dev opentelemetry-cpp-dev
   libopentelemetry-proto-dev libcli11-dev'
 test='doctest-dev python3-venv chromium wrk procps'

@@ -2,7 +2,7 @@
 
 #include <array>
 
-#include "common/json.h"
+#include "common/base/json.h"
 
 namespace dice::loadgen {
 namespace {

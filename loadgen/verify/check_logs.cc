@@ -2,7 +2,7 @@
 #include <regex>
 #include <set>
 
-#include "common/json.h"
+#include "common/base/json.h"
 #include "loadgen/verify/checks.h"
 
 namespace dice::loadgen {

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <map>
 
-#include "common/json.h"
+#include "common/base/json.h"
 #include "loadgen/statistics.h"
 
 namespace dice::loadgen {

@@ -4,35 +4,17 @@
 
 #include <algorithm>
 #include <csignal>
-#include <ctime>
 #include <limits>
 #include <thread>
 #include <utility>
 
-#include "common/json.h"
-#include "common/json_view.h"
-#include "common/version.h"
+#include "common/base/json.h"
+#include "common/base/json_view.h"
+#include "common/base/process.h"
+#include "common/base/version.h"
 
 namespace dice {
 namespace {
-
-sigset_t our_signals() {
-  sigset_t set;
-  sigemptyset(&set);
-  for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&set, signal);
-  return set;
-}
-
-/// The signal that came, or 0 after `limit`.
-int wait_for_signal(Seconds limit) {
-  const auto set = our_signals();
-  const auto nanoseconds = std::chrono::duration_cast<std::chrono::nanoseconds>(limit).count();
-  const timespec timeout{nanoseconds / 1'000'000'000, nanoseconds % 1'000'000'000};
-  const int signal = sigtimedwait(&set, nullptr, &timeout);
-  return signal > 0 ? signal : 0;
-}
-
-bool ends(int signal) { return signal == SIGTERM || signal == SIGINT; }
 
 Result json_response(std::string body) { return Response{.body = std::move(body)}; }
 
@@ -41,6 +23,50 @@ std::string faults_json(const Faults::Setting& setting) {
     write_member(writer, "delay_seconds", setting.delay_seconds);
     write_member(writer, "error_rate", setting.error_rate);
   });
+}
+
+/// Standard streams, ports, reactors, files, the exporter, connections past the limit.
+constexpr std::size_t kReservedDescriptors = 96;
+constexpr std::size_t kQuietWorkers = 32;
+/// A large trace takes much memory while it is put together.
+constexpr std::size_t kSpanRequestsAtOnce = 4;
+/// For work that was cancelled, and then for threads, to end. Three of them are less than a second.
+constexpr Seconds kCancelGrace{0.3};
+
+void declare_limits(Settings& settings, Service::Options& options) {
+  auto& listener = options.listener;
+  auto& connection = listener.connection;
+  const auto size = [&settings](const char* name, std::size_t& value, std::int64_t min, std::int64_t max,
+                                const char* help) {
+    value = static_cast<std::size_t>(settings.integer(name, static_cast<std::int64_t>(value), min, max, help));
+  };
+  const auto seconds = [&settings](const char* name, Seconds& value, const char* help) {
+    value = Seconds(settings.number(name, value.count(), 0.1, 86'400, help));
+  };
+  seconds("HTTP_HEADER_TIMEOUT_SECONDS", connection.header_timeout,
+          "Maximum time from a request's first byte to the end of its headers; then it is answered 408.");
+  seconds("HTTP_BODY_TIMEOUT_SECONDS", connection.body_timeout,
+          "Maximum time from there to the end of its body; then it is answered 408.");
+  seconds("HTTP_IDLE_TIMEOUT_SECONDS", connection.idle_timeout,
+          "Maximum time between two requests of a connection; then it is closed.");
+  seconds("HTTP_WRITE_TIMEOUT_SECONDS", connection.write_timeout,
+          "Maximum time in which a client reads nothing of a reply; then its connection is reset.");
+  size("HTTP_MAX_HEADER_BYTES", connection.request.max_header_bytes, 1'024, 1 << 20,
+       "Maximum bytes of the request line and the headers; more are answered 414 or 431.");
+  size("HTTP_MAX_HEADERS", connection.request.max_headers, 1, 10'000,
+       "Maximum number of headers of a request; more are answered 431.");
+  size("HTTP_MAX_BODY_BYTES", connection.request.max_body_bytes, 0, 1 << 30,
+       "Maximum bytes of a request's body; more are answered 413.");
+  size("HTTP_MAX_PIPELINED_BYTES", connection.max_pipelined_bytes, 1'024, 1 << 20,
+       "Maximum bytes read from a connection ahead of the request that is being answered.");
+  size("HTTP_MAX_CONNECTIONS", listener.max_connections, 1, 1'000'000,
+       "Maximum connections of a port, if the descriptors allow them. Past it, the one idle the longest is closed; if "
+       "none is idle, only probes are answered and the rest gets 503.");
+  size("HTTP_MAX_BUFFERED_BYTES", listener.max_buffered_bytes, 1 << 16, 1LL << 34U,
+       "Maximum bytes of unfinished requests and unread replies of a port; past it, idle connections are closed.");
+  size("MAX_TEXT_BYTES", options.max_text_bytes, 64, 65'536,
+       "Maximum bytes of a span attribute or log field that a client chooses; longer ones are cut and end with an "
+       "ellipsis.");
 }
 
 std::expected<Faults::Setting, Error> parse_faults(const std::string& body) {
@@ -71,12 +97,6 @@ std::expected<Faults::Setting, Error> parse_faults(const std::string& body) {
 
 }  // namespace
 
-void block_signals() {
-  const auto set = our_signals();
-  pthread_sigmask(SIG_BLOCK, &set, nullptr);
-  (void)std::signal(SIGPIPE, SIG_IGN);
-}
-
 Service::Options Service::declare(Settings& settings, const std::string& name, std::uint16_t port) {
   constexpr int kHighestPort = std::numeric_limits<std::uint16_t>::max();
   Options options;
@@ -91,15 +111,41 @@ Service::Options Service::declare(Settings& settings, const std::string& name, s
   options.max_requests = static_cast<std::size_t>(
       settings.integer("MAX_REQUESTS", static_cast<std::int64_t>(options.max_requests), 1, 100'000,
                        "Requests that wait for something at the same time; more are answered 503."));
+  declare_limits(settings, options);
   options.log_level =
       parse_log_level(settings.choice("LOG_LEVEL", "info", {"debug", "info", "warn", "error"}, "Least level logged."));
   options.shutdown_delay = Seconds(settings.number("SHUTDOWN_DELAY_SECONDS", options.shutdown_delay.count(), 0, 600,
                                                    "After SIGTERM: not ready but serving, for so long."));
   options.shutdown_grace = Seconds(settings.number("SHUTDOWN_GRACE_SECONDS", options.shutdown_grace.count(), 0, 600,
                                                    "Then: longest wait for the requests in flight."));
+  options.shutdown_flush = Seconds(settings.number("SHUTDOWN_FLUSH_SECONDS", options.shutdown_flush.count(), 0, 600,
+                                                   "Then: maximum time to export the spans that wait."));
   options.tracing = Tracing::declare(settings, name);
   return options;
 }
+
+Service::Connections Service::connections_for(const Options& options, std::size_t descriptors) {
+  const auto left = descriptors - std::min(descriptors, kReservedDescriptors);
+  const auto metrics = std::max<std::size_t>(1, std::min(options.listener.max_connections, left / 4));
+  // Each connection may have a request that makes a call; but no more requests than `max_requests` do at a time.
+  const auto rest = left - std::min(left, metrics);
+  const auto calls = options.descriptors_per_request * options.max_requests;
+  const auto main = std::max(rest / (1 + options.descriptors_per_request), rest - std::min(rest, calls));
+  return {std::max<std::size_t>(1, std::min(options.listener.max_connections, main)), metrics};
+}
+
+namespace {
+
+Server::Options server_options(const Service::Options& options, std::uint16_t port, int threads,
+                               std::size_t connections, const char* logger) {
+  Server::Options server{.listener = options.listener, .logger = logger, .max_text_bytes = options.max_text_bytes};
+  server.listener.port = port;
+  server.listener.threads = threads;
+  server.listener.max_connections = connections;
+  return server;
+}
+
+}  // namespace
 
 Service::Service(const Options& options, Telemetry& telemetry, Clock& clock)
     : options_(options),
@@ -108,12 +154,15 @@ Service::Service(const Options& options, Telemetry& telemetry, Clock& clock)
       log_(telemetry.log),
       http_metrics_(telemetry.metrics),
       workers_({.max_threads = options.max_requests}),
-      main_({.port = options.port,
-             .io_threads = static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1U, 4U)),
-             .logger = "http"},
-            telemetry, http_metrics_, workers_, clock, &faults_),
-      metrics_({.port = options.metrics_port, .io_threads = 1, .logger = "http.metrics"}, telemetry, http_metrics_,
-               workers_, clock, nullptr) {
+      quiet_workers_({.max_threads = kQuietWorkers}),
+      span_requests_(kSpanRequestsAtOnce),
+      main_(server_options(options, options.port,
+                           static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1U, 4U)),
+                           connections_for(options, descriptor_limit()).main, "http"),
+            {telemetry, http_metrics_, clock, quiet_workers_, workers_, &faults_}),
+      metrics_(server_options(options, options.metrics_port, 1, connections_for(options, descriptor_limit()).metrics,
+                              "http.metrics"),
+               {telemetry, http_metrics_, clock, quiet_workers_, workers_, nullptr}) {
   auto& metrics = telemetry.metrics;
   add_process_metrics(metrics);
   metrics.gauge("build_info", "1, with what was built.", {{"version", version}, {"commit", commit}}).Set(1);
@@ -121,20 +170,18 @@ Service::Service(const Options& options, Telemetry& telemetry, Clock& clock)
   auto& dropped = metrics.counter("telemetry_spans_dropped_total",
                                   "Spans that the exporter could not deliver, or that found the queue full.");
   auto& queued = metrics.gauge("telemetry_spans_queued", "Spans that wait for the exporter, or for its answer.");
+  auto& lines_dropped =
+      metrics.counter("telemetry_log_lines_dropped_total", "Log lines lost because nobody read standard output.");
   auto& fault_active = metrics.gauge("fault_injection_active", "1 while PUT /debug/faults is in force.");
   metrics.before_scrape([&, this] {
     queued.Set(static_cast<double>(telemetry_.tracing.queued()));
     exported.Increment(static_cast<double>(telemetry_.tracing.exported()) - exported.Value());
     dropped.Increment(static_cast<double>(telemetry_.tracing.dropped()) - dropped.Value());
+    lines_dropped.Increment(static_cast<double>(telemetry_.log.sink().dropped()) - lines_dropped.Value());
     fault_active.Set(faults_.get().active() ? 1 : 0);
   });
   add_common_routes();
   if (options.faults_enabled) add_fault_routes();
-}
-
-Result Service::scrape(const Request& request) {
-  auto text = telemetry_.metrics.scrape(request.accept);
-  return Response{.body = std::move(text.body), .content_type = std::move(text.content_type)};
 }
 
 void Service::add_common_routes() {
@@ -150,16 +197,11 @@ void Service::add_common_routes() {
       write_member(writer, "commit", commit);
     }));
   };
-  const auto scrape_handler = [this](const Request& request) { return scrape(request); };
-  const auto spans = [this](const Request& request) -> Result {
-    const auto id = parse_trace_id(request.path_parameters.at("trace_id"));
-    if (!id) {
-      return std::unexpected(
-          Error{ErrorCode::invalid_parameter, "parameter 'trace_id' must be 32 lower-case hex digits"});
-    }
-    auto body = telemetry_.tracing.remembered(*id);
-    if (body.empty()) return std::unexpected(Error{ErrorCode::trace_not_found, "no span of this trace is remembered"});
-    return json_response(std::move(body));
+  const auto scrape = [this](const Request& request) -> Answer {
+    return Work([this, accept = std::string(request.header("Accept"))]() -> Result {
+      auto text = telemetry_.metrics.scrape(accept);
+      return Response{.body = std::move(text.body), .content_type = std::move(text.content_type)};
+    });
   };
   const auto quiet = [](std::string path, Handler handler) {
     return Route{.path = std::move(path), .handler = std::move(handler), .quiet = true};
@@ -167,10 +209,25 @@ void Service::add_common_routes() {
   for (Server* server : {&main_, &metrics_}) {
     server->add(quiet("/healthz", healthz));
     server->add(quiet("/readyz", readyz));
-    if (server == &metrics_ || options_.metrics_on_main_port) server->add(quiet("/metrics", scrape_handler));
+    if (server == &metrics_ || options_.metrics_on_main_port) server->add(quiet("/metrics", scrape));
   }
-  main_.add({.path = "/version", .handler = Handler(version_of)});
-  metrics_.add(quiet("/debug/spans/{trace_id}", spans));
+  main_.add({.path = "/version", .handler = version_of});
+  metrics_.add(quiet("/debug/spans/{trace_id}", [this](const Request& request) { return spans(request); }));
+}
+
+Answer Service::spans(const Request& request) {
+  const auto id = parse_trace_id(request.path_parameters.at("trace_id"));
+  if (!id) {
+    return std::unexpected(
+        Error{ErrorCode::invalid_parameter, "parameter 'trace_id' must be 32 lower-case hex digits"});
+  }
+  auto ticket = span_requests_.try_acquire(1);
+  if (!ticket) return std::unexpected(Error{ErrorCode::overloaded, "too many traces are asked for at once", 1});
+  return Work([this, id = *id, ticket = std::move(*ticket)]() -> Result {
+    auto body = telemetry_.tracing.remembered(id);
+    if (body.empty()) return std::unexpected(Error{ErrorCode::trace_not_found, "no span of this trace is remembered"});
+    return json_response(std::move(body));
+  });
 }
 
 void Service::add_fault_routes() {
@@ -183,15 +240,19 @@ void Service::add_fault_routes() {
              {{"delay_seconds", setting->delay_seconds}, {"error_rate", setting->error_rate}});
     return json_response(faults_json(*setting));
   };
-  metrics_.add({.path = "/debug/faults", .handler = Handler(show), .quiet = true});
-  metrics_.add({.method = Method::put, .path = "/debug/faults", .handler = Handler(put), .quiet = true});
+  metrics_.add({.path = "/debug/faults", .handler = show, .quiet = true});
+  metrics_.add({.method = Method::put, .path = "/debug/faults", .handler = put, .quiet = true});
 }
 
 std::expected<Service::Ports, std::string> Service::start() {
   const auto metrics_port = metrics_.start();
   if (!metrics_port) return std::unexpected(metrics_port.error());
   const auto port = main_.start();
-  if (!port) return std::unexpected(port.error());
+  if (!port) {
+    metrics_.stop();
+    (void)quiet_workers_.stop(TimePoint::max());
+    return std::unexpected(port.error());
+  }
   ready_ = true;
   log_.log(LogLevel::info, "Listening", nullptr,
            {{"port", std::int64_t{*port}},
@@ -210,38 +271,55 @@ int Service::run(const std::function<void()>& on_hangup, const std::function<voi
       signal = wait_for_signal(std::max(left, Seconds(0)));
       if (signal == SIGHUP && on_hangup) on_hangup();
     } while (signal == SIGHUP);
-    if (ends(signal)) break;
+    if (asks_to_end(signal)) break;
     if (every_second) every_second();
   }
   log_.log(LogLevel::info, "Stopping", nullptr, {{"in_flight", static_cast<std::int64_t>(main_.in_flight())}});
-  stop();
-  return 0;
+  if (stop()) return 0;
+  // Something still runs. What it uses must stay, so this process ends without destroying anything.
+  (void)telemetry_.log.sink().flush(kCancelGrace);
+  ::_exit(0);
 }
 
-void Service::stop() {
+bool Service::stop() {
+  using std::chrono::steady_clock;
   // A second signal ends the process at once, wherever it is below: stdout is not worth waiting for either.
   const auto pause = [](Seconds length) {
-    if (const int signal = wait_for_signal(length); ends(signal)) ::_exit(128 + signal);
+    if (const int signal = wait_for_signal(length); asks_to_end(signal)) ::_exit(128 + signal);
   };
-  const auto until = [&pause](TimePoint deadline, const auto& done) {
-    while (!done() && std::chrono::steady_clock::now() < deadline) pause(Seconds(0.005));
+  const auto until = [&pause](Seconds limit, const auto& done) {
+    const auto deadline = steady_clock::now() + to_steady(limit);
+    while (!done() && steady_clock::now() < deadline) pause(Seconds(0.005));
   };
+  const auto none_in_flight = [this] { return main_.in_flight() == 0; };
   ready_ = false;
   main_.drain();
-  until(std::chrono::steady_clock::now() + to_steady(options_.shutdown_delay), [] { return false; });
+  until(options_.shutdown_delay, [] { return false; });
   main_.refuse();
-  until(std::chrono::steady_clock::now() + to_steady(options_.shutdown_grace),
-        [this] { return main_.in_flight() == 0; });
+  until(options_.shutdown_grace, none_in_flight);
   if (const auto left = main_.in_flight(); left > 0) {
     log_.log(LogLevel::warn, "Stopped with requests in flight", nullptr,
              {{"in_flight", static_cast<std::int64_t>(left)}});
+    main_.cancel();
+    until(kCancelGrace, none_in_flight);
   }
   main_.stop();
-  telemetry_.tracing.shutdown(std::chrono::seconds(5));
+  until(kCancelGrace, [this] { return workers_.stop(steady_clock::now()); });
+  flush_ = std::thread([this] {
+    telemetry_.tracing.shutdown(std::chrono::duration_cast<std::chrono::milliseconds>(options_.shutdown_flush));
+    flushed_ = true;
+  });
+  until(options_.shutdown_flush + kCancelGrace / 2, [this] { return flushed_.load(); });
   metrics_.stop();
+  until(kCancelGrace / 2, [this] { return quiet_workers_.stop(steady_clock::now()); });
   log_.log(LogLevel::info, "Stopped", nullptr,
            {{"spans_exported", static_cast<std::int64_t>(telemetry_.tracing.exported())},
-            {"spans_dropped", static_cast<std::int64_t>(telemetry_.tracing.dropped())}});
+            {"spans_dropped", static_cast<std::int64_t>(telemetry_.tracing.dropped() + telemetry_.tracing.queued())}});
+  return flushed_ && workers_.stop(steady_clock::now()) && quiet_workers_.stop(steady_clock::now());
+}
+
+Service::~Service() {
+  if (flush_.joinable()) flush_.join();
 }
 
 }  // namespace dice

@@ -7,7 +7,9 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <thread>
 
+#include "common/concurrency/admission.h"
 #include "common/concurrency/clock.h"
 #include "common/concurrency/thread_pool.h"
 #include "common/config/settings.h"
@@ -23,6 +25,11 @@ class Service {
     /// 0 = a free one.
     std::uint16_t port = 0;
     std::uint16_t metrics_port = 0;
+    /// Limits of both ports; their numbers are those above.
+    Listener::Options listener{};
+    /// Descriptors that a request may need for the calls it makes.
+    std::size_t descriptors_per_request = 0;
+    std::size_t max_text_bytes = 1024;
     bool metrics_on_main_port = true;
     bool faults_enabled = false;
     /// Requests that wait on a thread at the same time; more are answered 503 `overloaded`.
@@ -30,18 +37,27 @@ class Service {
     LogLevel log_level = LogLevel::info;
     Seconds shutdown_delay{0};
     Seconds shutdown_grace{30};
+    Seconds shutdown_flush{5};
     Tracing::Options tracing;
   };
 
   static Options declare(Settings& settings, const std::string& name, std::uint16_t port);
 
+  /// Connections of each port that the descriptors of this process allow, whatever the options say.
+  struct Connections {
+    std::size_t main;
+    std::size_t metrics;
+  };
+  static Connections connections_for(const Options& options, std::size_t descriptors);
+
   /// What is passed in outlives the service.
   Service(const Options& options, Telemetry& telemetry, Clock& clock);
+  ~Service();
+  Service(const Service&) = delete;
+  Service& operator=(const Service&) = delete;
 
   Telemetry& telemetry() { return telemetry_; }
   Clock& clock() { return clock_; }
-  /// For handlers that block.
-  ThreadPool& workers() { return workers_; }
 
   /// On the main port; before `start`.
   void add(Route route) { main_.add(std::move(route)); }
@@ -54,17 +70,19 @@ class Service {
   std::expected<Ports, std::string> start();
 
   /// Serves until SIGTERM or SIGINT, then stops in order: not ready, `shutdown_delay`, no new requests, those in flight
-  /// to their end within `shutdown_grace`, spans. The exit code. A second signal ends the process at once.
+  /// to their end within `shutdown_grace`, what is left is cancelled and answered, spans within `shutdown_flush`. The
+  /// exit code. A second signal ends the process at once.
   /// `on_hangup` runs on SIGHUP, `every_second` every second, both on this thread; either may be empty.
   int run(const std::function<void()>& on_hangup, const std::function<void()>& every_second);
 
-  /// The same stop without a signal; for tests. Called once.
-  void stop();
+  /// The same stop without a signal; for tests. Called once. False when a handler still runs that does not obey: then
+  /// nothing that it uses may be destroyed.
+  bool stop();
 
  private:
   void add_common_routes();
   void add_fault_routes();
-  Result scrape(const Request& request);
+  Answer spans(const Request& request);
 
   const Options options_;
   Telemetry& telemetry_;
@@ -72,13 +90,17 @@ class Service {
   const Logger log_;
   HttpMetrics http_metrics_;
   Faults faults_;
-  ThreadPool workers_;
   std::atomic<bool> ready_ = false;
+  // Requests on a worker use their server; servers hand requests to workers. So `stop` ends the workers first, and only
+  // then may the handlers' objects, and these, be destroyed.
+  ThreadPool workers_;
+  /// Of scrapes and what else is asked on the metrics port: not to be held up by requests that wait.
+  ThreadPool quiet_workers_;
+  Admission span_requests_;
   Server main_;
   Server metrics_;
+  std::thread flush_;
+  std::atomic<bool> flushed_ = false;
 };
-
-/// First thing in main, before any thread: the signals wait for `Service::run`.
-void block_signals();
 
 }  // namespace dice

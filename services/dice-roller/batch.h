@@ -44,7 +44,9 @@ struct BatchResult {
 using RollOne = std::function<Roll(std::size_t index, const std::stop_token& stop)>;
 
 /// Leases threads of `pool`, calls `roll_one` once for every index, also for those stopped before their turn (their
-/// `stop` is requested), and returns when all have returned. Nothing when the pool has not that many threads free.
-std::optional<BatchResult> run_batch(const BatchOptions& options, ThreadPool& pool, const RollOne& roll_one);
+/// `stop` is requested), and returns when all have returned. `stop` stops them all. Nothing when the pool has not that
+/// many threads free.
+std::optional<BatchResult> run_batch(const BatchOptions& options, ThreadPool& pool, const std::stop_token& stop,
+                                     const RollOne& roll_one);
 
 }  // namespace dice

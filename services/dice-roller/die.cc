@@ -3,7 +3,7 @@
 #include <random>
 #include <utility>
 
-#include "common/json_view.h"
+#include "common/base/json_view.h"
 
 namespace dice {
 

@@ -13,6 +13,7 @@ std::string outcome(ErrorCode code) {
     case ErrorCode::downstream_unavailable: return "unavailable";
     case ErrorCode::downstream_timeout: return "timeout";
     case ErrorCode::downstream_invalid: return "invalid";
+    case ErrorCode::client_gone: return "cancelled";
     default: return std::to_string(status_of(code));
   }
 }
@@ -25,47 +26,61 @@ DieClient::DieClient(const Options& options, Telemetry& telemetry, RollerMetrics
       metrics_(metrics),
       clock_(clock),
       log_(telemetry.log.named("die-client")),
-      client_({.base_url = options.url, .name = "die-service", .connect_timeout = options.timeout}),
+      client_({.base_url = options.url,
+               .name = "die-service",
+               .connect_timeout = options.timeout,
+               .max_body_bytes = options.max_body_bytes}),
       breaker_(options.breaker) {
   telemetry.metrics.before_scrape([this] { metrics_.breaker.Set(static_cast<double>(breaker_.state())); });
 }
 
-std::expected<Die, Error> DieClient::fetch(const std::string& identifier, const TraceContext& parent) {
-  if (!breaker_.allow(clock_.now())) {
+std::expected<Die, Error> DieClient::fetch(const std::string& identifier, const TraceContext& parent,
+                                           const std::stop_token& stop) {
+  auto ticket = breaker_.try_acquire(clock_.now());
+  if (!ticket) {
     count(identifier, "circuit_open");
     return std::unexpected(Error{ErrorCode::circuit_open, "die-service keeps failing; it is given a rest",
                                  static_cast<int>(std::ceil(options_.breaker.pause.count()))});
   }
-  auto die = call(identifier, parent);
-  // A die that is not there, or a request that is wrong, is an answer of a healthy service.
-  const bool healthy = die || status_of(die.error().code) < 500;
-  if (healthy && breaker_.succeeded()) log_.log(LogLevel::info, "Circuit breaker closed", &parent);
-  if (!healthy && breaker_.failed(clock_.now())) log_.log(LogLevel::warn, "Circuit breaker opened", &parent);
+  int status = 0;
+  auto die = call(identifier, parent, stop, status);
+  if (!die && die.error().code == ErrorCode::client_gone) return die;  // no verdict on die-service
+  // A refusal of what a client asked for is an answer of a healthy service, whoever's words it is in.
+  const bool healthy = die || (status >= 400 && status < 500);
+  if (healthy && std::move(*ticket).succeeded()) log_.log(LogLevel::info, "Circuit breaker closed", &parent);
+  if (!healthy && std::move(*ticket).failed(clock_.now())) {
+    log_.log(LogLevel::warn, "Circuit breaker opened", &parent);
+  }
   return die;
 }
 
-std::expected<Die, Error> DieClient::call(const std::string& identifier, const TraceContext& parent) {
+std::expected<Die, Error> DieClient::call(const std::string& identifier, const TraceContext& parent,
+                                          const std::stop_token& stop, int& status) {
   const auto start = clock_.now();
   auto body = client_.get_body({.path = "/dice/" + percent_encode(identifier),
                                 .route = "/dice/{identifier}",
                                 .timeout = options_.timeout,
-                                .parent = &parent},
-                               &telemetry_.tracing);
+                                .parent = &parent,
+                                .stop = stop},
+                               &telemetry_.tracing, &status);
   metrics_.die_duration.observe(Seconds(clock_.now() - start).count(), parent);
-  std::expected<Die, Error> die = std::unexpected(Error{});
-  if (!body) {
-    die = std::unexpected(std::move(body.error()));
-  } else if (auto parsed = parse_die(*body)) {
-    die = std::move(*parsed);
-    const Lock lock(mutex_);
-    known_.insert(identifier);
-  } else {
-    log_.log(LogLevel::error, "die-service's answer was not understood", &parent,
-             {{"reason", std::string_view(parsed.error())}});
-    die = std::unexpected(Error{ErrorCode::downstream_invalid, "die-service gave an answer that was not understood"});
-  }
+  const auto die = body ? read(identifier, *body, parent) : std::unexpected(std::move(body.error()));
   count(identifier, die ? "200" : outcome(die.error().code));
   return die;
+}
+
+std::expected<Die, Error> DieClient::read(const std::string& identifier, const std::string& body,
+                                          const TraceContext& parent) {
+  auto die = parse_die(body);
+  if (die && die->identifier != identifier) die = std::unexpected("it is about another die");
+  if (die) {
+    const Lock lock(mutex_);
+    known_.insert(identifier);
+    return std::move(*die);
+  }
+  log_.log(LogLevel::error, "die-service's answer was not understood", &parent,
+           {{"reason", std::string_view(die.error())}});
+  return std::unexpected(Error{ErrorCode::downstream_invalid, "die-service gave an answer that was not understood"});
 }
 
 void DieClient::count(const std::string& identifier, const std::string& status) {

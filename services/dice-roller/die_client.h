@@ -1,8 +1,10 @@
 // Asks die-service for a die, behind a circuit breaker.
 #pragma once
 
+#include <cstddef>
 #include <expected>
 #include <set>
+#include <stop_token>
 #include <string>
 
 #include "common/concurrency/circuit_breaker.h"
@@ -20,18 +22,25 @@ class DieClient {
   struct Options {
     std::string url;
     Seconds timeout{2};
+    /// Of an answer.
+    std::size_t max_body_bytes = 64UL << 10U;
     CircuitBreaker::Options breaker;
   };
 
   /// What is passed in outlives the client.
   DieClient(const Options& options, Telemetry& telemetry, RollerMetrics& metrics, Clock& clock);
 
-  std::expected<Die, Error> fetch(const std::string& identifier, const TraceContext& parent);
+  /// The error is that of `cancelled` when `stop` is requested.
+  std::expected<Die, Error> fetch(const std::string& identifier, const TraceContext& parent,
+                                  const std::stop_token& stop);
 
   CircuitBreaker::State breaker() const { return breaker_.state(); }
 
  private:
-  std::expected<Die, Error> call(const std::string& identifier, const TraceContext& parent);
+  /// `status` gets what was answered, 0 for nothing.
+  std::expected<Die, Error> call(const std::string& identifier, const TraceContext& parent, const std::stop_token& stop,
+                                 int& status);
+  std::expected<Die, Error> read(const std::string& identifier, const std::string& body, const TraceContext& parent);
   void count(const std::string& identifier, const std::string& status);
 
   const Options options_;

@@ -2,17 +2,20 @@
 
 #include <iostream>
 
+#include "common/base/process.h"
+#include "common/http/client.h"
 #include "common/service.h"
 #include "dice-roller/roller.h"
 
 int main(int argc, char** argv) {
-  dice::block_signals();
+  dice::prepare_process();
   dice::Settings settings(dice::process_environment());
-  const auto options = dice::Service::declare(settings, "dice-roller", 8401);
+  auto options = dice::Service::declare(settings, "dice-roller", 8401);
   const auto roller_options = dice::Roller::declare(settings);
   if (const auto code = settings.finish(argc, argv, "dice-roller rolls dice, one at a time or many at once.")) {
     return *code;
   }
+  options.descriptors_per_request = dice::Client::kDescriptors;
   dice::LogSink sink(STDOUT_FILENO);
   dice::Telemetry telemetry(sink, options.log_level, options.tracing);
   dice::SteadyClock clock;

@@ -18,7 +18,7 @@ struct RollerMetrics {
         in_progress(metrics.gauge("async_rolls_in_progress", "Rolls of batches that are at work.")),
         die_requests(metrics.counters("die_service_requests_total",
                                       "Calls to die-service by outcome: a status, or unavailable, timeout, invalid, "
-                                      "circuit_open. Identifiers never seen count as _unknown.")),
+                                      "cancelled, circuit_open. Identifiers never seen count as _unknown.")),
         die_duration(metrics.histogram("die_service_request_duration_seconds", "Time a call to die-service took.",
                                        {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5})),
         rejected(metrics.counters("roll_admission_rejected_total", "Requests for rolls that were not let in.")),

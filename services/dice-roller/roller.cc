@@ -8,8 +8,8 @@
 #include <random>
 #include <utility>
 
-#include "common/json.h"
-#include "common/version.h"
+#include "common/base/json.h"
+#include "common/base/version.h"
 
 namespace dice {
 namespace {
@@ -48,6 +48,9 @@ Roller::Options Roller::declare(Settings& settings) {
   options.die_service.url = settings.url("DIE_SERVICE_URL", "http://localhost:8402", "Address of die-service.");
   options.die_service.timeout =
       Seconds(settings.number("DIE_SERVICE_TIMEOUT_SECONDS", 2, 0.001, 600, "Longest wait for die-service."));
+  options.die_service.max_body_bytes = static_cast<std::size_t>(
+      settings.integer("DIE_SERVICE_MAX_BODY_BYTES", static_cast<std::int64_t>(options.die_service.max_body_bytes),
+                       1'024, 1LL << 30U, "Maximum bytes of an answer of die-service."));
   options.die_service.breaker.failures = static_cast<int>(settings.integer(
       "DIE_BREAKER_FAILURES", 5, 0, 1'000'000, "Failed calls in a row that open the circuit breaker, 0 = never."));
   options.die_service.breaker.pause =
@@ -94,10 +97,10 @@ Roller::Roller(const Options& options, Service& service)
     write_member(writer, "integration", "die-service");
     write_member(writer, "features", List{"async-rolling", "concurrent-operations"});
   });
-  service.add({.path = "/", .handler = [about](const Request&) -> Result { return Response{.body = about}; }});
-  service.add({.path = "/roll", .handler = [this](Responder responder) { handle_roll(std::move(responder)); }});
+  service.add({.path = "/", .handler = [about](const Request&) { return Response{.body = about}; }});
+  service.add({.path = "/roll", .handler = [this](const Request& request) { return handle_roll(request); }});
   service.add(
-      {.path = "/roll-async", .handler = [this](Responder responder) { handle_roll_async(std::move(responder)); }});
+      {.path = "/roll-async", .handler = [this](const Request& request) { return handle_roll_async(request); }});
 }
 
 std::expected<Admission::Ticket, Error> Roller::admit(std::size_t rolls) {
@@ -111,18 +114,13 @@ std::expected<Admission::Ticket, Error> Roller::admit(std::size_t rolls) {
   return std::unexpected(Error{ErrorCode::overloaded, "too many rolls at once", 1});
 }
 
-void Roller::handle_roll(Responder responder) {
-  Parameters parameters(responder.request(), {"die"});
+Answer Roller::handle_roll(const Request& request) {
+  Parameters parameters(request, {"die"});
   auto die = parameters.required("die");
-  if (parameters.error()) return std::move(responder).send(std::unexpected(*parameters.error()));
-  auto admitted = admit(1);
-  if (!admitted) return std::move(responder).send(std::unexpected(std::move(admitted.error())));
-  auto ticket = std::make_shared<Admission::Ticket>(std::move(*admitted));
-  answer_on(service_.workers(), std::move(responder), [this, die = std::move(die), ticket](const Request& request) {
-    auto result = roll_once(request, die);
-    ticket->release();  // before the reply: its reader may come again at once
-    return result;
-  });
+  if (parameters.error()) return std::unexpected(*parameters.error());
+  auto ticket = admit(1);
+  if (!ticket) return std::unexpected(std::move(ticket.error()));
+  return Work([this, &request, die = std::move(die), ticket = std::move(*ticket)] { return roll_once(request, die); });
 }
 
 std::expected<Roller::AsyncRequest, Error> Roller::parse_async(const Request& request) const {
@@ -140,18 +138,14 @@ std::expected<Roller::AsyncRequest, Error> Roller::parse_async(const Request& re
   return wanted;
 }
 
-void Roller::handle_roll_async(Responder responder) {
-  auto wanted = parse_async(responder.request());
-  if (!wanted) return std::move(responder).send(std::unexpected(std::move(wanted.error())));
-  auto admitted = admit(wanted->batch.times);
-  if (!admitted) return std::move(responder).send(std::unexpected(std::move(admitted.error())));
-  auto ticket = std::make_shared<Admission::Ticket>(std::move(*admitted));
-  answer_on(service_.workers(), std::move(responder),
-            [this, wanted = std::move(*wanted), ticket](const Request& request) {
-              auto result = roll_batch(request, wanted);
-              ticket->release();
-              return result;
-            });
+Answer Roller::handle_roll_async(const Request& request) {
+  auto wanted = parse_async(request);
+  if (!wanted) return std::unexpected(std::move(wanted.error()));
+  auto ticket = admit(wanted->batch.times);
+  if (!ticket) return std::unexpected(std::move(ticket.error()));
+  return Work([this, &request, wanted = std::move(*wanted), ticket = std::move(*ticket)] {
+    return roll_batch(request, wanted);
+  });
 }
 
 void Roller::count_roll(const Die& die, const char* mode, const Roll& roll) {
@@ -162,12 +156,16 @@ void Roller::count_roll(const Die& die, const char* mode, const Roll& roll) {
 }
 
 Result Roller::roll_once(const Request& request, const std::string& identifier) {
-  const auto die = dice_.fetch(identifier, request.trace());
+  const auto die = dice_.fetch(identifier, request.trace(), request.stop);
   if (!die) return std::unexpected(die.error());
   Random random(seed_, requests_++, 0);
-  const auto result = roll(draw(*die, options_.delay, random), clock_, {});
+  const auto result = roll(draw(*die, options_.delay, random), clock_, request.stop);
   count_roll(*die, "sync", result);
   request.span->set("die.type", die->identifier);
+  if (result.state == Roll::State::cancelled) {
+    request.span->set("die.cancelled", true);
+    return cancelled();
+  }
   request.span->set("die.error", result.state == Roll::State::failed);
   if (result.state == Roll::State::failed) {
     return std::unexpected(Error{ErrorCode::roll_failed, "the roll of the " + die->identifier + " die failed"});
@@ -181,7 +179,7 @@ Result Roller::roll_batch(const Request& request, const AsyncRequest& wanted) {
   request.span->set("async.batch_size", static_cast<std::int64_t>(batch.times));
   request.span->set("async.strategy", name_of(batch.strategy));
   metrics_.batch_size.observe(static_cast<double>(batch.times), request.trace());
-  const auto die = dice_.fetch(wanted.die, request.trace());
+  const auto die = dice_.fetch(wanted.die, request.trace(), request.stop);
   if (!die) return std::unexpected(die.error());
 
   request.span->set("die.type", die->identifier);
@@ -192,9 +190,9 @@ Result Roller::roll_batch(const Request& request, const AsyncRequest& wanted) {
             {"strategy", name_of(batch.strategy)}});
   const auto number = requests_++;
   const auto start = clock_.now();
-  const auto result = run_batch(batch, roll_threads_, [&](std::size_t index, const std::stop_token& stop) {
-    return roll_traced(request, *die, number, index, stop);
-  });
+  const auto result = run_batch(
+      batch, roll_threads_, request.stop,
+      [&](std::size_t index, const std::stop_token& stop) { return roll_traced(request, *die, number, index, stop); });
   if (!result) {  // let in, but the system has no threads left
     metrics_.rejected.Add({{"reason", "overloaded"}}).Increment();
     return std::unexpected(Error{ErrorCode::overloaded, "too many rolls at once", 1});
@@ -248,13 +246,20 @@ Result Roller::answer(const Request& request, const AsyncRequest& wanted, const 
   const auto times = static_cast<std::int64_t>(result.rolls.size());
   const auto failures = result.count(Roll::State::failed);
   const bool succeeded = result.succeeded(strategy);
+  const bool given_up = request.stop.stop_requested() && result.count(Roll::State::cancelled) > 0;
   metrics_.batch_duration.observe(duration.count(), request.trace());
   metrics_.batches
       .Add({{"die_type", wanted.die},
-            {"result", !succeeded     ? "failure"
+            {"result", given_up       ? "cancelled"
+                       : !succeeded   ? "failure"
                        : failures > 0 ? "partial"
                                       : "success"}})
       .Increment();
+  if (given_up) {
+    log_.log(LogLevel::info, "Async roll batch cancelled", &request.trace(),
+             {{"die_type", wanted.die}, {"times", times}, {"duration", duration.count()}});
+    return cancelled();
+  }
   if (!succeeded) {
     log_.log(LogLevel::error, "Async roll batch failed", &request.trace(),
              {{"die_type", wanted.die},

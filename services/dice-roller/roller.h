@@ -39,8 +39,8 @@ class Roller {
     BatchOptions batch;
   };
 
-  void handle_roll(Responder responder);
-  void handle_roll_async(Responder responder);
+  Answer handle_roll(const Request& request);
+  Answer handle_roll_async(const Request& request);
   std::expected<AsyncRequest, Error> parse_async(const Request& request) const;
   /// By rate, then by work under way.
   std::expected<Admission::Ticket, Error> admit(std::size_t rolls);

@@ -2,8 +2,8 @@
 
 #include <utility>
 
-#include "common/json.h"
-#include "common/version.h"
+#include "common/base/json.h"
+#include "common/base/version.h"
 
 namespace dice {
 
@@ -20,15 +20,15 @@ DieService::DieService(Service& service, std::string file, const Specifications&
     write_member(writer, "version", version);
     write_member(writer, "endpoints", std::initializer_list<const char*>{"/dice", "/dice/{identifier}"});
   });
-  service.add({.path = "/", .handler = [about](const Request&) -> Result { return Response{.body = about}; }});
-  service.add({.path = "/dice", .handler = [this](const Request& request) -> Result {
+  service.add({.path = "/", .handler = [about](const Request&) { return Response{.body = about}; }});
+  service.add({.path = "/dice", .handler = [this](const Request& request) -> Answer {
                  if (!request.query.contains("identifier") && request.query.empty()) return list();
                  Parameters parameters(request, {"identifier"});
                  const auto identifier = parameters.required("identifier");
                  if (parameters.error()) return std::unexpected(*parameters.error());
                  return die(identifier);
                }});
-  service.add({.path = "/dice/{identifier}", .handler = [this](const Request& request) -> Result {
+  service.add({.path = "/dice/{identifier}", .handler = [this](const Request& request) -> Answer {
                  const Parameters parameters(request, {});
                  if (parameters.error()) return std::unexpected(*parameters.error());
                  return die(request.path_parameters.at("identifier"));

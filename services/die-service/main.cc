@@ -2,11 +2,12 @@
 
 #include <iostream>
 
+#include "common/base/process.h"
 #include "common/service.h"
 #include "die-service/die_service.h"
 
 int main(int argc, char** argv) {
-  dice::block_signals();
+  dice::prepare_process();
   dice::Settings settings(dice::process_environment());
   const auto options = dice::Service::declare(settings, "die-service", 8402);
   const auto file = settings.text("DIE_SPECIFICATIONS", "dice.yaml", "File of die specifications, YAML or JSON.");

@@ -10,7 +10,7 @@
 #include <iterator>
 #include <utility>
 
-#include "common/json.h"
+#include "common/base/json.h"
 
 namespace dice {
 namespace {
@@ -47,9 +47,12 @@ std::string read_identifier(const YAML::Node& node) {
            c == '.';
   };
   const auto text = node.IsScalar() ? node.Scalar() : std::string();
-  // A leading underscore is kept for label values such as _unknown.
-  if (text.empty() || text.size() > kLongestIdentifier || text.front() == '_' || !std::ranges::all_of(text, allowed)) {
-    throw Mistake{node.Mark(), "an identifier must be 1 to 64 letters, digits, '-', '_' or '.', not starting with '_'"};
+  // A leading underscore is kept for label values such as _unknown; "." and ".." are folders in a URL.
+  if (text.empty() || text.size() > kLongestIdentifier || text.front() == '_' || text == "." || text == ".." ||
+      !std::ranges::all_of(text, allowed)) {
+    throw Mistake{
+        node.Mark(),
+        "an identifier must be 1 to 64 letters, digits, '-', '_' or '.', not starting with '_', and not . or .."};
   }
   return text;
 }

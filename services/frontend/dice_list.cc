@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "common/json_view.h"
+#include "common/base/json_view.h"
 
 namespace dice {
 namespace {

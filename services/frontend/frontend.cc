@@ -1,10 +1,12 @@
 #include "frontend/frontend.h"
 
+#include <cstdint>
 #include <utility>
+#include <vector>
 
-#include "common/json.h"
-#include "common/json_view.h"
-#include "common/version.h"
+#include "common/base/json.h"
+#include "common/base/json_view.h"
+#include "common/base/version.h"
 #include "frontend/assets.h"
 
 namespace dice {
@@ -13,6 +15,56 @@ namespace {
 constexpr const char* kPolicy =
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'none'";
+constexpr std::size_t kTracesAtOnce = 4;
+
+std::optional<std::string> translate_roll(const std::string& body, const std::string& trace_id) {
+  const auto document = parse_json(body);
+  const auto value = document ? JsonView(*document)["roll"].integer() : std::nullopt;
+  if (!value) return std::nullopt;
+  return json_object([&](JsonWriter& writer) {
+    write_member(writer, "roll", *value);
+    write_member(writer, "trace_id", trace_id);
+  });
+}
+
+std::optional<std::string> translate_batch(const std::string& body, const std::string& trace_id) {
+  const auto document = parse_json(body);
+  if (!document) return std::nullopt;
+  const JsonView batch(*document);
+  const auto total = batch["total"].integer();
+  const auto count = batch["count"].integer();
+  if (!total || !count || !batch["rolls"].is_array()) return std::nullopt;
+  std::vector<std::int64_t> rolls;
+  for (const auto& roll : batch["rolls"].elements()) {
+    const auto value = roll.integer();
+    if (!value) return std::nullopt;
+    rolls.push_back(*value);
+  }
+  std::vector<std::pair<std::int64_t, ErrorCode>> failed;
+  for (const auto& roll : batch["failed"].elements()) {
+    const auto index = roll["index"].integer();
+    const auto code = parse_error_code(roll["error"].text().value_or(""));
+    if (!index || !code) return std::nullopt;
+    failed.emplace_back(*index, *code);
+  }
+  return json_object([&](JsonWriter& writer) {
+    write_member(writer, "total", *total);
+    write_member(writer, "rolls", rolls);
+    write_member(writer, "count", *count);
+    if (!failed.empty()) {
+      write_key(writer, "failed");
+      writer.StartArray();
+      for (const auto& [index, code] : failed) {
+        writer.StartObject();
+        write_member(writer, "index", index);
+        write_member(writer, "error", name_of(code));
+        writer.EndObject();
+      }
+      writer.EndArray();
+    }
+    write_member(writer, "trace_id", trace_id);
+  });
+}
 
 }  // namespace
 
@@ -30,6 +82,12 @@ Frontend::Options Frontend::declare(Settings& settings) {
   options.roll_timeout = Seconds(settings.number("ROLL_TIMEOUT_SECONDS", 10, 0.001, 600, "Longest wait for one roll."));
   options.roll_async_timeout =
       Seconds(settings.number("ROLL_ASYNC_TIMEOUT_SECONDS", 60, 0.001, 600, "Longest wait for a batch."));
+  options.max_body_bytes = static_cast<std::size_t>(
+      settings.integer("DOWNSTREAM_MAX_BODY_BYTES", static_cast<std::int64_t>(options.max_body_bytes), 1'024,
+                       1LL << 30U, "Maximum bytes of an answer of dice-roller or die-service."));
+  options.traces.max_body_bytes = static_cast<std::size_t>(
+      settings.integer("TRACE_MAX_BODY_BYTES", static_cast<std::int64_t>(options.traces.max_body_bytes), 1'024,
+                       1LL << 30U, "Maximum bytes of one trace from a service or from Tempo."));
   options.max_async_rolls =
       static_cast<int>(settings.integer("MAX_ASYNC_ROLLS", 20, 1, 1000, "Most rolls in one batch, as dice-roller's."));
   return options;
@@ -40,8 +98,11 @@ Frontend::Frontend(const Options& options, Service& service, const std::string& 
       service_(service),
       telemetry_(service.telemetry()),
       metrics_(telemetry_.metrics),
-      die_service_({.base_url = options.die_service_url, .name = "die-service"}),
-      dice_roller_({.base_url = options.dice_roller_url, .name = "dice-roller"}),
+      die_service_(
+          {.base_url = options.die_service_url, .name = "die-service", .max_body_bytes = options.max_body_bytes}),
+      dice_roller_(
+          {.base_url = options.dice_roller_url, .name = "dice-roller", .max_body_bytes = options.max_body_bytes}),
+      traces_at_once_(kTracesAtOnce),
       traces_(options.traces, telemetry_, name),
       dice_list_(options.dice_list, die_service_, service.clock(), telemetry_.log) {
   add_page();
@@ -50,7 +111,7 @@ Frontend::Frontend(const Options& options, Service& service, const std::string& 
 
 void Frontend::add_page() {
   for (const auto& asset : assets()) {
-    service_.add({.path = std::string(asset.path), .handler = [&asset](const Request&) -> Result {
+    service_.add({.path = std::string(asset.path), .handler = [&asset](const Request&) {
                     return Response{.body = std::string(asset.content),
                                     .content_type = std::string(asset.content_type),
                                     .headers = {{"Content-Security-Policy", kPolicy},
@@ -67,35 +128,32 @@ void Frontend::add_api() {
     write_member(writer, "grafana_url", options_.grafana_url);
     write_member(writer, "max_async_rolls", options_.max_async_rolls);
   });
-  service_.add(
-      {.path = "/api/config", .handler = [config](const Request&) -> Result { return Response{.body = config}; }});
-  service_.add({.path = "/dice", .handler = [this](const Request&) -> Result {
+  service_.add({.path = "/api/config", .handler = [config](const Request&) { return Response{.body = config}; }});
+  service_.add({.path = "/dice", .handler = [this](const Request&) -> Answer {
                   if (const auto list = dice_list_.current()) return Response{.body = *list};
                   return std::unexpected(
                       Error{ErrorCode::downstream_unavailable, "die-service has not given its list of dice yet", 1});
                 }});
-  service_.add({.path = "/roll", .handler = [this](Responder responder) { handle_roll(std::move(responder)); }});
+  service_.add({.path = "/roll", .handler = [this](const Request& request) { return handle_roll(request); }});
   service_.add(
-      {.path = "/roll-async", .handler = [this](Responder responder) { handle_roll_async(std::move(responder)); }});
-  service_.add({.path = "/api/traces/{trace_id}",
-                .handler = [this](Responder responder) { handle_trace(std::move(responder)); }});
+      {.path = "/roll-async", .handler = [this](const Request& request) { return handle_roll_async(request); }});
+  service_.add(
+      {.path = "/api/traces/{trace_id}", .handler = [this](const Request& request) { return handle_trace(request); }});
 }
 
-void Frontend::handle_roll(Responder responder) {
-  Parameters parameters(responder.request(), {"die"});
+Answer Frontend::handle_roll(const Request& request) {
+  Parameters parameters(request, {"die"});
   const auto die = parameters.required("die");
-  if (parameters.error()) return std::move(responder).send(std::unexpected(*parameters.error()));
+  if (parameters.error()) return std::unexpected(*parameters.error());
   metrics_.rolls.Add({{"mode", "sync"}}).Increment();
-  answer_on(service_.workers(), std::move(responder),
-            [this, path = "/roll?die=" + percent_encode(die)](const Request& request) {
-              return ask_roller(request, path, "/roll", options_.roll_timeout);
-            });
+  auto path = "/roll?die=" + percent_encode(die);
+  return ask_roller(request, "/roll", std::move(path), options_.roll_timeout, translate_roll);
 }
 
-void Frontend::handle_roll_async(Responder responder) {
-  Parameters parameters(responder.request(), {"die", "times", "strategy", "concurrency"});
+Answer Frontend::handle_roll_async(const Request& request) {
+  Parameters parameters(request, {"die", "times", "strategy", "concurrency"});
   auto path = "/roll-async?die=" + percent_encode(parameters.required("die"));
-  if (!responder.request().query.contains("times")) parameters.fail("times", "is required");
+  if (!request.query.contains("times")) parameters.fail("times", "is required");
   const int times = parameters.integer("times", 1, options_.max_async_rolls).value_or(1);
   path += "&times=" + std::to_string(times);
   if (const auto strategy = parameters.choice("strategy", {"all-or-nothing", "best-effort"})) {
@@ -104,40 +162,34 @@ void Frontend::handle_roll_async(Responder responder) {
   if (const auto concurrency = parameters.integer("concurrency", 1, options_.max_async_rolls)) {
     path += "&concurrency=" + std::to_string(*concurrency);
   }
-  if (parameters.error()) return std::move(responder).send(std::unexpected(*parameters.error()));
+  if (parameters.error()) return std::unexpected(*parameters.error());
   metrics_.rolls.Add({{"mode", "async"}}).Increment();
   metrics_.async_rolls.Add({{"batch_size", std::to_string(times)}}).Increment();
-  answer_on(service_.workers(), std::move(responder), [this, path](const Request& request) {
-    return ask_roller(request, path, "/roll-async", options_.roll_async_timeout);
-  });
+  return ask_roller(request, "/roll-async", std::move(path), options_.roll_async_timeout, translate_batch);
 }
 
-Result Frontend::ask_roller(const Request& request, const std::string& path, const std::string& route,
-                            Seconds timeout) {
-  auto body = dice_roller_.get_body({.path = path, .route = route, .timeout = timeout, .parent = &request.trace()},
-                                    &telemetry_.tracing);
-  if (!body) return std::unexpected(std::move(body.error()));
-  auto document = parse_json(*body);
-  if (!document || !document->IsObject()) {
+Work Frontend::ask_roller(const Request& request, std::string route, std::string path, Seconds timeout,
+                          Translate translate) {
+  return [this, &request, route = std::move(route), path = std::move(path), timeout, translate]() -> Result {
+    const auto body = dice_roller_.get_body(
+        {.path = path, .route = route, .timeout = timeout, .parent = &request.trace(), .stop = request.stop},
+        &telemetry_.tracing);
+    if (!body) return std::unexpected(body.error());
+    if (auto answer = translate(*body, to_hex(request.trace().trace_id))) return Response{.body = std::move(*answer)};
     return std::unexpected(Error{ErrorCode::downstream_invalid, "dice-roller gave an answer that was not understood"});
-  }
-  const auto id = to_hex(request.trace().trace_id);
-  auto& allocator = document->GetAllocator();
-  document->AddMember("trace_id", rapidjson::Value(id.c_str(), allocator), allocator);
-  rapidjson::StringBuffer buffer;
-  JsonWriter writer(buffer);
-  document->Accept(writer);
-  return Response{.body = {buffer.GetString(), buffer.GetSize()}};
+  };
 }
 
-void Frontend::handle_trace(Responder responder) {
-  const auto id = parse_trace_id(responder.request().path_parameters.at("trace_id"));
+Answer Frontend::handle_trace(const Request& request) {
+  const auto id = parse_trace_id(request.path_parameters.at("trace_id"));
   if (!id) {
-    return std::move(responder).send(std::unexpected(
-        Error{ErrorCode::invalid_parameter, "parameter 'trace_id' must be 32 lower-case hex digits, not all 0"}));
+    return std::unexpected(
+        Error{ErrorCode::invalid_parameter, "parameter 'trace_id' must be 32 lower-case hex digits, not all 0"});
   }
-  answer_on(service_.workers(), std::move(responder), [this, id = *id](const Request&) -> Result {
-    auto trace = traces_.find(id);
+  auto ticket = traces_at_once_.try_acquire(1);
+  if (!ticket) return std::unexpected(Error{ErrorCode::overloaded, "too many traces are asked for at once", 1});
+  return Work([this, &request, id = *id, ticket = std::move(*ticket)]() -> Result {
+    auto trace = traces_.find(id, request.stop);
     if (!trace) return std::unexpected(std::move(trace.error()));
     return Response{.body = std::move(*trace)};
   });

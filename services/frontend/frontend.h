@@ -1,8 +1,10 @@
 // frontend: the page, the API for people and load, and traces to look at.
 #pragma once
 
+#include <optional>
 #include <string>
 
+#include "common/concurrency/admission.h"
 #include "common/http/client.h"
 #include "common/service.h"
 #include "frontend/dice_list.h"
@@ -20,6 +22,8 @@ class Frontend {
     Seconds roll_timeout{10};
     Seconds roll_async_timeout{60};
     int max_async_rolls = 20;
+    /// Of an answer of dice-roller or die-service.
+    std::size_t max_body_bytes = 64UL << 10U;
     Traces::Options traces;
     DiceList::Options dice_list;
   };
@@ -32,11 +36,13 @@ class Frontend {
  private:
   void add_page();
   void add_api();
-  void handle_roll(Responder responder);
-  void handle_roll_async(Responder responder);
-  void handle_trace(Responder responder);
-  /// dice-roller's answer with the trace id beside it.
-  Result ask_roller(const Request& request, const std::string& path, const std::string& route, Seconds timeout);
+  Answer handle_roll(const Request& request);
+  Answer handle_roll_async(const Request& request);
+  Answer handle_trace(const Request& request);
+  /// What dice-roller's body says, without what the contract does not know; nothing when it says less.
+  using Translate = std::optional<std::string> (*)(const std::string& body, const std::string& trace_id);
+  /// Work: dice-roller's answer with the trace id beside it. `path` is that of the call, with its query.
+  Work ask_roller(const Request& request, std::string route, std::string path, Seconds timeout, Translate translate);
 
   const Options options_;
   Service& service_;
@@ -44,6 +50,8 @@ class Frontend {
   FrontendMetrics metrics_;
   Client die_service_;
   Client dice_roller_;
+  /// A trace takes much memory while it is put together.
+  Admission traces_at_once_;
   Traces traces_;
   DiceList dice_list_;
 };

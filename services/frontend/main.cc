@@ -2,16 +2,19 @@
 
 #include <iostream>
 
+#include "common/base/process.h"
+#include "common/http/client.h"
 #include "common/service.h"
 #include "frontend/frontend.h"
 
 int main(int argc, char** argv) {
-  dice::block_signals();
+  dice::prepare_process();
   dice::Settings settings(dice::process_environment());
-  const auto options = dice::Service::declare(settings, "frontend", 8400);
+  auto options = dice::Service::declare(settings, "frontend", 8400);
   const auto frontend_options = dice::Frontend::declare(settings);
   if (const auto code = settings.finish(argc, argv, "frontend serves the page and its API.")) return *code;
 
+  options.descriptors_per_request = dice::Client::kDescriptors;
   dice::LogSink sink(STDOUT_FILENO);
   dice::Telemetry telemetry(sink, options.log_level, options.tracing);
   dice::SteadyClock clock;

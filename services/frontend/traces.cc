@@ -7,8 +7,8 @@
 #include <utility>
 #include <vector>
 
-#include "common/json.h"
-#include "common/json_view.h"
+#include "common/base/json.h"
+#include "common/base/json_view.h"
 #include "common/telemetry/otlp_json.h"
 
 namespace dice {
@@ -55,8 +55,9 @@ std::vector<SpanFacts> facts_of(JsonView trace, std::map<std::string_view, Child
         facts.service = service;
         facts.kind = span["kind"].integer().value_or(0);
         facts.status = whole_number(attribute(span, "http.response.status_code"));
-        // A batch whose die was not found, or that was not let in, has no rolls.
-        const bool rolled = attribute(span, "die.type") && (facts.status == 200 || facts.status == 500);
+        // A batch whose die was not found, or that was not let in, has no rolls; one that was cancelled has them all.
+        const bool rolled = attribute(span, "die.type") &&
+                            (facts.status == 200 || facts.status == 500 || facts.status == kClientGoneStatus);
         if (facts.kind == kServer && rolled) {
           facts.rolls_expected = whole_number(attribute(span, "async.batch_size"));
         }
@@ -96,15 +97,19 @@ Traces::Traces(const Options& options, Telemetry& telemetry, std::string service
     : options_(options),
       telemetry_(telemetry),
       service_(std::move(service)),
-      tempo_({.base_url = options.tempo_url, .name = "Tempo"}),
-      die_service_({.base_url = options.die_service_metrics_url, .name = "die-service"}),
-      dice_roller_({.base_url = options.dice_roller_metrics_url, .name = "dice-roller"}) {}
+      tempo_({.base_url = options.tempo_url, .name = "Tempo", .max_body_bytes = options.max_body_bytes}),
+      die_service_({.base_url = options.die_service_metrics_url,
+                    .name = "die-service",
+                    .max_body_bytes = options.max_body_bytes}),
+      dice_roller_({.base_url = options.dice_roller_metrics_url,
+                    .name = "dice-roller",
+                    .max_body_bytes = options.max_body_bytes}) {}
 
-std::expected<std::string, Error> Traces::find(const TraceId& id) {
+std::expected<std::string, Error> Traces::find(const TraceId& id, const std::stop_token& stop) {
   rapidjson::Document trace;
   if (options_.tempo_url.empty()) {
-    trace = from_memories(id);
-  } else if (auto answer = from_tempo(to_hex(id))) {
+    trace = from_memories(id, stop);
+  } else if (auto answer = from_tempo(to_hex(id), stop)) {
     trace = std::move(*answer);
   } else {
     return std::unexpected(std::move(answer.error()));
@@ -122,9 +127,10 @@ std::expected<std::string, Error> Traces::find(const TraceId& id) {
   return std::string(buffer.GetString(), buffer.GetSize());
 }
 
-std::expected<rapidjson::Document, Error> Traces::from_tempo(const std::string& id) {
+std::expected<rapidjson::Document, Error> Traces::from_tempo(const std::string& id, const std::stop_token& stop) {
   auto answer = tempo_.get(
-      {.path = "/api/traces/" + id, .route = "/api/traces/{trace_id}", .timeout = options_.timeout}, nullptr);
+      {.path = "/api/traces/" + id, .route = "/api/traces/{trace_id}", .timeout = options_.timeout, .stop = stop},
+      nullptr);
   if (!answer) return std::unexpected(std::move(answer.error()));
   if (answer->status == status_of(ErrorCode::trace_not_found)) return parse("{}");
   auto trace = parse(answer->body);
@@ -134,7 +140,7 @@ std::expected<rapidjson::Document, Error> Traces::from_tempo(const std::string& 
   return trace;
 }
 
-rapidjson::Document Traces::from_memories(const TraceId& id) {
+rapidjson::Document Traces::from_memories(const TraceId& id, const std::stop_token& stop) {
   auto trace = parse("{}");
   auto& all = trace["resourceSpans"];
   const auto add = [&](const std::string& json) {
@@ -147,9 +153,11 @@ rapidjson::Document Traces::from_memories(const TraceId& id) {
   if (const auto own = telemetry_.tracing.remembered(id); !own.empty()) add(own);
   for (Client* service : {&dice_roller_, &die_service_}) {
     // One that is down, or remembers nothing, leaves a gap, which `is_complete` sees.
-    const auto body = service->get_body(
-        {.path = "/debug/spans/" + to_hex(id), .route = "/debug/spans/{trace_id}", .timeout = options_.timeout},
-        nullptr);
+    const auto body = service->get_body({.path = "/debug/spans/" + to_hex(id),
+                                         .route = "/debug/spans/{trace_id}",
+                                         .timeout = options_.timeout,
+                                         .stop = stop},
+                                        nullptr);
     if (body) add(*body);
   }
   return trace;

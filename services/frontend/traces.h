@@ -3,8 +3,11 @@
 
 #include <rapidjson/document.h>
 
+#include <cstddef>
 #include <expected>
+#include <stop_token>
 #include <string>
+#include <string_view>
 
 #include "common/http/client.h"
 #include "common/telemetry/telemetry.h"
@@ -25,17 +28,19 @@ class Traces {
     std::string die_service_metrics_url;
     std::string dice_roller_metrics_url;
     Seconds timeout{2};
+    /// Of an answer.
+    std::size_t max_body_bytes = 8UL << 20U;
   };
 
   /// `telemetry`, whose spans are the frontend's part of a trace, outlives it.
   Traces(const Options& options, Telemetry& telemetry, std::string service);
 
   /// {"complete":…,"resourceSpans":[…]}
-  std::expected<std::string, Error> find(const TraceId& id);
+  std::expected<std::string, Error> find(const TraceId& id, const std::stop_token& stop);
 
  private:
-  std::expected<rapidjson::Document, Error> from_tempo(const std::string& id);
-  rapidjson::Document from_memories(const TraceId& id);
+  std::expected<rapidjson::Document, Error> from_tempo(const std::string& id, const std::stop_token& stop);
+  rapidjson::Document from_memories(const TraceId& id, const std::stop_token& stop);
 
   const Options options_;
   Telemetry& telemetry_;

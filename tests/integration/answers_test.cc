@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <fstream>
 
-#include "common/version.h"
+#include "common/base/version.h"
 #include "support/http.h"
 #include "support/system.h"
 #include "support/wait.h"

@@ -52,7 +52,7 @@ TEST_CASE("SIGTERM with fifty rolls in flight: fifty answers, every span exporte
   for (auto& client : clients) {
     auto reply = client->receive();
     CHECK(reply.status == 200);
-    CHECK(reply.headers["connection"] == "Close");
+    CHECK(reply.headers["connection"] == "close");
     if (reply.headers["traceresponse"].size() == 55) traces.insert(reply.headers["traceresponse"].substr(3, 32));
   }
   CHECK(traces.size() == 50);
@@ -82,7 +82,7 @@ TEST_CASE("after SIGTERM it is not ready but serves for SHUTDOWN_DELAY_SECONDS, 
   early.send("GET /version HTTP/1.1\r\nHost: x\r\n\r\n");
   auto served = early.receive();
   CHECK(served.status == 200);
-  CHECK(served.headers["connection"] == "Close");
+  CHECK(served.headers["connection"] == "close");
   CHECK(eventually([&] { return get(main, "/version").status == 503; }));
   CHECK(get(main, "/healthz").status == 200);
   CHECK(slow.receive().status == 200);

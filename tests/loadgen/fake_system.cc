@@ -11,7 +11,7 @@
 #include <stdexcept>
 #include <utility>
 
-#include "common/json.h"
+#include "common/base/json.h"
 #include "loadgen/query.h"
 #include "loadgen/series.h"
 
@@ -76,10 +76,12 @@ FakeSystem::FakeSystem(Broken broken) : broken_(broken) {
   part(kDieService).telemetry.metrics.gauge("die_specifications_loaded", "Dice.");
   auto& fake_frontend = part(kFrontend);
   auto& fake_backends = part("backends");
-  frontend_ = std::make_unique<Server>(Server::Options{}, fake_frontend.telemetry, fake_frontend.http, workers_, clock_,
-                                       nullptr);
-  backends_ = std::make_unique<Server>(Server::Options{.logger = "backends"}, fake_backends.telemetry,
-                                       fake_backends.http, workers_, clock_, nullptr);
+  frontend_ = std::make_unique<Server>(
+      Server::Options{},
+      Server::Surroundings{fake_frontend.telemetry, fake_frontend.http, clock_, workers_, workers_, nullptr});
+  backends_ = std::make_unique<Server>(
+      Server::Options{.logger = "backends"},
+      Server::Surroundings{fake_backends.telemetry, fake_backends.http, clock_, workers_, workers_, nullptr});
   add_api();
   add_backends();
   port_ = frontend_->start().value();
@@ -103,8 +105,10 @@ std::vector<std::string> FakeSystem::metrics_urls() const {
 }
 
 void FakeSystem::add_api() {
-  const auto blocking = [this](Handler work) {
-    return AsyncHandler([this, work](Responder responder) { answer_on(workers_, std::move(responder), work); });
+  const auto blocking = [](std::function<Result(const Request&)> work) -> Handler {
+    return [work = std::move(work)](const Request& request) {
+      return Answer(dice::Work([&request, &work] { return work(request); }));
+    };
   };
   frontend_->add(
       {.path = "/dice", .handler = [](const Request&) { return json(R"({"identifiers":["fair","risky"]})"); }});
@@ -121,7 +125,7 @@ void FakeSystem::add_backends() {
   const auto add = [this](const std::string& path, Handler handler) {
     backends_->add({.path = path, .handler = std::move(handler), .quiet = true});
   };
-  add("/services/{service}/metrics", [this](const Request& request) -> Result {
+  add("/services/{service}/metrics", [this](const Request& request) -> Answer {
     const auto& service = request.path_parameters.at("service");
     if (is(Broken::scrape_missing) && service == kDieService) {
       return std::unexpected(Error{ErrorCode::not_found, "no such service"});

@@ -2,30 +2,48 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cctype>
+#include <cerrno>
 #include <stdexcept>
+#include <utility>
 
 namespace dice::test {
 
-Connection::Connection(std::uint16_t port) : descriptor_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+Connection::Connection(std::uint16_t port, const std::string& address)
+    : descriptor_(::socket(address.contains(':') ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
   const timeval patience{10, 0};
   setsockopt(descriptor_, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(port);
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  if (::connect(descriptor_, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) {
+  const int yes = 1;
+  setsockopt(descriptor_, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
+  int failed = 0;
+  if (address.contains(':')) {
+    sockaddr_in6 six{};
+    six.sin6_family = AF_INET6;
+    six.sin6_port = htons(port);
+    ::inet_pton(AF_INET6, address.c_str(), &six.sin6_addr);
+    failed = ::connect(descriptor_, reinterpret_cast<sockaddr*>(&six), sizeof six);
+  } else {
+    sockaddr_in four{};
+    four.sin_family = AF_INET;
+    four.sin_port = htons(port);
+    ::inet_pton(AF_INET, address.c_str(), &four.sin_addr);
+    failed = ::connect(descriptor_, reinterpret_cast<sockaddr*>(&four), sizeof four);
+  }
+  if (failed != 0) {
     ::close(descriptor_);
     throw std::runtime_error("cannot connect to port " + std::to_string(port));
   }
 }
 
-Connection::~Connection() { ::close(descriptor_); }
+Connection::~Connection() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+}
 
 void Connection::send(const std::string& bytes) const {
   for (std::size_t sent = 0; sent < bytes.size();) {
@@ -33,6 +51,14 @@ void Connection::send(const std::string& bytes) const {
     if (count <= 0) return;  // the other side has had enough; its answer may be there
     sent += static_cast<std::size_t>(count);
   }
+}
+
+void Connection::end_input() const { ::shutdown(descriptor_, SHUT_WR); }
+
+void Connection::reset() {
+  const linger now{1, 0};
+  setsockopt(descriptor_, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+  ::close(std::exchange(descriptor_, -1));
 }
 
 bool Connection::fill() {
@@ -43,7 +69,7 @@ bool Connection::fill() {
   return true;
 }
 
-Reply Connection::receive() {
+Reply Connection::receive(bool head_only) {
   Reply reply;
   while (buffer_.find("\r\n\r\n") == std::string::npos) {
     if (!fill()) return reply;
@@ -59,7 +85,9 @@ Reply Connection::receive() {
     reply.headers[name] = head.substr(std::min(colon + 2, end), end - std::min(colon + 2, end));
     at = end + 2;
   }
-  const auto length = reply.headers.contains("content-length") ? std::stoul(reply.headers["content-length"]) : 0;
+  if (reply.status / 100 == 1) return receive(head_only);
+  const auto length =
+      !head_only && reply.headers.contains("content-length") ? std::stoul(reply.headers["content-length"]) : 0;
   while (buffer_.size() < length) {
     if (!fill()) break;
   }
@@ -68,7 +96,21 @@ Reply Connection::receive() {
   return reply;
 }
 
-bool Connection::closed() { return buffer_.empty() && !fill(); }
+std::string Connection::receive_line() {
+  while (buffer_.find("\r\n") == std::string::npos) {
+    if (!fill()) return buffer_;
+  }
+  const auto line = buffer_.substr(0, buffer_.find("\r\n"));
+  buffer_.erase(0, line.size() + 2);
+  return line;
+}
+
+bool Connection::closed() {
+  char byte = 0;
+  if (!buffer_.empty()) return false;
+  const auto count = ::recv(descriptor_, &byte, 1, 0);
+  return count == 0 || (count < 0 && errno == ECONNRESET);  // not one that is quiet for too long
+}
 
 Reply request(std::uint16_t port, const std::string& method, const std::string& path, const Headers& headers,
               const std::string& body) {

@@ -17,16 +17,23 @@ struct Reply {
   std::string body;
 };
 
-/// One TCP connection to 127.0.0.1. Gives up after ten seconds without a byte.
+/// One TCP connection to this machine. Gives up after ten seconds without a byte.
 class Connection {
  public:
-  explicit Connection(std::uint16_t port);
+  explicit Connection(std::uint16_t port, const std::string& address = "127.0.0.1");
   ~Connection();
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
   void send(const std::string& bytes) const;
-  Reply receive();
+  /// As after the last byte of a client that goes on reading.
+  void end_input() const;
+  /// As a client that dies: the other side gets a reset.
+  void reset();
+  /// The next reply, those of 1xx passed over. `head`: it answers a HEAD.
+  Reply receive(bool head = false);
+  /// The next line, without its end; of an answer that is looked at byte by byte.
+  std::string receive_line();
   /// Whether the other side has closed; waits for it.
   bool closed();
 

@@ -70,12 +70,13 @@ struct OtlpReceiver::Implementation {
   mutable Mutex mutex;
   std::vector<ReceivedSpan> spans GUARDED_BY(mutex);
   std::uint16_t port = 0;
-  Server server{{.max_request_bytes = 64UL << 20U}, telemetry, metrics, workers, clock, nullptr};
+  Server server{{.listener = {.connection = {.request = {.max_body_bytes = 64UL << 20U}}}},
+                {telemetry, metrics, clock, workers, workers, nullptr}};
 };
 
 OtlpReceiver::OtlpReceiver() : implementation_(std::make_unique<Implementation>()) {
   auto& self = *implementation_;
-  self.server.add({.method = Method::post, .path = "/v1/traces", .handler = [&self](const Request& request) -> Result {
+  self.server.add({.method = Method::post, .path = "/v1/traces", .handler = [&self](const Request& request) -> Answer {
                      otlp::collector::trace::v1::ExportTraceServiceRequest exported;
                      if (self.status != 200) return Response{.status = self.status};
                      if (!exported.ParseFromString(request.body)) return Response{.status = 400};

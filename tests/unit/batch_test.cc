@@ -42,7 +42,7 @@ BatchResult run_timed(const BatchOptions& options, const std::vector<int>& delay
   std::vector<std::size_t> order;
   std::atomic<bool> done = false;
   std::jthread caller([&] {
-    result = run_batch(options, pool, [&](std::size_t index, const std::stop_token& stop) {
+    result = run_batch(options, pool, {}, [&](std::size_t index, const std::stop_token& stop) {
       const Fate fate{Seconds(delays[index]), failing.contains(index), static_cast<int>(index)};
       const auto outcome = roll(fate, clock, stop);
       const std::lock_guard lock(mutex);
@@ -86,7 +86,7 @@ TEST_CASE("batch: as many rolls are at work at the same time as asked for, no fe
     std::mutex mutex;
     std::set<std::thread::id> threads;
     const auto wanted = std::min(times, concurrency);
-    const auto result = run_batch({times, concurrency}, pool, [&](std::size_t index, const std::stop_token&) {
+    const auto result = run_batch({times, concurrency}, pool, {}, [&](std::size_t index, const std::stop_token&) {
       const auto at_work = ++now;
       auto seen = most.load();
       while (seen < at_work && !most.compare_exchange_weak(seen, at_work)) {
@@ -120,10 +120,11 @@ TEST_CASE("batch: every index is rolled exactly once") {
   for (const std::size_t concurrency : {1UL, 2UL, 7UL, 50UL}) {
     ThreadPool pool({.max_threads = 64});
     std::vector<std::atomic<int>> calls(50);
-    const auto result = run_batch({calls.size(), concurrency}, pool, [&](std::size_t index, const std::stop_token&) {
-      ++calls[index];
-      return rolled(index);
-    });
+    const auto result =
+        run_batch({calls.size(), concurrency}, pool, {}, [&](std::size_t index, const std::stop_token&) {
+          ++calls[index];
+          return rolled(index);
+        });
     REQUIRE(result);
     CHECK(std::ranges::all_of(calls, [](const auto& count) { return count == 1; }));
     CHECK(result->count(State::succeeded) == 50);
@@ -151,7 +152,7 @@ TEST_CASE("batch: all-or-nothing asks the rolls that had not begun, too, once an
   std::vector<int> calls(20);
   std::vector<bool> stopped(20);
   const auto result =
-      run_batch({20, 1, kAllOrNothing}, pool, [&](std::size_t index, const std::stop_token& stop) -> Roll {
+      run_batch({20, 1, kAllOrNothing}, pool, {}, [&](std::size_t index, const std::stop_token& stop) -> Roll {
         ++calls[index];
         stopped[index] = stop.stop_requested();
         if (index == 3) return {State::failed};
@@ -167,7 +168,7 @@ TEST_CASE("batch: all-or-nothing asks the rolls that had not begun, too, once an
 TEST_CASE("batch: the first failure is the first in time, not the one with the smallest index") {
   ThreadPool pool({.max_threads = 2});
   std::latch one_failed(1);
-  const auto result = run_batch({3, 2, kBestEffort}, pool, [&](std::size_t index, const std::stop_token&) -> Roll {
+  const auto result = run_batch({3, 2, kBestEffort}, pool, {}, [&](std::size_t index, const std::stop_token&) -> Roll {
     if (index == 0) one_failed.wait();
     if (index == 2) one_failed.count_down();  // on the thread that has rolled 1
     return index == 2 ? rolled(2) : Roll{State::failed};
@@ -189,7 +190,7 @@ TEST_CASE("batch: best effort rolls on after a failure and keeps what succeeds")
 TEST_CASE("batch: best effort never requests a stop") {
   ThreadPool pool({.max_threads = 2});
   std::atomic<int> stopped = 0;
-  const auto result = run_batch({10, 2, kBestEffort}, pool, [&](std::size_t, const std::stop_token& stop) -> Roll {
+  const auto result = run_batch({10, 2, kBestEffort}, pool, {}, [&](std::size_t, const std::stop_token& stop) -> Roll {
     stopped += stop.stop_requested() ? 1 : 0;
     return {State::failed};
   });
@@ -215,9 +216,9 @@ TEST_CASE("batch: without enough free threads nothing is rolled") {
     ++calls;
     return rolled(index);
   };
-  CHECK_FALSE(run_batch({3, 3}, pool, count));
+  CHECK_FALSE(run_batch({3, 3}, pool, {}, count));
   CHECK(calls == 0);
-  CHECK(run_batch({3, 2}, pool, count));
+  CHECK(run_batch({3, 2}, pool, {}, count));
   CHECK(calls == 3);
   release.count_down();
 }
@@ -227,7 +228,7 @@ TEST_CASE("batch: when it returns, its threads are free for the next one") {
   int refused = 0;
   for (int i = 0; i < 500; ++i) {
     const auto result =
-        run_batch({4, 4}, pool, [](std::size_t index, const std::stop_token&) { return rolled(index); });
+        run_batch({4, 4}, pool, {}, [](std::size_t index, const std::stop_token&) { return rolled(index); });
     refused += result ? 0 : 1;
   }
   CHECK(refused == 0);
@@ -237,7 +238,7 @@ TEST_CASE("batch: when it returns, its threads are free for the next one") {
 TEST_CASE("batch: batches one after another use the same threads") {
   ThreadPool pool({.max_threads = 64});
   for (int i = 0; i < 500; ++i) {
-    REQUIRE(run_batch({4, 4}, pool, [](std::size_t index, const std::stop_token&) { return rolled(index); }));
+    REQUIRE(run_batch({4, 4}, pool, {}, [](std::size_t index, const std::stop_token&) { return rolled(index); }));
   }
   CHECK(pool.size() == 4);
 }
@@ -248,7 +249,7 @@ TEST_CASE("batch: two at the same time share no thread") {
   std::set<std::thread::id> threads[2];
   std::atomic<int> at_work = 0;
   const auto run = [&](std::size_t which) {
-    const auto result = run_batch({3, 3}, pool, [&, which](std::size_t index, const std::stop_token&) {
+    const auto result = run_batch({3, 3}, pool, {}, [&, which](std::size_t index, const std::stop_token&) {
       {
         const std::lock_guard lock(mutex);
         threads[which].insert(std::this_thread::get_id());
@@ -278,7 +279,7 @@ TEST_CASE("batch: N rolls on N threads take as long as the longest, on one threa
     TimePoint end;
     std::atomic<bool> done = false;
     std::jthread caller([&] {
-      CHECK(run_batch({4, parallel ? 4UL : 1UL}, pool, [&](std::size_t index, const std::stop_token& stop) {
+      CHECK(run_batch({4, parallel ? 4UL : 1UL}, pool, {}, [&](std::size_t index, const std::stop_token& stop) {
         return roll({Seconds(delays[index]), false, 1}, clock, stop);
       }));
       end = clock.now();

@@ -3,7 +3,9 @@
 #include <doctest/doctest.h>
 
 #include <atomic>
+#include <optional>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace dice {
@@ -18,11 +20,14 @@ TimePoint after(double seconds) { return kStart + to_steady(Seconds(seconds)); }
 /// Three failures open it, for two seconds.
 CircuitBreaker::Options three() { return {.failures = 3, .pause = Seconds(2)}; }
 
+CircuitBreaker::Ticket ask(CircuitBreaker& breaker, TimePoint now) {
+  auto ticket = breaker.try_acquire(now);
+  REQUIRE(ticket);
+  return std::move(*ticket);
+}
+
 void fail(CircuitBreaker& breaker, int times, TimePoint now = kStart) {
-  for (int i = 0; i < times; ++i) {
-    CHECK(breaker.allow(now));
-    breaker.failed(now);
-  }
+  for (int i = 0; i < times; ++i) (void)ask(breaker, now).failed(now);
 }
 
 TEST_CASE("circuit breaker: lets calls through until so many have failed in a row, then none") {
@@ -32,15 +37,14 @@ TEST_CASE("circuit breaker: lets calls through until so many have failed in a ro
   CHECK(breaker.state() == State::closed);
   fail(breaker, 1);
   CHECK(breaker.state() == State::open);
-  CHECK_FALSE(breaker.allow(kStart));
-  CHECK_FALSE(breaker.allow(after(1.999)));
+  CHECK_FALSE(breaker.try_acquire(kStart));
+  CHECK_FALSE(breaker.try_acquire(after(1.999)));
 }
 
 TEST_CASE("circuit breaker: a success between failures starts the count again") {
   CircuitBreaker breaker(three());
   fail(breaker, 2);
-  CHECK(breaker.allow(kStart));
-  breaker.succeeded();
+  CHECK_FALSE(ask(breaker, kStart).succeeded());
   fail(breaker, 2);
   CHECK(breaker.state() == State::closed);
   fail(breaker, 1);
@@ -50,51 +54,83 @@ TEST_CASE("circuit breaker: a success between failures starts the count again") 
 TEST_CASE("circuit breaker: after the pause one call is the probe, the others wait for its end") {
   CircuitBreaker breaker(three());
   fail(breaker, 3);
-  CHECK(breaker.allow(after(2)));
+  auto probe = ask(breaker, after(2));
   CHECK(breaker.state() == State::half_open);
-  CHECK_FALSE(breaker.allow(after(2)));
-  CHECK_FALSE(breaker.allow(after(1000)));
-  breaker.succeeded();
+  CHECK_FALSE(breaker.try_acquire(after(2)));
+  CHECK_FALSE(breaker.try_acquire(after(1000)));
+  CHECK(std::move(probe).succeeded());
   CHECK(breaker.state() == State::closed);
-  CHECK(breaker.allow(after(1000)));
-  CHECK(breaker.allow(after(1000)));
+  const auto one = ask(breaker, after(1000));
+  const auto other = ask(breaker, after(1000));
 }
 
 TEST_CASE("circuit breaker: a probe that fails opens it for a whole pause more") {
   CircuitBreaker breaker(three());
   fail(breaker, 3);
-  REQUIRE(breaker.allow(after(5)));
-  breaker.failed(after(6));
+  CHECK(ask(breaker, after(5)).failed(after(6)));
   CHECK(breaker.state() == State::open);
-  CHECK_FALSE(breaker.allow(after(7.9)));
-  CHECK(breaker.allow(after(8)));
-  CHECK_FALSE(breaker.allow(after(8)));
+  CHECK_FALSE(breaker.try_acquire(after(7.9)));
+  const auto probe = ask(breaker, after(8));
+  CHECK_FALSE(breaker.try_acquire(after(8)));
 }
 
 TEST_CASE("circuit breaker: closed again, it takes the full number of failures to open") {
   CircuitBreaker breaker(three());
   fail(breaker, 3);
-  REQUIRE(breaker.allow(after(2)));
-  breaker.succeeded();
+  CHECK(ask(breaker, after(2)).succeeded());
   fail(breaker, 2, after(3));
   CHECK(breaker.state() == State::closed);
 }
 
 TEST_CASE("circuit breaker: a late success of an old call does not close it") {
   CircuitBreaker breaker(three());
-  REQUIRE(breaker.allow(kStart));  // the slow one
+  auto slow = ask(breaker, kStart);
   fail(breaker, 3);
-  breaker.succeeded();
+  CHECK_FALSE(std::move(slow).succeeded());
   CHECK(breaker.state() == State::open);
-  CHECK_FALSE(breaker.allow(after(1)));
+  CHECK_FALSE(breaker.try_acquire(after(1)));
+}
+
+TEST_CASE("circuit breaker: the end of an old call does not decide for the probe") {
+  for (const bool well : {true, false}) {
+    CircuitBreaker breaker(three());
+    auto slow = ask(breaker, kStart);
+    fail(breaker, 3);
+    auto probe = ask(breaker, after(2));
+    CHECK_FALSE((well ? std::move(slow).succeeded() : std::move(slow).failed(after(2))));
+    CHECK(breaker.state() == State::half_open);
+    CHECK_FALSE(breaker.try_acquire(after(2)));
+    CHECK(std::move(probe).succeeded());
+    CHECK(breaker.state() == State::closed);
+  }
+}
+
+TEST_CASE("circuit breaker: a probe that was given up leaves room for another one, and no verdict") {
+  CircuitBreaker breaker(three());
+  fail(breaker, 3);
+  {
+    const auto given_up = ask(breaker, after(2));
+  }
+  CHECK(breaker.state() == State::half_open);
+  CHECK(ask(breaker, after(2)).succeeded());
+  CHECK(breaker.state() == State::closed);
+}
+
+TEST_CASE("circuit breaker: calls that were given up are neither failures nor successes") {
+  CircuitBreaker breaker(three());
+  fail(breaker, 2);
+  for (int i = 0; i < 10; ++i) (void)ask(breaker, kStart);
+  CHECK(breaker.state() == State::closed);
+  fail(breaker, 1);
+  CHECK(breaker.state() == State::open);
 }
 
 TEST_CASE("circuit breaker: late failures of old calls do not make the pause longer") {
   CircuitBreaker breaker(three());
-  REQUIRE(breaker.allow(kStart));
+  auto slow = ask(breaker, kStart);
   fail(breaker, 3);
-  breaker.failed(after(1.5));
-  CHECK(breaker.allow(after(2)));
+  CHECK_FALSE(std::move(slow).failed(after(1.5)));
+  CHECK(breaker.try_acquire(after(2)));
 }
 
 TEST_CASE("circuit breaker: one failure may be enough, and 0 means never") {
@@ -118,7 +154,17 @@ TEST_CASE("circuit breaker: of many threads that ask at once, one is the probe")
   std::atomic<int> allowed = 0;
   {
     std::vector<std::jthread> threads;
-    for (int i = 0; i < 8; ++i) threads.emplace_back([&] { allowed += breaker.allow(after(2)) ? 1 : 0; });
+    std::vector<std::optional<CircuitBreaker::Ticket>> tickets;
+    for (int i = 0; i < 8; ++i) tickets.emplace_back(std::nullopt);
+    for (auto& ticket : tickets) {
+      threads.emplace_back([&] {
+        if (auto mine = breaker.try_acquire(after(2))) {
+          ++allowed;
+          ticket.emplace(std::move(*mine));
+        }
+      });
+    }
+    for (auto& thread : threads) thread.join();
   }
   CHECK(allowed == 1);
 }

@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "common/utf8.h"
+#include "common/base/utf8.h"
 
 namespace dice {
 namespace {

@@ -212,7 +212,7 @@ TEST_CASE("settings: the contract's variables are there, with the contract's def
   CHECK(service.tracing.service == "dice-roller");
   CHECK(service.tracing.exporter == "otlp");
   CHECK(service.tracing.endpoint == "http://localhost:4318/v1/traces");
-  CHECK(service.tracing.memory_spans == 20'000);
+  CHECK(service.tracing.memory.spans == 20'000);
   CHECK(roller.max_async_rolls == 20);
   CHECK(roller.delay.min == Seconds(0));
   CHECK(roller.delay.max == Seconds(1));

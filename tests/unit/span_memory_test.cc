@@ -14,20 +14,26 @@ using Spans = std::vector<std::string>;
 
 TraceId id(std::uint8_t number) { return TraceId{number}; }
 
+Spans spans_of(const SpanMemory& memory, const TraceId& trace) {
+  Spans spans;
+  for (const auto& span : memory.find(trace)) spans.push_back(*span);
+  return spans;
+}
+
 TEST_CASE("span memory: gives back the spans of the trace, as they went in and in that order") {
-  SpanMemory memory(10);
+  SpanMemory memory({.spans = 10});
   const std::string binary("\0\xFF\n", 3);
   memory.add(id(1), "a");
   memory.add(id(2), "other");
   memory.add(id(1), binary);
   memory.add(id(1), "a");
-  CHECK(memory.find(id(1)) == Spans{"a", binary, "a"});
-  CHECK(memory.find(id(2)) == Spans{"other"});
-  CHECK(memory.find(id(2)) == Spans{"other"});  // still there
+  CHECK(spans_of(memory, id(1)) == Spans{"a", binary, "a"});
+  CHECK(spans_of(memory, id(2)) == Spans{"other"});
+  CHECK(spans_of(memory, id(2)) == Spans{"other"});  // still there
 }
 
 TEST_CASE("span memory: an unknown trace has none, also when nothing was added") {
-  SpanMemory memory(10);
+  SpanMemory memory({.spans = 10});
   CHECK(memory.find(id(1)).empty());
   memory.add(id(1), "a");
   CHECK(memory.find(id(2)).empty());
@@ -35,21 +41,21 @@ TEST_CASE("span memory: an unknown trace has none, also when nothing was added")
 }
 
 TEST_CASE("span memory: full, a new span takes the place of the oldest, of whichever trace") {
-  SpanMemory memory(3);
+  SpanMemory memory({.spans = 3});
   memory.add(id(1), "1");
   for (const auto* span : {"2", "3"}) memory.add(id(2), span);
-  CHECK(memory.find(id(1)) == Spans{"1"});
+  CHECK(spans_of(memory, id(1)) == Spans{"1"});
   memory.add(id(2), "4");
   CHECK(memory.find(id(1)).empty());
-  CHECK(memory.find(id(2)) == Spans{"2", "3", "4"});
+  CHECK(spans_of(memory, id(2)) == Spans{"2", "3", "4"});
 }
 
 TEST_CASE("span memory: never holds more than it says, however often it comes round") {
   for (const std::size_t capacity : {1UL, 2UL, 7UL}) {
-    SpanMemory memory(capacity);
+    SpanMemory memory({.spans = capacity});
     for (std::size_t i = 1; i <= 50; ++i) {
       memory.add(id(1), std::to_string(i));
-      const auto spans = memory.find(id(1));
+      const auto spans = spans_of(memory, id(1));
       REQUIRE(spans.size() == std::min(i, capacity));
       for (std::size_t k = 0; k < spans.size(); ++k) CHECK(spans[k] == std::to_string(i - spans.size() + 1 + k));
     }
@@ -57,13 +63,37 @@ TEST_CASE("span memory: never holds more than it says, however often it comes ro
 }
 
 TEST_CASE("span memory: 0 remembers nothing") {
-  SpanMemory memory(0);
+  SpanMemory memory({.spans = 0});
   memory.add(id(1), "a");
   CHECK(memory.find(id(1)).empty());
 }
 
+TEST_CASE("span memory: never holds more bytes than it says, and forgets the oldest first") {
+  SpanMemory memory({.bytes = 10'000});
+  for (std::size_t i = 0; i < 1000; ++i) {
+    memory.add(id(static_cast<std::uint8_t>(i % 7)), std::string(i % 900, 'x'));
+    CHECK(memory.bytes() <= 10'000);
+  }
+  const auto last = spans_of(memory, id(999 % 7));
+  REQUIRE_FALSE(last.empty());
+  CHECK(last.back().size() == 999 % 900);
+  memory.add(id(1), std::string(10'000, 'x'));  // alone more than may be
+  CHECK(spans_of(memory, id(999 % 7)) == last);
+}
+
+TEST_CASE("span memory: a trace that grows without end keeps its beginning, and the room of others") {
+  SpanMemory memory({.bytes = 100'000, .trace_bytes = 5'000});
+  memory.add(id(1), "other");
+  for (int i = 0; i < 1000; ++i) memory.add(id(2), std::to_string(i) + std::string(90, ' '));
+  const auto spans = spans_of(memory, id(2));
+  CHECK(spans.size() > 10);
+  CHECK(spans.size() < 50);
+  CHECK(spans.front().starts_with("0 "));
+  CHECK(spans_of(memory, id(1)) == Spans{"other"});
+}
+
 TEST_CASE("span memory: many threads may add and look at the same time") {
-  SpanMemory memory(1000);
+  SpanMemory memory({.spans = 1000});
   std::atomic<bool> stop = false;
   {
     const std::jthread reader([&] {
@@ -80,7 +110,7 @@ TEST_CASE("span memory: many threads may add and look at the same time") {
     stop = true;
   }
   for (std::uint8_t trace = 1; trace <= 3; ++trace) {
-    const auto spans = memory.find(id(trace));
+    const auto spans = spans_of(memory, id(trace));
     REQUIRE(spans.size() == 300);
     for (std::size_t i = 0; i < spans.size(); ++i) REQUIRE(spans[i] == std::to_string(i));
   }

@@ -17,7 +17,7 @@ using test::TemporaryFolder;
 using test::write_file;
 
 constexpr const char* kIdentifierRule =
-    "an identifier must be 1 to 64 letters, digits, '-', '_' or '.', not starting with '_'";
+    "an identifier must be 1 to 64 letters, digits, '-', '_' or '.', not starting with '_', and not . or ..";
 constexpr const char* kFacesRule = "'a.faces' must be a list of 1 to 100 whole numbers";
 constexpr const char* kRateRule = "'a.error_rate' must be a number from 0 to 1";
 
@@ -118,6 +118,8 @@ TEST_CASE("specifications: each mistake is told with its line") {
       {"_unknown: {faces: [1]}\n", line(1, kIdentifierRule)},
       {"ok: {faces: [1]}\n\"\": {faces: [1]}\n", line(2, kIdentifierRule)},
       {"a b: {faces: [1]}\n", line(1, kIdentifierRule)},
+      {".: {faces: [1]}\n", line(1, kIdentifierRule)},
+      {"..: {faces: [1]}\n", line(1, kIdentifierRule)},
       {"a/b: {faces: [1]}\n", line(1, kIdentifierRule)},
       {"\"a\\nb\": {faces: [1]}\n", line(1, kIdentifierRule)},
       {"würfel: {faces: [1]}\n", line(1, kIdentifierRule)},

@@ -2,37 +2,44 @@
 
 namespace dice {
 
-bool CircuitBreaker::allow(TimePoint now) {
+void CircuitBreaker::change(State state) {
+  state_ = state;
+  ++generation_;
+  failures_ = 0;
+  probing_ = false;
+}
+
+std::optional<CircuitBreaker::Ticket> CircuitBreaker::try_acquire(TimePoint now) {
   const Lock lock(mutex_);
-  if (state_ == State::open && now - opened_at_ >= options_.pause) {
-    state_ = State::half_open;
-    probing_ = false;
-  }
-  if (state_ == State::closed) return true;
-  if (state_ == State::open || probing_) return false;
-  probing_ = true;
+  if (state_ == State::open && now - opened_at_ >= to_steady(options_.pause)) change(State::half_open);
+  if (state_ == State::open || probing_) return std::nullopt;
+  probing_ = state_ == State::half_open;
+  return Ticket(this, generation_);
+}
+
+CircuitBreaker::Ticket::~Ticket() {
+  if (owner_ == nullptr) return;
+  const Lock lock(owner_->mutex_);
+  if (owner_->generation_ == generation_) owner_->probing_ = false;
+}
+
+bool CircuitBreaker::Ticket::succeeded() && {
+  auto& breaker = *std::exchange(owner_, nullptr);
+  const Lock lock(breaker.mutex_);
+  if (breaker.generation_ != generation_) return false;
+  breaker.failures_ = 0;
+  if (breaker.state_ == State::closed) return false;
+  breaker.change(State::closed);
   return true;
 }
 
-bool CircuitBreaker::succeeded() {
-  const Lock lock(mutex_);
-  // A late success of a call from before the breaker opened says nothing about now.
-  if (state_ == State::open) return false;
-  const bool closed = state_ == State::half_open;
-  state_ = State::closed;
-  failures_ = 0;
-  probing_ = false;
-  return closed;
-}
-
-bool CircuitBreaker::failed(TimePoint now) {
-  const Lock lock(mutex_);
-  if (options_.failures <= 0 || state_ == State::open) return false;
-  if (state_ == State::closed && ++failures_ < options_.failures) return false;
-  state_ = State::open;
-  opened_at_ = now;
-  failures_ = 0;
-  probing_ = false;
+bool CircuitBreaker::Ticket::failed(TimePoint now) && {
+  auto& breaker = *std::exchange(owner_, nullptr);
+  const Lock lock(breaker.mutex_);
+  if (breaker.options_.failures <= 0 || breaker.generation_ != generation_) return false;
+  if (breaker.state_ == State::closed && ++breaker.failures_ < breaker.options_.failures) return false;
+  breaker.change(State::open);
+  breaker.opened_at_ = now;
   return true;
 }
 

@@ -7,7 +7,7 @@
 #include <iostream>
 #include <limits>
 
-#include "common/version.h"
+#include "common/base/version.h"
 
 namespace dice {
 namespace {

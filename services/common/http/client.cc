@@ -7,16 +7,52 @@
 #include <utility>
 #include <vector>
 
+#include "common/base/json_view.h"
+#include "common/base/utf8.h"
 #include "common/concurrency/mutex.h"
-#include "common/json_view.h"
+#include "common/http/message.h"
 
 namespace dice {
 namespace {
 
-struct FreeHandle {
+struct FreeEasy {
   void operator()(CURL* handle) const { curl_easy_cleanup(handle); }
 };
-using Handle = std::unique_ptr<CURL, FreeHandle>;
+struct FreeMulti {
+  void operator()(CURLM* handle) const { curl_multi_cleanup(handle); }
+};
+
+/// One call at a time. What `curl_easy_perform` does inside, but it can be woken.
+class Handle {
+ public:
+  CURL* easy() const { return easy_.get(); }
+
+  /// CURLE_ABORTED_BY_CALLBACK when `stop` was requested before the end; the connection is then closed.
+  CURLcode perform(const std::stop_token& stop) const {
+    auto* const multi = multi_.get();
+    const std::stop_callback wake(stop, [multi] { curl_multi_wakeup(multi); });
+    curl_multi_add_handle(multi, easy());
+    auto result = CURLE_ABORTED_BY_CALLBACK;
+    for (int running = 1; running > 0 && !stop.stop_requested();) {
+      if (curl_multi_perform(multi, &running) != CURLM_OK) break;
+      if (running > 0) curl_multi_poll(multi, nullptr, 0, kPollMilliseconds, nullptr);
+    }
+    int left = 0;
+    while (const auto* message = curl_multi_info_read(multi, &left)) {
+      if (message->msg == CURLMSG_DONE) result = message->data.result;
+    }
+    curl_multi_remove_handle(multi, easy());
+    return result;
+  }
+
+ private:
+  /// Deadlines are curl's own: it shortens the poll to the nearest one.
+  static constexpr int kPollMilliseconds = 60'000;
+
+  // Destroyed in the reverse order: the connections are the multi handle's.
+  std::unique_ptr<CURLM, FreeMulti> multi_{curl_multi_init()};
+  std::unique_ptr<CURL, FreeEasy> easy_{curl_easy_init()};
+};
 
 struct FreeList {
   void operator()(curl_slist* list) const { curl_slist_free_all(list); }
@@ -54,7 +90,21 @@ std::string header_of(CURL* curl, const char* name) {
 /// Seconds. A Service in Kubernetes chooses a pod for each connection: one that is never renewed knows no new pod.
 constexpr long kLongestConnection = 30;
 
+/// Of another service's error, as far as it is handed on.
+constexpr std::size_t kMaxMessage = 256;
+/// One day: more is no delay that anyone means.
+constexpr int kMaxRetryAfterSeconds = 86'400;
+
 long milliseconds(Seconds seconds) { return static_cast<long>(seconds.count() * 1000) + 1; }
+
+/// RFC 9110, section 10.2.3, in its form of seconds.
+std::optional<int> parse_retry_after(std::string_view text) {
+  int seconds = 0;
+  const auto* const end = text.data() + text.size();
+  const auto parsed = std::from_chars(text.data(), end, seconds);
+  if (parsed.ec != std::errc() || parsed.ptr != end || seconds < 0 || seconds > kMaxRetryAfterSeconds) return {};
+  return seconds;
+}
 
 }  // namespace
 
@@ -76,15 +126,19 @@ struct Client::Implementation {
   }
 
   /// A handle holds its connection; the last one back is the first one out.
-  Handle take() {
-    const Lock lock(mutex);
-    if (idle.empty()) return Handle(curl_easy_init());
-    auto handle = std::move(idle.back());
-    idle.pop_back();
-    return handle;
+  std::unique_ptr<Handle> take() {
+    {
+      const Lock lock(mutex);
+      if (!idle.empty()) {
+        auto handle = std::move(idle.back());
+        idle.pop_back();
+        return handle;
+      }
+    }
+    return std::make_unique<Handle>();
   }
 
-  void give_back(Handle handle) {
+  void give_back(std::unique_ptr<Handle> handle) {
     const Lock lock(mutex);
     if (idle.size() < options.idle_connections) idle.push_back(std::move(handle));
   }
@@ -98,7 +152,7 @@ struct Client::Implementation {
   std::string host;
   int port = 0;
   Mutex mutex;
-  std::vector<Handle> idle GUARDED_BY(mutex);
+  std::vector<std::unique_ptr<Handle>> idle GUARDED_BY(mutex);
 };
 
 Client::Client(Options options) : implementation_(std::make_unique<Implementation>(std::move(options))) {}
@@ -127,7 +181,7 @@ std::expected<ClientResponse, Error> Client::send(const std::string& method, con
   ClientResponse response;
   Sink sink{response, options.max_body_bytes};
   auto handle = implementation_->take();
-  CURL* curl = handle.get();
+  CURL* curl = handle->easy();
   curl_easy_reset(curl);  // keeps the connections
   curl_easy_setopt(curl, CURLOPT_URL, url.c_str());
   curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method.c_str());
@@ -136,10 +190,12 @@ std::expected<ClientResponse, Error> Client::send(const std::string& method, con
   curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, milliseconds(options.connect_timeout));
   curl_easy_setopt(curl, CURLOPT_MAXLIFETIME_CONN, kLongestConnection);
   curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+  curl_easy_setopt(curl, CURLOPT_PATH_AS_IS, 1L);
+  curl_easy_setopt(curl, CURLOPT_QUICK_EXIT, 1L);  // a name that is still being resolved is not waited for
   curl_easy_setopt(curl, CURLOPT_PROXY, "");
   curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, receive_body);
   curl_easy_setopt(curl, CURLOPT_WRITEDATA, &sink);
-  const auto outcome = curl_easy_perform(curl);
+  const auto outcome = handle->perform(call.stop);
   if (outcome == CURLE_OK) {
     long status = 0;
     curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
@@ -155,6 +211,10 @@ std::expected<ClientResponse, Error> Client::send(const std::string& method, con
     if (response.status >= 400) span.fail(std::to_string(response.status));
     return response;
   }
+  if (call.stop.stop_requested()) {
+    span.set("error.type", std::string_view("cancelled"));
+    return cancelled();
+  }
   Error error{ErrorCode::downstream_unavailable, "no connection to " + options.name};
   if (outcome == CURLE_OPERATION_TIMEDOUT)
     error = {ErrorCode::downstream_timeout, options.name + " did not answer in time"};
@@ -164,11 +224,18 @@ std::expected<ClientResponse, Error> Client::send(const std::string& method, con
   return std::unexpected(std::move(error));
 }
 
-std::expected<std::string, Error> Client::get_body(const Call& call, Tracing* tracing) {
+std::expected<std::string, Error> Client::get_body(const Call& call, Tracing* tracing, int* status) {
+  if (status != nullptr) *status = 0;
   auto response = get(call, tracing);
   if (!response) return std::unexpected(std::move(response.error()));
+  if (status != nullptr) *status = response->status;
   if (response->status >= 200 && response->status < 300) return std::move(response->body);
-  if (auto error = parse_error(*response)) return std::unexpected(std::move(*error));
+  if (auto error = parse_error(*response)) {
+    // That it is not our client that has gone is sure.
+    if (error->code == ErrorCode::client_gone) error->code = ErrorCode::downstream_unavailable;
+    error->message = shortened(error->message, kMaxMessage);
+    return std::unexpected(std::move(*error));
+  }
   // Who speaks so is perhaps not the service, but what answered at its address before it was there.
   implementation_->drop_connections();
   return std::unexpected(Error{ErrorCode::downstream_invalid, name() + " gave an answer that was not understood"});
@@ -180,13 +247,7 @@ std::optional<Error> parse_error(const ClientResponse& response) {
   const auto error = JsonView(*document)["error"];
   const auto known = parse_error_code(error["code"].text().value_or(""));
   if (!known || status_of(*known) != response.status) return std::nullopt;
-  Error parsed{*known, std::string(error["message"].text().value_or(""))};
-  int seconds = 0;
-  const auto* end = response.retry_after.data() + response.retry_after.size();
-  if (std::from_chars(response.retry_after.data(), end, seconds).ec == std::errc()) {
-    parsed.retry_after_seconds = seconds;
-  }
-  return parsed;
+  return Error{*known, std::string(error["message"].text().value_or("")), parse_retry_after(response.retry_after)};
 }
 
 }  // namespace dice

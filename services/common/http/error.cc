@@ -3,7 +3,7 @@
 #include <array>
 #include <cstddef>
 
-#include "common/json.h"
+#include "common/base/json.h"
 
 namespace dice {
 namespace {
@@ -21,17 +21,22 @@ constexpr std::array kRows = {
     Row{ErrorCode::die_not_found, 404, "die_not_found"},
     Row{ErrorCode::trace_not_found, 404, "trace_not_found"},
     Row{ErrorCode::method_not_allowed, 405, "method_not_allowed"},
+    Row{ErrorCode::request_timeout, 408, "request_timeout"},
     Row{ErrorCode::payload_too_large, 413, "payload_too_large"},
+    Row{ErrorCode::uri_too_long, 414, "uri_too_long"},
     Row{ErrorCode::rate_limited, 429, "rate_limited"},
+    Row{ErrorCode::headers_too_large, 431, "headers_too_large"},
     Row{ErrorCode::internal, 500, "internal"},
     Row{ErrorCode::roll_failed, 500, "roll_failed"},
     Row{ErrorCode::batch_failed, 500, "batch_failed"},
     Row{ErrorCode::fault_injected, 500, "fault_injected"},
+    Row{ErrorCode::not_implemented, 501, "not_implemented"},
     Row{ErrorCode::downstream_unavailable, 502, "downstream_unavailable"},
     Row{ErrorCode::downstream_invalid, 502, "downstream_invalid"},
     Row{ErrorCode::overloaded, 503, "overloaded"},
     Row{ErrorCode::circuit_open, 503, "circuit_open"},
     Row{ErrorCode::not_ready, 503, "not_ready"},
+    Row{ErrorCode::client_gone, 503, "client_gone"},
     Row{ErrorCode::downstream_timeout, 504, "downstream_timeout"},
 };
 

@@ -9,25 +9,33 @@ namespace dice {
 
 /// The closed list. A code's name on the wire is the enumerator's; its status is `status_of`.
 enum class ErrorCode {
-  malformed_request,       // 400: not HTTP
+  malformed_request,       // 400: not HTTP/1.1, and the connection is closed
   invalid_parameter,       // 400: the message names the parameter and what is allowed
   not_found,               // 404: no such path
   die_not_found,           // 404
   trace_not_found,         // 404
   method_not_allowed,      // 405, with Allow
-  payload_too_large,       // 413
+  request_timeout,         // 408: the request did not arrive whole in time
+  payload_too_large,       // 413: the body
+  uri_too_long,            // 414: the request line
   rate_limited,            // 429, with Retry-After
+  headers_too_large,       // 431: too many bytes, or too many headers
   internal,                // 500
   roll_failed,             // 500: the die's own error_rate
   batch_failed,            // 500: a roll of an all-or-nothing batch, or every roll of a best-effort one, failed
   fault_injected,          // 500: PUT /debug/faults
+  not_implemented,         // 501: a method or transfer coding that no route here knows
   downstream_unavailable,  // 502: no connection, or it broke
   downstream_invalid,      // 502: an answer that does not follow the contract
   overloaded,              // 503, with Retry-After
   circuit_open,            // 503, with Retry-After
   not_ready,               // 503: starting, or stopping
+  client_gone,             // 503 for a client that only closed its half; 499 in metrics, logs and spans
   downstream_timeout,      // 504
 };
+
+/// What metrics, logs and spans call a request whose client had gone; never on the wire. nginx coined it.
+constexpr int kClientGoneStatus = 499;
 
 int status_of(ErrorCode code);
 std::string_view name_of(ErrorCode code);

@@ -1,12 +1,18 @@
 #include "common/http/message.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 
-#include "common/utf8.h"
+#include "common/base/utf8.h"
 
 namespace dice {
 namespace {
+
+constexpr std::array<std::string_view, 10> kMethods = {"GET",   "HEAD",    "POST",  "PUT",     "DELETE",
+                                                       "PATCH", "OPTIONS", "TRACE", "CONNECT", "_OTHER"};
+
+char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c; }
 
 int hex_digit(char c) {
   if (c >= '0' && c <= '9') return c - '0';
@@ -22,6 +28,28 @@ std::string list(std::initializer_list<std::string_view> words) {
 }
 
 }  // namespace
+
+bool equal_ignoring_case(std::string_view left, std::string_view right) {
+  return std::ranges::equal(left, right, {}, lower, lower);
+}
+
+std::string_view name_of(Method method) { return kMethods[static_cast<std::size_t>(method)]; }
+
+Method parse_method(std::string_view name) {
+  const auto found = std::ranges::find(kMethods, name);
+  return found == kMethods.end() ? Method::other : static_cast<Method>(found - kMethods.begin());
+}
+
+std::string_view Request::header(std::string_view name) const {
+  for (const auto& [key, value] : headers) {
+    if (equal_ignoring_case(key, name)) return value;
+  }
+  return {};
+}
+
+std::unexpected<Error> cancelled() {
+  return std::unexpected(Error{ErrorCode::client_gone, "the client did not wait for the answer"});
+}
 
 std::optional<std::string> percent_decode(std::string_view text, bool plus) {
   std::string decoded;
@@ -55,6 +83,23 @@ std::string percent_encode(std::string_view text) {
     }
   }
   return encoded;
+}
+
+std::expected<std::map<std::string, std::string>, Error> parse_query(std::string_view text) {
+  std::map<std::string, std::string> query;
+  while (!text.empty()) {
+    const auto pair = text.substr(0, text.find('&'));
+    text.remove_prefix(std::min(pair.size() + 1, text.size()));
+    const auto equals = std::min(pair.find('='), pair.size());
+    const auto name = percent_decode(pair.substr(0, equals), true);
+    const auto value = percent_decode(pair.substr(std::min(equals + 1, pair.size())), true);
+    if (!name || !value) {
+      return std::unexpected(Error{ErrorCode::invalid_parameter,
+                                   "parameter " + in_quotes(pair.substr(0, equals)) + " is not percent-encoded UTF-8"});
+    }
+    if (!name->empty()) query.insert_or_assign(*name, *value);
+  }
+  return query;
 }
 
 std::string in_quotes(std::string_view text) { return "'" + std::string(utf8_prefix(text, kLongestParameter)) + "'"; }

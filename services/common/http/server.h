@@ -1,98 +1,99 @@
-// The HTTP server. The only place that includes Pistache is server.cc.
+// The HTTP server: a port, its routes, and the way of a request through them.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <expected>
-#include <functional>
-#include <map>
 #include <memory>
 #include <string>
-#include <variant>
+#include <vector>
 
 #include "common/concurrency/clock.h"
 #include "common/concurrency/thread_pool.h"
-#include "common/http/faults.h"
-#include "common/http/http_metrics.h"
-#include "common/http/message.h"
+#include "common/http/listener.h"
+#include "common/http/middleware.h"
+#include "common/http/router.h"
 #include "common/telemetry/telemetry.h"
 
 namespace dice {
 
-struct Exchange;
-class Responder;
-
-/// Answers by value, on an I/O thread: it must not block.
-using Handler = std::function<Result(const Request&)>;
-/// Is called on an I/O thread and must not block there either; answers when and where it likes.
-using AsyncHandler = std::function<void(Responder)>;
-
-/// The one reply to one request. Move-only; may be kept and used on any thread. Lost without a reply it answers 500.
-class Responder {
- public:
-  explicit Responder(std::unique_ptr<Exchange> exchange);
-  Responder(Responder&&) noexcept;
-  Responder& operator=(Responder&&) = delete;
-  ~Responder();
-
-  const Request& request() const;
-  void send(Result result) &&;
-
- private:
-  friend class Server;
-  friend void answer_on(ThreadPool& pool, Responder responder, Handler work);
-  std::unique_ptr<Exchange> exchange_;
-};
-
-/// Runs `work` on a thread of `pool` and sends what it returns; answers `overloaded` at once when no thread is free.
-void answer_on(ThreadPool& pool, Responder responder, Handler work);
-
-struct Route {
-  Method method = Method::get;
-  /// "/dice/{identifier}": a name in braces stands for one segment.
-  std::string path;
-  std::variant<Handler, AsyncHandler> handler;
-  /// Probes and scrapes: no span, an access line at debug level only, no injected faults.
-  bool quiet = false;
-};
-
-class Server {
+class Server final : private Connection::Owner {
  public:
   struct Options {
-    /// 0 = a free one.
-    std::uint16_t port = 0;
-    int io_threads = 2;
-    /// Request line, headers and body together.
-    std::size_t max_request_bytes = 64UL << 10U;
+    Listener::Options listener{};
     std::string logger = "http";
+    /// Of what a client sends, as far as it reaches spans and logs; longer text is cut, which "…" shows.
+    std::size_t max_text_bytes = 1024;
   };
 
-  /// What is passed in outlives the server. `faults` may be null. `workers` runs delayed requests.
-  Server(const Options& options, Telemetry& telemetry, HttpMetrics& metrics, ThreadPool& workers, Clock& clock,
-         Faults* faults);
-  ~Server();
+  /// What a server needs of its surroundings, all of which outlives it. Requests use it until their reply, so the pools
+  /// must be idle before anything that handlers use is destroyed.
+  struct Surroundings {
+    Telemetry& telemetry;
+    HttpMetrics& metrics;
+    Clock& clock;
+    /// For `Work` of quiet routes, and of all others. When no thread is free the answer is 503 `overloaded`.
+    ThreadPool& quiet_workers;
+    ThreadPool& workers;
+    /// Null = none.
+    Faults* faults;
+  };
 
-  /// Before `start`. Routes without braces win over those with.
+  Server(const Options& options, const Surroundings& surroundings);
+  /// As `stop`.
+  ~Server() override;
+
+  /// Before `start`.
   void add(Route route);
 
   /// Listens on all addresses. The port, or why not.
   std::expected<std::uint16_t, std::string> start();
 
-  /// From now on each answer asks its client to close the connection.
-  void drain();
-  /// From now on new requests, probes and scrapes apart, are answered 503 `not_ready`.
-  void refuse();
+  /// From now on each reply closes its connection.
+  void drain() { draining_ = true; }
+  /// From now on new requests, quiet ones apart, are answered 503 `not_ready`.
+  void refuse() { readiness_.refuse(); }
+  /// The work in hand is asked to stop, and answered 503 `not_ready`. Returns at once.
+  void cancel() { listener_.cancel(Connection::Reason::stopping); }
   /// Requests whose reply has not been written yet.
-  std::size_t in_flight() const;
-  /// Closes all connections and joins the I/O threads.
-  void stop();
+  std::size_t in_flight() const { return in_flight_; }
+  /// Closes all connections and joins the I/O threads; a reply that comes later goes nowhere.
+  void stop() { listener_.stop(); }
 
  private:
-  friend class Responder;
-  friend struct Exchange;
-  friend void answer_on(ThreadPool& pool, Responder responder, Handler work);
-  struct Implementation;
-  std::unique_ptr<Implementation> implementation_;
+  using ExchangePointer = std::unique_ptr<Exchange>;
+
+  void on_request(std::shared_ptr<Connection> connection, Request request) override;
+  void on_refusal(std::shared_ptr<Connection> connection, Request request, Error why) override;
+
+  ExchangePointer make_exchange(std::shared_ptr<Connection> connection, Request request);
+  /// Along the chain to the handler.
+  void begin(ExchangePointer exchange);
+  Answer call_handler(Exchange& exchange);
+  void start_work(ExchangePointer exchange);
+  Result run(Exchange& exchange, Work& work);
+  Result handler_threw(const Exchange& exchange, const std::exception& error);
+  /// Back along the chain, and the reply.
+  void finish(ExchangePointer exchange, Result result);
+
+  const Surroundings around_;
+  const Logger log_;
+  Router router_;
+  /// By the router's number.
+  std::vector<std::unique_ptr<Route>> routes_;
+
+  SpanMiddleware spans_;
+  MetricsMiddleware metrics_;
+  AccessLogMiddleware access_log_;
+  ReadinessMiddleware readiness_;
+  FaultsMiddleware faults_;
+  const std::vector<Middleware*> chain_;
+
+  std::atomic<bool> draining_ = false;
+  std::atomic<std::size_t> in_flight_ = 0;
+  /// Last: its threads use all of the above.
+  Listener listener_;
 };
 
 }  // namespace dice

@@ -3,35 +3,29 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstdio>
 #include <ctime>
 #include <utility>
 
-#include "common/json.h"
-#include "common/utf8.h"
+#include "common/base/json.h"
+#include "common/base/utf8.h"
 
 namespace dice {
 namespace {
 
-constexpr std::size_t kMostWaiting = 8UL << 20U;
+constexpr std::size_t kMaxWaiting = 8UL << 20U;
 constexpr std::size_t kEnoughWaiting = 64UL << 10U;
 constexpr std::chrono::milliseconds kGathering{2};
+/// POSIX: a pipe that is ready takes at least as much without blocking.
+constexpr std::size_t kPiece = 4096;
+constexpr std::chrono::milliseconds kPoll{100};
+/// A reader that has taken nothing for so long is taken for dead.
+constexpr std::chrono::seconds kPatience{1};
 
-void write_all(int descriptor, std::string_view bytes) {
-  while (!bytes.empty()) {
-    const auto written = ::write(descriptor, bytes.data(), bytes.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0 && errno == EAGAIN) {  // somebody who shares the pipe made it non-blocking
-      pollfd ready{descriptor, POLLOUT, 0};
-      (void)::poll(&ready, 1, -1);
-      continue;
-    }
-    if (written <= 0) return;  // nobody reads any more
-    bytes.remove_prefix(static_cast<std::size_t>(written));
-  }
-}
+thread_local bool may_wait = true;
 
 /// RFC 3339, UTC, microseconds.
 std::string_view timestamp(char (&buffer)[32]) {
@@ -67,26 +61,57 @@ LogSink::~LogSink() {
   {
     const Lock lock(mutex_);
     stopping_ = true;
+    ending_ = true;
     wake_.notify_one();
   }
   thread_.join();
 }
 
+void LogSink::never_wait_on_this_thread() { may_wait = false; }
+
+void LogSink::write_all(std::string_view bytes) {
+  const auto begun = std::chrono::steady_clock::now();
+  while (!bytes.empty()) {
+    // Polled first, so that a reader that takes nothing can't hold this thread when it is to end.
+    pollfd ready{descriptor_, POLLOUT, 0};
+    if (::poll(&ready, 1, static_cast<int>(kPoll.count())) == 0) {
+      const auto waited = std::chrono::steady_clock::now() - std::max(begun, last_taken_.load());
+      if (ending_ && waited >= kPatience) return;
+      continue;
+    }
+    const auto written = ::write(descriptor_, bytes.data(), std::min(bytes.size(), kPiece));
+    if (written < 0 && (errno == EINTR || errno == EAGAIN)) continue;
+    if (written <= 0) return;  // nobody reads any more
+    bytes.remove_prefix(static_cast<std::size_t>(written));
+    last_taken_ = std::chrono::steady_clock::now();
+  }
+}
+
 void LogSink::write(std::string_view line) {
   const Lock lock(mutex_);
-  while (waiting_.size() > kMostWaiting) drained_.wait(mutex_);
+  while (waiting_.size() > kMaxWaiting) {
+    const auto now = std::chrono::steady_clock::now();
+    if (!may_wait || now - last_taken_.load() >= kPatience) {
+      ++dropped_;
+      return;
+    }
+    (void)drained_.wait_until(mutex_, now + kPoll);
+  }
   const bool first = waiting_.empty();
   const bool enough = waiting_.size() < kEnoughWaiting && waiting_.size() + line.size() >= kEnoughWaiting;
   waiting_ += line;
   if (first || enough) wake_.notify_one();
 }
 
-void LogSink::flush() {
+bool LogSink::flush(Seconds limit) {
+  const auto deadline = std::chrono::steady_clock::now() + to_steady(limit);
   const Lock lock(mutex_);
   flushing_ = true;
   wake_.notify_one();
-  while (writing_ || !waiting_.empty()) drained_.wait(mutex_);
+  bool in_time = true;
+  while (in_time && (writing_ || !waiting_.empty())) in_time = drained_.wait_until(mutex_, deadline);
   flushing_ = false;
+  return in_time;
 }
 
 void LogSink::run() {
@@ -105,7 +130,7 @@ void LogSink::run() {
       std::swap(lines, waiting_);
       writing_ = true;
     }
-    write_all(descriptor_, lines);
+    write_all(lines);
   }
 }
 

@@ -1,6 +1,7 @@
 // One JSON object a line.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <initializer_list>
 #include <span>
@@ -9,6 +10,7 @@
 #include <thread>
 #include <variant>
 
+#include "common/concurrency/clock.h"
 #include "common/concurrency/mutex.h"
 #include "common/telemetry/trace_context.h"
 
@@ -26,9 +28,10 @@ struct Field {
 };
 
 /// Where lines go: a file descriptor, written by one thread of its own, so that a slow reader holds nobody up until
-/// 8 MiB wait; then callers wait, since a line is never dropped. A line is written at most 2 ms after it came, together
-/// with those that came meanwhile: waking the thread for each costs more than the line. Thread-safe. The destructor
-/// writes what waits.
+/// 8 MiB wait for it. Then callers wait for it to read on; when it has taken nothing for a second, lines are dropped
+/// and counted until it does. A line is written at most 2 ms after it came, together with those that came meanwhile:
+/// waking the thread for each costs more than the line. Thread-safe. The destructor writes what waits, but gives up on
+/// a reader that takes nothing for a second.
 class LogSink {
  public:
   /// Does not own `descriptor`.
@@ -38,13 +41,22 @@ class LogSink {
   LogSink& operator=(const LogSink&) = delete;
 
   void write(std::string_view line);
-  /// Returns when all that was written before has reached the descriptor.
-  void flush();
+  /// For threads that must not wait: from now on a line of the calling thread that finds no room is dropped at once.
+  static void never_wait_on_this_thread();
+  /// Returns when all that was written before has reached the descriptor; false when it has not in `limit`.
+  bool flush(Seconds limit = Seconds(10));
+  /// Lines that found no room.
+  std::uint64_t dropped() const { return dropped_; }
 
  private:
   void run();
+  void write_all(std::string_view bytes);
 
   const int descriptor_;
+  std::atomic<std::uint64_t> dropped_ = 0;
+  /// When the reader last took something.
+  std::atomic<TimePoint> last_taken_ = std::chrono::steady_clock::now();
+  std::atomic<bool> ending_ = false;
   Mutex mutex_;
   Condition wake_;
   Condition drained_;
@@ -64,6 +76,7 @@ class Logger {
   /// The same, under another `logger` name ("http", "tracing").
   Logger named(std::string name) const;
 
+  LogSink& sink() const { return *sink_; }
   bool enabled(LogLevel level) const { return level >= level_; }
 
   /// `trace` may be null. Field names are constants of the code; values may be any bytes.

@@ -41,7 +41,10 @@ std::string escaped(const std::string& text, bool quotes) {
 /// Writes OpenMetrics 1.0: https://prometheus.io/docs/specs/om/open_metrics_spec/
 class OpenMetricsWriter {
  public:
-  void family(const prometheus::MetricFamily& family, const std::map<std::string, std::unique_ptr<Histogram>>& known) {
+  /// The histogram of ours behind a series; null when there is none.
+  using Known = std::function<const Histogram*(const std::string& key)>;
+
+  void family(const prometheus::MetricFamily& family, const Known& known) {
     const bool counter = family.type == prometheus::MetricType::Counter;
     const bool histogram = family.type == prometheus::MetricType::Histogram;
     auto name = family.name;
@@ -58,8 +61,7 @@ class OpenMetricsWriter {
       if (counter) {
         sample(name + "_total", metric.counter.value);
       } else if (histogram) {
-        const auto found = known.find(key_of(family.name, key));
-        buckets(name, metric.histogram, found == known.end() ? nullptr : found->second.get());
+        buckets(name, metric.histogram, known(key_of(family.name, key)));
       } else {
         sample(name, metric.gauge.value);
       }
@@ -140,19 +142,25 @@ Histogram& Metrics::histogram(const std::string& name, const std::string& help, 
 }
 
 void Metrics::before_scrape(std::function<void()> update) {
-  const Lock lock(mutex_);
+  const Lock lock(scraping_);
   updates_.push_back(std::move(update));
 }
 
-Metrics::Text Metrics::scrape(std::string_view accept) {
+const Histogram* Metrics::find(const std::string& key) const {
   const Lock lock(mutex_);
+  const auto found = histograms_.find(key);
+  return found == histograms_.end() ? nullptr : found->second.get();
+}
+
+Metrics::Text Metrics::scrape(std::string_view accept) {
+  const Lock lock(scraping_);
   for (const auto& update : updates_) update();
   const auto families = registry_.Collect();
   if (accept.find("application/openmetrics-text") == std::string_view::npos) {
     return {"text/plain; version=0.0.4; charset=utf-8", prometheus::TextSerializer().Serialize(families)};
   }
   OpenMetricsWriter writer;
-  for (const auto& family : families) writer.family(family, histograms_);
+  for (const auto& family : families) writer.family(family, [this](const std::string& key) { return find(key); });
   return {"application/openmetrics-text; version=1.0.0; charset=utf-8", std::move(writer).finish()};
 }
 

@@ -69,14 +69,18 @@ class Metrics {
     std::string content_type;
     std::string body;
   };
-  /// OpenMetrics, with exemplars, when `accept` asks for it, else the older text format.
+  /// OpenMetrics, with exemplars, when `accept` asks for it, else the older text format. One at a time: waits for
+  /// another scrape, so it is not for a thread that must not wait.
   Text scrape(std::string_view accept);
 
  private:
+  const Histogram* find(const std::string& key) const;
+
   prometheus::Registry registry_;
-  Mutex mutex_;
+  mutable Mutex mutex_;
   std::map<std::string, std::unique_ptr<Histogram>> histograms_ GUARDED_BY(mutex_);
-  std::vector<std::function<void()>> updates_ GUARDED_BY(mutex_);
+  Mutex scraping_;
+  std::vector<std::function<void()>> updates_ GUARDED_BY(scraping_);
 };
 
 /// process_cpu_seconds_total, process_resident_memory_bytes, … as Prometheus' own client libraries name them.

@@ -4,26 +4,50 @@
 
 namespace dice {
 
-void SpanMemory::add(const TraceId& trace, std::string span) {
-  if (capacity_ == 0) return;
-  Entry entry{trace, std::move(span)};
-  const Lock lock(mutex_);
-  if (entries_.size() < capacity_) {
-    entries_.push_back(std::move(entry));
-    return;
-  }
-  std::swap(entries_[next_], entry);
-  next_ = (next_ + 1) % capacity_;
+/// The entry, the string's object and its counts, the allocator's own, and a share of the tables.
+std::size_t SpanMemory::cost(const std::string& span) { return span.size() + 160; }
+
+void SpanMemory::forget_oldest() {
+  const auto& oldest = entries_.front();
+  const auto found = traces_.find(oldest.trace);
+  auto& trace = found->second;
+  trace.spans.erase(trace.spans.begin());
+  trace.bytes -= cost(*oldest.span);
+  if (trace.spans.empty()) traces_.erase(found);
+  bytes_ -= cost(*oldest.span);
+  entries_.pop_front();
+  ++first_;
 }
 
-std::vector<std::string> SpanMemory::find(const TraceId& trace) const {
-  std::vector<std::string> found;
+void SpanMemory::add(const TraceId& trace, std::string span) {
+  const auto size = cost(span);
+  if (!enabled() || size > limits_.trace_bytes || size > limits_.bytes) return;
+  auto kept = std::make_shared<const std::string>(std::move(span));
   const Lock lock(mutex_);
-  for (std::size_t i = 0; i < entries_.size(); ++i) {
-    const auto& entry = entries_[(next_ + i) % entries_.size()];
-    if (entry.trace == trace) found.push_back(entry.span);
+  if (const auto known = traces_.find(trace); known != traces_.end()) {
+    if (known->second.bytes + size > limits_.trace_bytes) return;
   }
-  return found;
+  while (!entries_.empty() && (entries_.size() >= limits_.spans || bytes_ + size > limits_.bytes)) forget_oldest();
+  auto& spans = traces_[trace];
+  spans.spans.push_back(first_ + entries_.size());
+  spans.bytes += size;
+  bytes_ += size;
+  entries_.push_back({trace, std::move(kept)});
+}
+
+std::vector<std::shared_ptr<const std::string>> SpanMemory::find(const TraceId& trace) const {
+  std::vector<std::shared_ptr<const std::string>> spans;
+  const Lock lock(mutex_);
+  const auto found = traces_.find(trace);
+  if (found == traces_.end()) return spans;
+  spans.reserve(found->second.spans.size());
+  for (const auto number : found->second.spans) spans.push_back(entries_[number - first_].span);
+  return spans;
+}
+
+std::size_t SpanMemory::bytes() const {
+  const Lock lock(mutex_);
+  return bytes_;
 }
 
 }  // namespace dice

@@ -2,7 +2,12 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <deque>
+#include <memory>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "common/concurrency/mutex.h"
@@ -10,28 +15,59 @@
 
 namespace dice {
 
-/// Holds at most `capacity` spans; a new one takes the oldest one's place. Thread-safe.
+/// Bounded in spans and in bytes: a new span takes the place of the oldest ones. Thread-safe; a call takes as long as
+/// the spans of one trace, not as long as all of them.
 class SpanMemory {
  public:
-  explicit SpanMemory(std::size_t capacity) : capacity_(capacity) {}
+  struct Limits {
+    /// 0 = nothing is kept.
+    std::size_t spans = 20'000;
+    /// What an entry costs besides its text is counted in.
+    std::size_t bytes = 32UL << 20U;
+    /// Of one trace: further spans of it are not kept.
+    std::size_t trace_bytes = 512UL << 10U;
+  };
+
+  explicit SpanMemory(const Limits& limits) : limits_(limits) {}
+
+  bool enabled() const { return limits_.spans > 0; }
 
   /// `span` in any encoding; it comes back as it went in.
   void add(const TraceId& trace, std::string span);
 
   /// Spans of the trace in the order in which they came.
-  std::vector<std::string> find(const TraceId& trace) const;
+  std::vector<std::shared_ptr<const std::string>> find(const TraceId& trace) const;
+
+  std::size_t bytes() const;
 
  private:
   struct Entry {
     TraceId trace;
-    std::string span;
+    std::shared_ptr<const std::string> span;
+  };
+  struct Trace {
+    /// Numbers of its spans, in order.
+    std::vector<std::uint64_t> spans;
+    std::size_t bytes = 0;
+  };
+  struct Hash {
+    std::size_t operator()(const TraceId& id) const {
+      std::size_t hash = 0;
+      std::memcpy(&hash, id.data() + id.size() - sizeof hash, sizeof hash);
+      return hash;
+    }
   };
 
-  const std::size_t capacity_;
+  static std::size_t cost(const std::string& span);
+  void forget_oldest() REQUIRES(mutex_);
+
+  const Limits limits_;
   mutable Mutex mutex_;
-  /// A ring once it is full; `next_` is then its oldest entry.
-  std::vector<Entry> entries_ GUARDED_BY(mutex_);
-  std::size_t next_ GUARDED_BY(mutex_) = 0;
+  /// The number of the first one is `first_`; they are numbered without a gap.
+  std::deque<Entry> entries_ GUARDED_BY(mutex_);
+  std::uint64_t first_ GUARDED_BY(mutex_) = 0;
+  std::size_t bytes_ GUARDED_BY(mutex_) = 0;
+  std::unordered_map<TraceId, Trace, Hash> traces_ GUARDED_BY(mutex_);
 };
 
 }  // namespace dice

@@ -28,11 +28,10 @@
 #include <utility>
 #include <vector>
 
-#include "common/json.h"
+#include "common/base/json.h"
+#include "common/base/utf8.h"
+#include "common/base/version.h"
 #include "common/telemetry/otlp_json.h"
-#include "common/telemetry/span_memory.h"
-#include "common/utf8.h"
-#include "common/version.h"
 
 namespace dice {
 namespace {
@@ -193,11 +192,7 @@ class RememberingProcessor final : public sdk::trace::SpanProcessor {
  public:
   RememberingProcessor(std::unique_ptr<sdk::trace::SpanProcessor> next, SpanMemory& memory, Counts& counts,
                        const Tracing::Options& options)
-      : next_(std::move(next)),
-        memory_(memory),
-        counts_(counts),
-        queue_size_(options.queue_size),
-        remember_(options.memory_spans > 0) {}
+      : next_(std::move(next)), memory_(memory), counts_(counts), queue_size_(options.queue_size) {}
 
   std::unique_ptr<sdk::trace::Recordable> MakeRecordable() noexcept override {
     return std::make_unique<OtlpRecordable>();
@@ -208,7 +203,7 @@ class RememberingProcessor final : public sdk::trace::SpanProcessor {
   void OnEnd(std::unique_ptr<sdk::trace::Recordable>&& span) noexcept override {
     const auto& recorded = static_cast<OtlpRecordable&>(*span).span();
     TraceId id{};
-    if (remember_ && recorded.trace_id().size() == id.size()) {
+    if (memory_.enabled() && recorded.trace_id().size() == id.size()) {
       std::ranges::copy(recorded.trace_id(), id.begin());
       memory_.add(id, recorded.SerializeAsString());
     }
@@ -229,7 +224,6 @@ class RememberingProcessor final : public sdk::trace::SpanProcessor {
   SpanMemory& memory_;
   Counts& counts_;
   const std::size_t queue_size_;
-  const bool remember_;
 };
 
 /// https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/#general-sdk-configuration
@@ -315,7 +309,7 @@ void Span::end() { recording_.reset(); }  // the SDK ends a span with its last r
 
 struct Tracing::Implementation {
   Implementation(const Options& options, const Logger& given)
-      : logger(given.named("tracing")), resource(make_resource(options)), memory(options.memory_spans) {
+      : logger(given.named("tracing")), resource(make_resource(options)), memory(options.memory) {
     std::vector<std::unique_ptr<sdk::trace::SpanProcessor>> processors;
     processors.push_back(std::make_unique<RememberingProcessor>(make_batcher(options), memory, counts, options));
     provider = std::make_unique<sdk::trace::TracerProvider>(std::move(processors), resource, make_sampler(options));
@@ -381,8 +375,16 @@ Tracing::Options Tracing::declare(Settings& settings, const std::string& service
   options.schedule_delay = std::chrono::milliseconds(
       settings.integer("OTEL_BSP_SCHEDULE_DELAY", 5'000, 1, 600'000, "Pause between exports, milliseconds."));
   options.disabled = settings.flag("OTEL_SDK_DISABLED", false, "Record no spans at all.");
-  options.memory_spans = static_cast<std::size_t>(
-      settings.integer("TRACE_MEMORY_SPANS", 20'000, 0, 10'000'000, "Recent spans kept in memory, 0 = none."));
+  const auto size = [&settings](const char* name, std::size_t value, std::int64_t min, std::int64_t max,
+                                const char* help) {
+    return static_cast<std::size_t>(settings.integer(name, static_cast<std::int64_t>(value), min, max, help));
+  };
+  auto& memory = options.memory;
+  memory.spans =
+      size("TRACE_MEMORY_SPANS", memory.spans, 0, 10'000'000, "Maximum recent spans kept in memory, 0 = none.");
+  memory.bytes = size("TRACE_MEMORY_BYTES", memory.bytes, 1'024, 1LL << 34U, "Maximum bytes of all of them.");
+  memory.trace_bytes = size("TRACE_MEMORY_BYTES_PER_TRACE", memory.trace_bytes, 1'024, 1LL << 30U,
+                            "Maximum bytes of the spans of one trace; more of it are not kept.");
   return options;
 }
 
@@ -442,7 +444,7 @@ std::string Tracing::remembered(const TraceId& id) const {
   if (spans.empty()) return {};
   proto::trace::v1::TracesData trace;
   auto* scope = new_scope(implementation_->resource, trace);
-  for (const auto& span : spans) (void)scope->add_spans()->ParseFromString(span);
+  for (const auto& span : spans) (void)scope->add_spans()->ParseFromString(*span);
   return to_json(trace);
 }
 

@@ -1,4 +1,4 @@
-#include "common/utf8.h"
+#include "common/base/utf8.h"
 
 #include <algorithm>
 #include <cstddef>
@@ -52,6 +52,12 @@ std::string_view utf8_prefix(std::string_view text, std::size_t bytes) {
   if (text.size() <= bytes) return text;
   while (bytes > 0 && (static_cast<unsigned char>(text[bytes]) & 0xC0U) == 0x80U) --bytes;
   return text.substr(0, bytes);
+}
+
+std::string shortened(std::string_view text, std::size_t bytes) {
+  std::string result(utf8_prefix(text, bytes));
+  if (result.size() < text.size()) result += "\xE2\x80\xA6";
+  return result;
 }
 
 std::string to_utf8(std::string_view text) {

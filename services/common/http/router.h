@@ -1,0 +1,52 @@
+// From a method and a path to a route. Pure: no request, no socket.
+#pragma once
+
+#include <cstddef>
+#include <map>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "common/http/message.h"
+
+namespace dice {
+
+/// Not thread-safe while routes are added; any number of threads may `match` afterwards.
+class Router {
+ public:
+  /// `path` such as "/dice/{identifier}": a name in braces stands for one segment that is not empty. Paths without
+  /// braces win over those with. Returns the route's number, counted from 0.
+  std::size_t add(Method method, std::string path);
+
+  struct Match {
+    static constexpr auto kNone = static_cast<std::size_t>(-1);
+    /// kNone when no route has this path, or none of those that have it this method. HEAD finds the route of GET.
+    std::size_t route = kNone;
+    /// The path's template, whatever the method; empty when no route has this path.
+    std::string_view path;
+    std::map<std::string, std::string> parameters;
+    /// Methods of the path, as in `Allow`; HEAD and OPTIONS among them.
+    std::string allow;
+  };
+
+  /// `path` is as it was sent, not decoded. "*" is a path of which every route is a part (RFC 9110, section 9.3.7).
+  Match match(Method method, std::string_view path) const;
+
+ private:
+  struct Path {
+    std::string path;
+    std::vector<std::string> segments;
+    std::map<Method, std::size_t> routes;
+    std::string allow;
+  };
+
+  const Path* find(std::string_view path, std::map<std::string, std::string>& parameters) const;
+
+  std::size_t count_ = 0;
+  std::vector<Path> paths_;
+  /// Into `paths_`: those without braces.
+  std::unordered_map<std::string, std::size_t> exact_;
+};
+
+}  // namespace dice
