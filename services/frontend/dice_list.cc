@@ -22,7 +22,8 @@ DiceList::DiceList(Options options, Client& die_service, Clock& clock, const Log
       thread_([this](const std::stop_token& stop) {
         bool reported = false;
         do {
-          const bool fetched = fetch();
+          const bool fetched = fetch(stop);
+          if (stop.stop_requested()) return;
           if (fetched == reported) {  // a change of state
             reported = !fetched;
             log_.log(fetched ? LogLevel::info : LogLevel::warn,
@@ -32,8 +33,9 @@ DiceList::DiceList(Options options, Client& die_service, Clock& clock, const Log
         } while (true);
       }) {}
 
-bool DiceList::fetch() {
-  auto body = die_service_.get_body({.path = "/dice", .route = "/dice", .timeout = options_.timeout}, nullptr);
+bool DiceList::fetch(const std::stop_token& stop) {
+  auto body =
+      die_service_.get_body({.path = "/dice", .route = "/dice", .timeout = options_.timeout, .stop = stop}, nullptr);
   if (!body || !is_list(*body)) return false;
   const Lock lock(mutex_);
   current_ = std::make_shared<const std::string>(std::move(*body));

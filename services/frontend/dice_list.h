@@ -28,7 +28,7 @@ class DiceList {
   std::shared_ptr<const std::string> current() const;
 
  private:
-  bool fetch();
+  bool fetch(const std::stop_token& stop);
 
   const Options options_;
   Client& die_service_;

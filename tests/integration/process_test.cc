@@ -2,9 +2,14 @@
 #include "support/process.h"
 
 #include <doctest/doctest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
+#include <chrono>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <fstream>
 #include <memory>
 #include <set>
@@ -22,6 +27,12 @@ Variables alone(Variables more = {}) {
   more.insert(
       {{"PORT", "0"}, {"METRICS_PORT", "0"}, {"DIE_SPECIFICATIONS", shipped_dice()}, {"OTEL_TRACES_EXPORTER", "none"}});
   return more;
+}
+
+/// How often a stop is repeated that has been seen to crash now and then.
+int stop_rounds() {
+  const char* rounds = std::getenv("STOP_ROUNDS");  // NOLINT(concurrency-mt-unsafe): nothing sets variables
+  return rounds == nullptr ? 2 : std::atoi(rounds);
 }
 
 std::uint16_t port(int number) { return static_cast<std::uint16_t>(number); }
@@ -86,6 +97,153 @@ TEST_CASE("after SIGTERM it is not ready but serves for SHUTDOWN_DELAY_SECONDS, 
   CHECK(eventually([&] { return get(main, "/version").status == 503; }));
   CHECK(get(main, "/healthz").status == 200);
   CHECK(slow.receive().status == 200);
+  CHECK(roller.wait() == 0);
+}
+
+/// A port at which connections are made and nothing is ever answered.
+class Mute {
+ public:
+  Mute() {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t length = sizeof address;
+    REQUIRE(::bind(listener_, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0);
+    REQUIRE(::listen(listener_, 128) == 0);
+    REQUIRE(::getsockname(listener_, reinterpret_cast<sockaddr*>(&address), &length) == 0);
+    url_ = "http://127.0.0.1:" + std::to_string(ntohs(address.sin_port));
+  }
+  ~Mute() { ::close(listener_); }
+  Mute(const Mute&) = delete;
+  Mute& operator=(const Mute&) = delete;
+
+  const std::string& url() const { return url_; }
+
+ private:
+  const int listener_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  std::string url_;
+};
+
+/// Delay, grace and flush, and a second.
+Variables short_stop(Variables more) {
+  more.insert(
+      {{"SHUTDOWN_DELAY_SECONDS", "0.1"}, {"SHUTDOWN_GRACE_SECONDS", "0.3"}, {"SHUTDOWN_FLUSH_SECONDS", "0.2"}});
+  return alone(std::move(more));
+}
+constexpr std::chrono::milliseconds kShortStop{1600};
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr int kSlower = 5;  // what the sanitizer does at the end of a process takes its time
+#else
+constexpr int kSlower = 1;
+#endif
+
+/// Ends with 0 and in time, and each of the requests in flight gets 503 `not_ready`.
+void check_stop(Process& process, std::vector<std::unique_ptr<Connection>>& clients) {
+  const auto start = std::chrono::steady_clock::now();
+  process.signal(SIGTERM);
+  for (auto& client : clients) {
+    auto reply = client->receive();
+    CHECK(reply.status == 503);
+    CHECK(error_code(reply.body) == "not_ready");
+    CHECK(reply.headers["connection"] == "close");
+    CHECK(client->closed());
+  }
+  CHECK(process.wait() == 0);
+  CHECK(std::chrono::steady_clock::now() - start < kShortStop * kSlower);
+  const auto abandoned = "\"in_flight\":" + std::to_string(clients.size());
+  CHECK_MESSAGE(process.output().find("\"Stopped with requests in flight\"") != std::string::npos, process.output());
+  CHECK(process.output().find(abandoned) != std::string::npos);
+}
+
+std::unique_ptr<Connection> asking(std::uint16_t port, const std::string& path) {
+  auto client = std::make_unique<Connection>(port);
+  client->send("GET " + path + " HTTP/1.1\r\nHost: x\r\n\r\n");
+  return client;
+}
+
+TEST_CASE("what still runs when SHUTDOWN_GRACE_SECONDS are over is answered 503, and the stop is in time") {
+  const RunningService dice(RunningService::Kind::die_service, quick());
+  for (int round = 0; round < stop_rounds(); ++round) {
+    Process roller("dice-roller", short_stop({{"DIE_SERVICE_URL", dice.url()},
+                                              {"ROLL_DELAY_MIN_SECONDS", "50"},
+                                              {"ROLL_DELAY_MAX_SECONDS", "60"}}));
+    const auto ports = roller.ports();
+    std::vector<std::unique_ptr<Connection>> clients;
+    for (int i = 0; i < 20; ++i) clients.push_back(asking(port(ports.main), "/roll?die=fair"));
+    clients.push_back(asking(port(ports.main), "/roll-async?die=fair&times=20&concurrency=5"));
+    REQUIRE(eventually([&] {
+      const auto text = get(port(ports.metrics), "/metrics").body;
+      return text.find("http_requests_in_progress{method=\"GET\",route=\"/roll\"} 20") != std::string::npos &&
+             text.find("async_rolls_in_progress 5") != std::string::npos;
+    }));
+    check_stop(roller, clients);
+  }
+}
+
+TEST_CASE("a downstream service that hangs does not hold up a stop") {
+  const Mute roller;
+  for (int round = 0; round < stop_rounds(); ++round) {
+    Process frontend("frontend", short_stop({{"DICE_ROLLER_URL", roller.url()}, {"DIE_SERVICE_URL", roller.url()}}));
+    const auto ports = frontend.ports();
+    std::vector<std::unique_ptr<Connection>> clients;
+    for (int i = 0; i < 5; ++i) clients.push_back(asking(port(ports.main), "/roll-async?die=fair&times=3"));
+    REQUIRE(eventually([&] {
+      return get(port(ports.metrics), "/metrics")
+                 .body.find("http_requests_in_progress{method=\"GET\",route=\"/roll-async\"} 5") != std::string::npos;
+    }));
+    check_stop(frontend, clients);
+  }
+}
+
+TEST_CASE("clients that read nothing, or send half a request, do not hold up a stop") {
+  Process dice("die-service", short_stop({}));
+  const auto ports = dice.ports();
+  std::vector<std::unique_ptr<Connection>> clients;
+  for (int i = 0; i < 20; ++i) {
+    clients.push_back(std::make_unique<Connection>(port(ports.main)));
+    clients.back()->shrink_window();
+    for (int k = 0; k < 100; ++k) clients.back()->send("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
+    clients.push_back(std::make_unique<Connection>(port(ports.main)));
+    clients.back()->send("GET /dice HTT");
+  }
+  REQUIRE(get(port(ports.main), "/healthz").status == 200);
+  const auto start = std::chrono::steady_clock::now();
+  dice.signal(SIGTERM);
+  CHECK(dice.wait() == 0);
+  CHECK(std::chrono::steady_clock::now() - start < kShortStop * kSlower);
+}
+
+TEST_CASE("a collector that hangs does not hold up a stop") {
+  const Mute collector;
+  Process dice("die-service", short_stop({{"OTEL_TRACES_EXPORTER", "otlp"},
+                                          {"OTEL_EXPORTER_OTLP_ENDPOINT", collector.url()},
+                                          {"OTEL_BSP_SCHEDULE_DELAY", "10"}}));
+  const auto ports = dice.ports();
+  for (int i = 0; i < 10; ++i) CHECK(get(port(ports.main), "/dice").status == 200);
+  const auto start = std::chrono::steady_clock::now();
+  dice.signal(SIGTERM);
+  CHECK(dice.wait() == 0);
+  CHECK(std::chrono::steady_clock::now() - start < kShortStop * kSlower);
+  CHECK_MESSAGE(dice.output().find("\"spans_dropped\":10") != std::string::npos, dice.output());
+}
+
+TEST_CASE("more connections than descriptors: probes, scrapes and calls to other services find theirs") {
+  const RunningService dice(RunningService::Kind::die_service, quick());
+  Process roller("dice-roller", alone({{"DIE_SERVICE_URL", dice.url()}, {"ROLL_DELAY_MAX_SECONDS", "0"}}), 256);
+  const auto ports = roller.ports();
+  std::vector<std::unique_ptr<Connection>> idle;
+  for (int i = 0; i < 400; ++i)
+    idle.push_back(std::make_unique<Connection>(port(i % 2 == 0 ? ports.main : ports.metrics)));
+  CHECK(eventually([&] { return get(port(ports.main), "/roll?die=fair").status == 200; }));
+  for (int i = 0; i < 50; ++i) {
+    for (const auto one : {ports.main, ports.metrics}) {
+      for (const auto* path : {"/healthz", "/metrics"}) CHECK(get(port(one), path).status == 200);
+    }
+    CHECK(eventually([&] { return get(port(ports.main), "/roll?die=fair").status == 200; }));
+  }
+  idle.clear();
+  CHECK(get(port(ports.main), "/roll-async?die=fair&times=20").status == 200);
+  roller.signal(SIGTERM);
   CHECK(roller.wait() == 0);
 }
 

@@ -84,9 +84,9 @@ FakeSystem::FakeSystem(Broken broken) : broken_(broken) {
       Server::Surroundings{fake_backends.telemetry, fake_backends.http, clock_, workers_, workers_, nullptr});
   add_api();
   add_backends();
+  for (const auto& name : kServices) first_scrapes_[name] = scrape(name);
   port_ = frontend_->start().value();
   backends_port_ = backends_->start().value();
-  for (const auto& name : kServices) first_scrapes_[name] = scrape(name);
 }
 
 FakeSystem::~FakeSystem() {

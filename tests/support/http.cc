@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -59,6 +60,16 @@ void Connection::reset() {
   const linger now{1, 0};
   setsockopt(descriptor_, SOL_SOCKET, SO_LINGER, &now, sizeof now);
   ::close(std::exchange(descriptor_, -1));
+}
+
+void Connection::shrink_window() const {
+  const int bytes = 4096;
+  setsockopt(descriptor_, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
+}
+
+bool Connection::was_reset() const {
+  pollfd socket{descriptor_, 0, 0};
+  return ::poll(&socket, 1, 0) > 0 && (socket.revents & (POLLERR | POLLHUP)) != 0;
 }
 
 bool Connection::fill() {

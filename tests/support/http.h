@@ -30,6 +30,10 @@ class Connection {
   void end_input() const;
   /// As a client that dies: the other side gets a reset.
   void reset();
+  /// From now on the kernel keeps hardly anything that is not read.
+  void shrink_window() const;
+  /// Whether the other side has reset the connection, by now.
+  bool was_reset() const;
   /// The next reply, those of 1xx passed over. `head`: it answers a HEAD.
   Reply receive(bool head = false);
   /// The next line, without its end; of an answer that is looked at byte by byte.

@@ -23,7 +23,7 @@ std::size_t size_of(int descriptor) {
 
 }  // namespace
 
-Process::Process(const std::string& program, const std::map<std::string, std::string>& variables)
+Process::Process(const std::string& program, const std::map<std::string, std::string>& variables, int descriptors)
     : output_(memfd_create("output", MFD_CLOEXEC)) {
   std::vector<std::string> environment = {"PATH=/usr/bin:/bin"};
   for (const auto& [name, value] : variables) environment.push_back(name + "=" + value);
@@ -35,12 +35,18 @@ Process::Process(const std::string& program, const std::map<std::string, std::st
   pointers.push_back(nullptr);
 
   const auto path = std::string(DICE_BIN_DIR) + "/" + program;
-  std::vector<char*> arguments = {const_cast<char*>(path.c_str()), nullptr};
+  // A shell can set what posix_spawn can't.
+  const auto command = "ulimit -n " + std::to_string(descriptors) + " && exec " + path;
+  std::vector<std::string> words = {path};
+  if (descriptors > 0) words = {"/bin/sh", "-c", command};
+  std::vector<char*> arguments;
+  for (auto& word : words) arguments.push_back(word.data());
+  arguments.push_back(nullptr);
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_adddup2(&actions, output_, STDOUT_FILENO);
   posix_spawn_file_actions_adddup2(&actions, output_, STDERR_FILENO);
-  REQUIRE(posix_spawn(&pid_, path.c_str(), &actions, nullptr, arguments.data(), pointers.data()) == 0);
+  REQUIRE(posix_spawn(&pid_, words[0].c_str(), &actions, nullptr, arguments.data(), pointers.data()) == 0);
   posix_spawn_file_actions_destroy(&actions);
 }
 

@@ -9,7 +9,8 @@ bool SteadyClock::sleep(Seconds duration, const std::stop_token& stop) {
   std::mutex mutex;
   std::condition_variable_any stopped;
   std::unique_lock lock(mutex);
-  return !stopped.wait_for(lock, stop, to_steady(duration), [&stop] { return stop.stop_requested(); });
+  stopped.wait_for(lock, stop, to_steady(duration), [&stop] { return stop.stop_requested(); });
+  return !stop.stop_requested();  // what the wait returns may be older than the request
 }
 
 }  // namespace dice

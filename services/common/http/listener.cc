@@ -33,6 +33,9 @@ constexpr Seconds kYoung{0.25};
 /// How often deadlines are looked at.
 constexpr long kTickNanoseconds = 100'000'000;
 
+/// Of one connection's unread reply, in the kernel: more than any reply in one go, and no invitation to keep megabytes for
+/// clients that do not read.
+constexpr int kSendBuffer = 128 << 10;
 /// A log line says that no connection is accepted, at most once in this time.
 constexpr Seconds kQuiet{10};
 
@@ -295,6 +298,7 @@ class Listener::Loop final : public px::Aio::Handler, public Connection::Loop {
       }
       const int yes = 1;
       (void)::setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
+      (void)::setsockopt(descriptor, SOL_SOCKET, SO_SNDBUF, &kSendBuffer, sizeof kSendBuffer);
       const auto& loop =
           *std::ranges::min_element(shared_.loops, {}, [](const auto& one) { return one->connections(); });
       loop->count_new_connection();
