@@ -181,7 +181,7 @@ def test_log_lines_are_those_of_the_code():
 
 
 def test_access_line_has_the_fields_of_the_code():
-    text = SOURCES[pathlib.Path("services/common/http/server.cc")]
+    text = SOURCES[pathlib.Path("services/common/http/middleware.cc")]
     start = text.index("std::vector<Field> fields")
     fields = re.findall(r'\{"([^"]+)", ', text[start:text.index('"Request"', start)])
     row = next(row for row in rows(section(TELEMETRY, "Logs")) if row[0] == "`Request`")

@@ -97,7 +97,7 @@ std::expected<std::map<std::string, std::string>, Error> parse_query(std::string
       return std::unexpected(Error{ErrorCode::invalid_parameter,
                                    "parameter " + in_quotes(pair.substr(0, equals)) + " is not percent-encoded UTF-8"});
     }
-    if (!name->empty()) query.insert_or_assign(*name, *value);
+    if (!name->empty()) query.emplace(*name, *value);
   }
   return query;
 }

@@ -96,7 +96,7 @@ std::optional<std::string> percent_decode(std::string_view text, bool plus);
 /// For one segment of a path, or a value of a query.
 std::string percent_encode(std::string_view text);
 
-/// name=value pairs between `&`, decoded; of two with one name the last counts. The error names the parameter.
+/// name=value pairs between `&`, decoded; of two with one name the first counts. The error names the parameter.
 std::expected<std::map<std::string, std::string>, Error> parse_query(std::string_view text);
 
 /// Bytes of the longest value that a parameter may have, and of the longest text that an error repeats.
