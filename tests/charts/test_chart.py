@@ -352,14 +352,14 @@ def test_what_is_not_restricted_is_seen(value, violation):
         assert violation in list(restricted_violations(spec)), owner
 
 
-@pytest.mark.parametrize("delay, grace", [(5, 30), (0, 0), (0.5, 0.2), (60, 600)])
-def test_grace_period_of_the_pod_holds_the_whole_stop(delay, grace):
-    objects = render(f"shutdown.delaySeconds={delay}", f"shutdown.graceSeconds={grace}")
+@pytest.mark.parametrize("delay, grace, flush", [(5, 30, 5), (0, 0, 0), (0.5, 0.2, 1.5), (60, 600, 30)])
+def test_grace_period_of_the_pod_holds_the_whole_stop(delay, grace, flush):
+    objects = render(f"shutdown.delaySeconds={delay}", f"shutdown.graceSeconds={grace}", f"shutdown.flushSeconds={flush}")
     for component in SERVICES:
         spec, env = pod(objects, component)["spec"], variables(objects, component)
-        assert (float(env["SHUTDOWN_DELAY_SECONDS"]), float(env["SHUTDOWN_GRACE_SECONDS"])) == (delay, grace)
+        assert [float(env[f"SHUTDOWN_{phase}_SECONDS"]) for phase in ("DELAY", "GRACE", "FLUSH")] == [delay, grace, flush]
         # docs/configuration.md: then at most about 5 s for the last spans.
-        assert delay + grace + 5 < spec["terminationGracePeriodSeconds"] < delay + grace + 15
+        assert delay + grace + flush + 1 < spec["terminationGracePeriodSeconds"] < delay + grace + flush + 10
 
 
 def test_rollout_never_has_fewer_pods_than_wanted():

@@ -11,6 +11,7 @@ and optionally "volumes", "volumeMounts".
       "LOG_LEVEL" $values.logLevel
       "SHUTDOWN_DELAY_SECONDS" $values.shutdown.delaySeconds
       "SHUTDOWN_GRACE_SECONDS" $values.shutdown.graceSeconds
+      "SHUTDOWN_FLUSH_SECONDS" $values.shutdown.flushSeconds
       "METRICS_ON_MAIN_PORT" "false") .env }}
 {{- $context := mergeOverwrite (omit . "env") (dict "values" $values "env" $env "deployment" $name) }}
 {{- include "dice.serviceAccount" $context }}
@@ -32,8 +33,10 @@ spec:
       {{- include "dice.podMetadata" $context | nindent 6 }}
     spec:
       {{- include "dice.podSpec" $context | nindent 6 }}
-      # The delay, the requests in flight, up to 5 s for the last spans, and room.
-      terminationGracePeriodSeconds: {{ add (ceil (addf $values.shutdown.delaySeconds $values.shutdown.graceSeconds)) 10 }}
+      # A stop takes at most the three and a second; the rest is for the kubelet.
+      {{- with $values.shutdown }}
+      terminationGracePeriodSeconds: {{ add (ceil (addf .delaySeconds .graceSeconds .flushSeconds)) 5 }}
+      {{- end }}
       {{- with $values.topologySpreadConstraints }}
       topologySpreadConstraints:
         {{- range . }}
