@@ -1,6 +1,6 @@
 # The front door. `make help` explains itself.
 .DEFAULT_GOAL := help
-.PHONY: help run build verify test e2e-backends coverage lint format images e2e manifests stack stack-images up down bench dashboards clean
+.PHONY: help soak run build verify test e2e-backends coverage lint format images e2e manifests stack stack-images up down bench dashboards clean
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 MAKEFLAGS += --no-print-directory
@@ -55,6 +55,13 @@ $(PYTHON): tests/requirements.txt
 	@/usr/bin/python3 -m venv build/venv
 	@build/venv/bin/pip install --quiet --disable-pip-version-check -r tests/requirements.txt
 	@touch $@
+
+soak: ## Bad neighbours: clients that leave, read nothing or are too many; stops under sanitizers; an hour
+	@services/setup.sh test
+	@$(MAKE) build
+	@/usr/bin/python3 tests/soak/soak.py $(BUILD)/bin
+	@$(MAKE) build SANITIZE=address && STOP_ROUNDS=50 tests/run.sh build/asan stops
+	@$(MAKE) build SANITIZE=thread && STOP_ROUNDS=20 tests/run.sh build/tsan stops
 
 coverage: ## Line coverage of services/ by the C++ tests
 	@services/setup.sh test lint

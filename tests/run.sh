@@ -1,5 +1,6 @@
 #!/bin/bash
-# Runs the tests of a build folder: `cpp` for those in C++, `all` for the page as well.
+# Runs the tests of a build folder: `cpp` for those in C++, `all` for the page as well, `stops` for those of processes,
+# STOP_ROUNDS times.
 set -eu -o pipefail
 build=$1
 what=$2
@@ -8,6 +9,9 @@ export TSAN_OPTIONS="suppressions=$PWD/tests/support/tsan.supp halt_on_error=1 s
 export ASAN_OPTIONS="detect_stack_use_after_return=1 strict_string_checks=1"
 export UBSAN_OPTIONS="print_stacktrace=1"
 
+if [ "$what" = stops ]; then
+  exec ctest --test-dir "$build" --output-on-failure --no-tests=error --timeout 1800 -R integration.process
+fi
 ctest --test-dir "$build" --output-on-failure --no-tests=error --timeout 240
 [ "$what" = all ] || exit 0
 export DICE_BIN=$PWD/$build/bin

@@ -1,5 +1,7 @@
 #include "common/concurrency/thread_pool.h"
 
+#include <malloc.h>
+
 #include <algorithm>
 #include <system_error>
 #include <utility>
@@ -117,6 +119,8 @@ void ThreadPool::work(Workers::iterator self) {
   while (work_once(self, ended)) {
   }
   join(ended);
+  // The C library keeps what each thread has freed; the last one gives back what was kept for all.
+  if (size() == 0) (void)::malloc_trim(0);
 }
 
 bool ThreadPool::work_once(Workers::iterator self, Workers& ended) {

@@ -35,7 +35,7 @@ constexpr long kTickNanoseconds = 100'000'000;
 
 /// Of one connection's unread reply, in the kernel: more than any reply in one go, and no invitation to keep megabytes for
 /// clients that do not read.
-constexpr int kSendBuffer = 128 << 10;
+constexpr int kSendBuffer = 64 << 10;
 /// A log line says that no connection is accepted, at most once in this time.
 constexpr Seconds kQuiet{10};
 
@@ -299,6 +299,9 @@ class Listener::Loop final : public px::Aio::Handler, public Connection::Loop {
       const int yes = 1;
       (void)::setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
       (void)::setsockopt(descriptor, SOL_SOCKET, SO_SNDBUF, &kSendBuffer, sizeof kSendBuffer);
+      // The write timeout for what the kernel has taken over.
+      const auto patience = static_cast<unsigned>(shared_.options.connection.write_timeout.count() * 1000);
+      (void)::setsockopt(descriptor, IPPROTO_TCP, TCP_USER_TIMEOUT, &patience, sizeof patience);
       const auto& loop =
           *std::ranges::min_element(shared_.loops, {}, [](const auto& one) { return one->connections(); });
       loop->count_new_connection();

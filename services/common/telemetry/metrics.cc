@@ -141,10 +141,7 @@ Histogram& Metrics::histogram(const std::string& name, const std::string& help, 
   return *slot;
 }
 
-void Metrics::before_scrape(std::function<void()> update) {
-  const Lock lock(scraping_);
-  updates_.push_back(std::move(update));
-}
+void Metrics::before_scrape(std::function<void()> update) { updates_.push_back(std::move(update)); }
 
 const Histogram* Metrics::find(const std::string& key) const {
   const Lock lock(mutex_);
@@ -152,16 +149,23 @@ const Histogram* Metrics::find(const std::string& key) const {
   return found == histograms_.end() ? nullptr : found->second.get();
 }
 
-Metrics::Text Metrics::scrape(std::string_view accept) {
-  const Lock lock(scraping_);
+std::vector<prometheus::MetricFamily> Metrics::collect() {
+  const Lock lock(collecting_);
   for (const auto& update : updates_) update();
-  const auto families = registry_.Collect();
+  return registry_.Collect();
+}
+
+Metrics::Text Metrics::scrape(std::string_view accept) {
   if (accept.find("application/openmetrics-text") == std::string_view::npos) {
-    return {"text/plain; version=0.0.4; charset=utf-8", prometheus::TextSerializer().Serialize(families)};
+    return {"text/plain; version=0.0.4; charset=utf-8",
+            *text_.run([this] { return prometheus::TextSerializer().Serialize(collect()); })};
   }
-  OpenMetricsWriter writer;
-  for (const auto& family : families) writer.family(family, [this](const std::string& key) { return find(key); });
-  return {"application/openmetrics-text; version=1.0.0; charset=utf-8", std::move(writer).finish()};
+  const auto body = open_metrics_.run([this] {
+    OpenMetricsWriter writer;
+    for (const auto& family : collect()) writer.family(family, [this](const std::string& key) { return find(key); });
+    return std::move(writer).finish();
+  });
+  return {"application/openmetrics-text; version=1.0.0; charset=utf-8", *body};
 }
 
 }  // namespace dice

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "common/concurrency/mutex.h"
+#include "common/concurrency/single_flight.h"
 #include "common/telemetry/trace_context.h"
 
 namespace dice {
@@ -62,25 +63,30 @@ class Metrics {
   Histogram& histogram(const std::string& name, const std::string& help, const std::vector<double>& bounds,
                        const Labels& labels = {});
 
-  /// `update` is called before each scrape: for values that somebody else counts. It outlives this object's scrapes.
+  /// `update` is called before each scrape, never twice at a time: for values that somebody else counts. It outlives
+  /// this object's scrapes. Not while there may be one.
   void before_scrape(std::function<void()> update);
 
   struct Text {
     std::string content_type;
     std::string body;
   };
-  /// OpenMetrics, with exemplars, when `accept` asks for it, else the older text format. One at a time: waits for
-  /// another scrape, so it is not for a thread that must not wait.
+  /// OpenMetrics, with exemplars, when `accept` asks for it, else the older text format. Scrapes that come together
+  /// share one text, so one waits for another: not for a thread that must not wait.
   Text scrape(std::string_view accept);
 
  private:
+  std::vector<prometheus::MetricFamily> collect();
   const Histogram* find(const std::string& key) const;
 
   prometheus::Registry registry_;
   mutable Mutex mutex_;
   std::map<std::string, std::unique_ptr<Histogram>> histograms_ GUARDED_BY(mutex_);
-  Mutex scraping_;
-  std::vector<std::function<void()>> updates_ GUARDED_BY(scraping_);
+  std::vector<std::function<void()>> updates_;
+  /// The two formats may be asked for at the same time.
+  Mutex collecting_;
+  SingleFlight<std::string> text_;
+  SingleFlight<std::string> open_metrics_;
 };
 
 /// process_cpu_seconds_total, process_resident_memory_bytes, … as Prometheus' own client libraries name them.

@@ -1,5 +1,6 @@
 #include <dirent.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -48,6 +49,9 @@ double boot_unix_seconds() {
 }
 
 double open_descriptors() {
+  // Since Linux 6.2 the size of the folder is their number; counting ten thousand of them takes 10 ms.
+  struct stat info{};
+  if (stat("/proc/self/fd", &info) == 0 && info.st_size > 0) return static_cast<double>(info.st_size);
   const std::unique_ptr<DIR, int (*)(DIR*)> folder(opendir("/proc/self/fd"), closedir);
   if (!folder) return 0;
   double count = -3;                                 // ".", ".." and the folder itself

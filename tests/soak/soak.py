@@ -1,0 +1,317 @@
+#!/usr/bin/env python3
+"""Hours of a bad neighbourhood in minutes: clients that leave, that never read, that send half, that are too many.
+
+usage: tests/soak/soak.py BIN [storm|dice|crowd|clients ...]     (BIN: folder of the programs)
+
+LEAVERS=N clients leave each port in `storm` (default 250000). Everything runs on this machine, on free ports. Prints
+what was done how often and what it got; exit code 1 when a promise does not hold.
+"""
+
+import collections
+import contextlib
+import json
+import os
+import pathlib
+import resource
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+import clients  # noqa: E402
+
+LEAVERS = int(os.environ.get("LEAVERS", "250000"))
+BIN = None
+
+
+def verdict(promise, held, figures):
+    print(f"  {'held' if held else 'NOT HELD'}: {promise}: {figures}", flush=True)
+    return held
+
+
+def ask(port, path):
+    """(status, body) over a connection of its own."""
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+        answer = b""
+        while part := connection.recv(65536):
+            answer += part
+    head, _, body = answer.partition(b"\r\n\r\n")
+    return int(head.split(b" ")[1]) if head else 0, body
+
+
+class Program:
+    """One service as a process."""
+
+    def __init__(self, name, descriptors=None, **variables):
+        self.ports = (clients.free_port(), clients.free_port())
+        env = {"PATH": os.environ["PATH"], "PORT": str(self.ports[0]), "METRICS_PORT": str(self.ports[1]), "LOG_LEVEL": "warn",
+               "DIE_SPECIFICATIONS": str(ROOT / "services/die-service/dice.yaml"), "OTEL_TRACES_EXPORTER": "none", **variables}
+        limit = (lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))) if descriptors else None
+        self.process = subprocess.Popen([BIN / name], env=env, stdout=subprocess.DEVNULL, preexec_fn=limit)
+        deadline = time.monotonic() + 20
+        while True:
+            with contextlib.suppress(OSError):
+                if ask(self.ports[0], "/readyz")[0] == 200:
+                    break
+            if time.monotonic() > deadline:
+                raise SystemExit(f"{name} is not ready")
+            time.sleep(0.02)
+
+    def resident(self):
+        text = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(next(line for line in text.splitlines() if line.startswith("VmRSS")).split()[1]) * 1024
+
+    def descriptors(self):
+        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+
+    def cpu_seconds(self):
+        fields = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def stop(self):
+        self.process.terminate()
+        return self.process.wait(60)
+
+
+@contextlib.contextmanager
+def system(**variables):
+    """The three services, by name."""
+    programs = {}
+    for name in ("die-service", "dice-roller", "frontend"):
+        for other, program in programs.items():
+            variable = other.upper().replace("-", "_")
+            variables |= {f"{variable}_URL": f"http://127.0.0.1:{program.ports[0]}",
+                          f"{variable}_METRICS_URL": f"http://127.0.0.1:{program.ports[1]}"}
+        programs[name] = Program(name, **variables)
+    try:
+        yield programs
+    finally:
+        codes = {name: program.stop() for name, program in reversed(programs.items())}
+    assert not any(codes.values()), codes
+
+
+PATHS = {
+    "frontend": ["/dice", "/roll?die=fair", "/roll-async?die=fair&times=3", "/", "/app.js", "/metrics", "/nowhere"],
+    "dice-roller": ["/", "/roll?die=fair", "/roll-async?die=fair&times=3", "/metrics", "/roll"],
+    "die-service": ["/dice", "/dice/fair", "/dice/none", "/metrics", "/version"],
+}
+METRICS_PATHS = ["/metrics", "/healthz", "/debug/spans/0af7651916cd43dd8448eb211c80319c", "/nowhere"]
+
+
+def storm_at(port, leavers, abandoned, honest=()):
+    command = [str(BIN / "soak-storm"), str(port), str(leavers), *abandoned, *(["--", *honest] if honest else [])]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
+    return json.loads(done.stdout)
+
+
+def storm():
+    """Every answer reaches its own client."""
+    print(f"storm: {LEAVERS} clients leave each port, as many honest requests among them", flush=True)
+    held = True
+    with system(ROLL_DELAY_MAX_SECONDS="0.002", TRACE_MEMORY_BYTES="4194304") as services:
+        for name, paths in PATHS.items():
+            for port, asked in zip(services[name].ports, (paths, METRICS_PATHS)):
+                result = storm_at(port, LEAVERS, asked)
+                healthy = all(ask(port, "/healthz")[0] == 200 for _ in range(100))
+                held &= verdict(f"{name}, port {'of metrics' if asked is METRICS_PATHS else 'of the API'}",
+                                healthy and result["honest"] == LEAVERS and not any(result[key] for key in ("foreign", "unsolicited", "lost")),
+                                ", ".join(f"{value} {key}" for key, value in result.items()) + ", /healthz 100 of 100")
+    return held
+
+
+def dice():
+    """Rolls of `fair` while others abandon requests for a die whose one face is 777."""
+    print("dice: rolls of fair while others abandon requests for a die with the face 777", flush=True)
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+        file.write("fair: {faces: [1, 2, 3, 4, 5, 6]}\nodd: {faces: [777]}\n")
+        file.flush()
+        with system(ROLL_DELAY_MAX_SECONDS="0", DIE_SPECIFICATIONS=file.name) as services:
+            values, wrong, stop = collections.Counter(), [], threading.Event()
+
+            def roll():
+                while not stop.is_set():
+                    status, body = ask(services["dice-roller"].ports[0], "/roll?die=fair")
+                    value = json.loads(body).get("roll") if status == 200 else None
+                    values[value] += 1
+                    if value not in range(1, 7):
+                        wrong.append(body)
+
+            threads = [threading.Thread(target=roll) for _ in range(4)]
+            for thread in threads:
+                thread.start()
+            result = storm_at(services["die-service"].ports[0], max(LEAVERS // 5, 1000), ["/dice/odd"], ["/dice/fair"])
+            stop.set()
+            for thread in threads:
+                thread.join()
+    return verdict("only 1 to 6", not wrong and not any(result[key] for key in ("foreign", "unsolicited", "lost")),
+                   f"{sum(values.values())} rolls, {len(wrong)} wrong {wrong[:1]}, {result['left']} left")
+
+
+# --- crowds ----------------------------------------------------------------------------------------------------------
+
+
+def percentile(times, share):
+    return sorted(times)[min(int(len(times) * share), len(times) - 1)]
+
+
+def watched(program, seconds):
+    """/healthz and /metrics of both ports for a while: their times, the failures, and the share of a core that was used."""
+    times, failures = [], []
+    cpu, start = program.cpu_seconds(), time.monotonic()
+    while time.monotonic() - start < seconds:
+        for port in program.ports:
+            for path in ("/healthz", "/metrics"):
+                begun = time.monotonic()
+                try:
+                    status = ask(port, path)[0]
+                except OSError as error:
+                    status = str(error)
+                times.append(time.monotonic() - begun)
+                if status != 200:
+                    failures.append((port, path, status))
+        time.sleep(0.1)  # a pace, not a wait: what is measured is what a probe costs beside the crowd
+    return times, failures, (program.cpu_seconds() - cpu) / (time.monotonic() - start)
+
+
+def connection(program, number, port=None):
+    """From one of many addresses: the ports of one would not do."""
+    one = socket.socket()
+    one.bind((f"127.0.{1 + number // 200 % 200}.{1 + number % 200}", 0))
+    one.connect(("127.0.0.1", port or program.ports[0]))
+    return one
+
+
+def settled(program):
+    """Seconds until the work that was asked for is done."""
+    start = time.monotonic()
+    while time.monotonic() - start < 30:
+        cpu = program.cpu_seconds()
+        time.sleep(0.5)
+        if program.cpu_seconds() - cpu <= 0.02:
+            break
+    return time.monotonic() - start - 0.5
+
+
+def crowd_of(title, make, program, ends_in, limit_bytes=64 << 20, extra=lambda program: True):
+    """`make(program)` gives the connections of the crowd."""
+    print(f"crowd: {title}", flush=True)
+    for _ in range(100):
+        ask(program.ports[0], "/dice")
+        ask(program.ports[1], "/metrics")
+    rest, descriptors = program.resident(), program.descriptors()
+    crowd = make(program)
+    print(f"  the answers they asked for took {settled(program):.1f} s")
+    times, failures, cpu = watched(program, 5)
+    above = program.resident() - rest
+    held = verdict("/healthz and /metrics of both ports", not failures and percentile(times, 0.99) <= 0.05,
+                   f"{len(times)} asked, {len(failures)} failed {failures[:1] or ''}, median {statistics.median(times) * 1e3:.1f} ms, "
+                   f"p99 {percentile(times, 0.99) * 1e3:.1f} ms, worst {max(times) * 1e3:.1f} ms")
+    held &= verdict("CPU at most 10 % of a core", cpu <= 0.1, f"{cpu * 100:.1f} %")
+    held &= verdict("memory at most 64 MiB above rest", above <= limit_bytes,
+                    f"{above / 1e6:.1f} MB above {rest / 1e6:.1f} MB, {above / max(len(crowd), 1):.0f} bytes a connection of {len(crowd)}")
+    held &= extra(program)
+    deadline = time.monotonic() + ends_in
+    while (left := program.descriptors() - descriptors) > 3 and time.monotonic() < deadline:  # calls keep connections, too
+        time.sleep(0.1)
+    held &= verdict("each is ended by its own limit", left <= 3, f"of {len(crowd)} connections {max(left, 0)} are left")
+    for one in crowd:
+        one.close()
+    deadline = time.monotonic() + 20
+    while program.resident() > rest + (8 << 20) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    back = program.resident() - rest
+    held &= verdict("memory is back", back <= 8 << 20, f"{back / 1e6:.1f} MB above rest")
+    held &= verdict("exit code 0", program.stop() == 0, "after SIGTERM")
+    return held
+
+
+def never_read(program):
+    crowd = []
+    for number in range(200):
+        for port, path in zip(program.ports, ("/", "/metrics")):
+            one = connection(program, number, port)
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            one.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                for _ in range(200):
+                    one.send(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode() * 5)
+            crowd.append(one)
+    return crowd
+
+
+def slow_senders(program):
+    crowd = []
+    for number in range(500):
+        one = connection(program, number)
+        one.sendall((b"GET /dice HTTP/1.1\r\nHost: x\r\nX-Slow: ", b"PUT /dice HTTP/1.1\r\nHost: x\r\nContent-Length: 60000\r\n\r\nxxx")[number % 2])
+        crowd.append(one)
+    return crowd
+
+
+def idle(program):
+    crowd = []
+    for number in range(10_000):
+        one = connection(program, number)
+        if number % 2:
+            one.sendall(b"GET /dice HTTP/1.1\r\nHost: x\r\n\r\n")
+            one.recv(65536)
+        crowd.append(one)
+    return crowd
+
+
+def too_many(program):
+    return [connection(program, number, program.ports[number % 2]) for number in range(600)]
+
+
+def crowd():
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    held = crowd_of("200 clients each ask for / and /metrics 1,000 times and never read", never_read,
+                    Program("die-service", HTTP_WRITE_TIMEOUT_SECONDS="15", HTTP_IDLE_TIMEOUT_SECONDS="20", TRACE_MEMORY_SPANS="0"), 40)
+    held &= crowd_of("500 slow senders, of headers and of bodies", slow_senders,
+                     Program("die-service", HTTP_HEADER_TIMEOUT_SECONDS="12", HTTP_BODY_TIMEOUT_SECONDS="12"), 30)
+    if hard < 12_000:
+        print(f"crowd: left out: 10,000 idle connections, this shell may open {hard} descriptors")
+    else:
+        held &= crowd_of("10,000 idle connections", idle, Program("die-service", HTTP_IDLE_TIMEOUT_SECONDS="15"), 60)
+    dice = Program("die-service")
+
+    def rolls_go_on(program):
+        answers = collections.Counter(ask(program.ports[0], "/roll?die=fair")[0] for _ in range(100))
+        return verdict("calls to die-service find descriptors", answers[200] >= 95, f"{dict(answers)} of 100 rolls")
+
+    held &= crowd_of("600 connections where 256 descriptors may be open", too_many,
+                     Program("dice-roller", descriptors=256, DIE_SERVICE_URL=f"http://127.0.0.1:{dice.ports[0]}",
+                             ROLL_DELAY_MAX_SECONDS="0", HTTP_IDLE_TIMEOUT_SECONDS="12"), 40, extra=rolls_go_on)
+    dice.stop()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return held
+
+
+def real_clients():
+    print(f"clients: those that others wrote, {clients.CALLS} calls each over kept connections", flush=True)
+    with system(ROLL_DELAY_MAX_SECONDS="0") as services:
+        return clients.try_all({"frontend": (services["frontend"].ports[0], "/roll?die=fair"),
+                                "die-service": (services["die-service"].ports[0], "/dice")}, verdict)
+
+
+PARTS = {"storm": storm, "dice": dice, "crowd": crowd, "clients": real_clients}
+
+
+def main():
+    global BIN
+    if len(sys.argv) < 2 or not set(sys.argv[2:]) <= PARTS.keys():
+        sys.exit(__doc__)
+    BIN = pathlib.Path(sys.argv[1]).resolve()
+    held = [PARTS[name]() for name in sys.argv[2:] or PARTS]
+    sys.exit(0 if all(held) else 1)
+
+
+if __name__ == "__main__":
+    main()
