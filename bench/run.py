@@ -2,11 +2,14 @@
 """The measurements of docs/benchmarks.md. Each prints what it measured and whether it held.
 
 usage: bench/run.py BIN [batch|throughput|overload ...]
+
+BEFORE=BIN, the programs of an earlier commit, adds them to `throughput`: both in the same run.
 """
 
 import http.client
 import json
 import multiprocessing
+import os
 import pathlib
 import re
 import signal
@@ -30,14 +33,15 @@ def free_port():
 
 
 class Program:
-    """One program of ours on free ports, its log in a file."""
+    """One program of ours on free ports, its log in a file. `descriptors` may be open in it; None = as many as here."""
 
-    def __init__(self, folder, name, env):
+    def __init__(self, folder, name, env, descriptors=None):
         self.log = tempfile.NamedTemporaryFile(prefix=name, suffix=".log")
         self.port, self.metrics_port = free_port(), free_port()
         self.url, self.metrics_url = f"http://127.0.0.1:{self.port}", f"http://127.0.0.1:{self.metrics_port}"
         env = {"PORT": str(self.port), "METRICS_PORT": str(self.metrics_port), "OTEL_TRACES_EXPORTER": "none", **env}
-        self.process = subprocess.Popen([folder / name], env=env, stdout=self.log, stderr=self.log)
+        command = ["prlimit", f"--nofile={descriptors}:{descriptors}", folder / name] if descriptors else [folder / name]
+        self.process = subprocess.Popen(command, env=env, stdout=self.log, stderr=self.log)
         self.wait_for(self.ready, f"{name} to be ready")
 
     def ready(self):
@@ -62,6 +66,18 @@ class Program:
 
     def metric(self, series):
         return float(self.metrics().get(series, 0))
+
+    def resident(self):
+        """Bytes of memory."""
+        text = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(re.search(r"^VmRSS:\s+(\d+)", text, re.MULTILINE)[1]) * 1024
+
+    def cpu_seconds(self):
+        fields = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def descriptors(self):
+        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
@@ -136,6 +152,10 @@ def throughput(folder, seconds=4, rounds=5):
              ("+ a span each, remembered", {}),
              ("+ every span exported", {**exporting, "OTEL_BSP_MAX_QUEUE_SIZE": "65536"})]
     programs = [die_service(folder, **env) for _, env in steps]
+    before = os.environ.get("BEFORE")
+    if before:  # everything on, as it was
+        steps.append(("  the same, before", {**exporting, "OTEL_BSP_MAX_QUEUE_SIZE": "65536"}))
+        programs.append(die_service(pathlib.Path(before).resolve(), **steps[-1][1]))
     wrk(hello_port, "/", 1)
     rates = [[] for _ in steps]
     for number in range(rounds):
@@ -146,7 +166,7 @@ def throughput(folder, seconds=4, rounds=5):
             bare.append(wrk(hello_port, "/", seconds / 2))
             rate.append(here / statistics.mean(bare[-2:]))
         print(f"  round {number + 1} of {rounds}: bare Pistache {min(bare):.0f} to {max(bare):.0f}/s", flush=True)
-    last = programs[-1]
+    last = programs[3]
     ended = sum(float(value) for series, value in last.metrics().items()
                 if series.startswith("http_requests_total") and 'route="/dice"' in series)
     last.wait_for(lambda: last.metric("telemetry_spans_exported_total") + last.metric("telemetry_spans_dropped_total") >= ended,
@@ -161,8 +181,14 @@ def throughput(folder, seconds=4, rounds=5):
     print(f"  {'bare Pistache':28} 1.00")
     for (name, _), rate in zip(steps, rates):
         print(f"  {name:28} {statistics.median(rate):.2f}")
+    medians = [statistics.median(rate) for rate in rates]
     held = verdict("every span exported", dropped == 0, f"{exported:.0f} exported, {dropped:.0f} dropped")
-    return verdict("≥ 0.5 × bare Pistache", statistics.median(rates[-1]) >= 0.5, f"{statistics.median(rates[-1]):.2f}") and held
+    held &= verdict("everything off ≥ 1.05 × bare Pistache", medians[0] >= 1.05, f"{medians[0]:.2f}")
+    held &= verdict("everything on ≥ 0.5 × bare Pistache", medians[3] >= 0.5, f"{medians[3]:.2f}")
+    if before:
+        ratio = statistics.median(now / then for now, then in zip(rates[3], rates[4]))
+        held &= verdict("everything on ≥ 1.1 × before", ratio >= 1.1, f"{ratio:.2f}")
+    return held
 
 
 def probe(ports, stop, out):

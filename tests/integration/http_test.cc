@@ -2,12 +2,8 @@
 #include "support/http.h"
 
 #include <doctest/doctest.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "support/system.h"
@@ -15,49 +11,6 @@
 
 namespace dice::test {
 namespace {
-
-/// Two connections, one after the other: the first answers each request as a stranger would, the second as die-service.
-class StrangerAtFirst {
- public:
-  StrangerAtFirst() {
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t length = sizeof(address);
-    auto* const generic = reinterpret_cast<sockaddr*>(&address);
-    REQUIRE(::bind(listener_, generic, length) == 0);
-    REQUIRE(::listen(listener_, 1) == 0);
-    REQUIRE(::getsockname(listener_, generic, &length) == 0);
-    port_ = ntohs(address.sin_port);
-    thread_ = std::jthread([this] {
-      serve("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
-      serve("HTTP/1.1 200 OK\r\nContent-Length: 23\r\n\r\n{\"identifiers\":[\"one\"]}");
-    });
-  }
-  ~StrangerAtFirst() {
-    ::shutdown(listener_, SHUT_RDWR);
-    thread_.join();
-    ::close(listener_);
-  }
-  StrangerAtFirst(const StrangerAtFirst&) = delete;
-  StrangerAtFirst& operator=(const StrangerAtFirst&) = delete;
-
-  std::string url() const { return "http://127.0.0.1:" + std::to_string(port_); }
-
- private:
-  void serve(const std::string& answer) const {
-    const int connection = ::accept(listener_, nullptr, nullptr);
-    char buffer[4096];
-    while (connection >= 0 && ::recv(connection, buffer, sizeof(buffer), 0) > 0) {
-      if (::send(connection, answer.data(), answer.size(), MSG_NOSIGNAL) < 0) break;
-    }
-    if (connection >= 0) ::close(connection);
-  }
-
-  const int listener_ = ::socket(AF_INET, SOCK_STREAM, 0);
-  std::uint16_t port_ = 0;
-  std::jthread thread_;
-};
 
 const std::string kParent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
@@ -175,7 +128,7 @@ TEST_CASE("hostile paths and headers neither break the log nor reach it unescape
 }
 
 TEST_CASE("a connection to someone who does not speak the contract is not kept") {
-  const StrangerAtFirst die_service;
+  const CannedServer die_service({canned("", "404 Not Found"), canned(R"({"identifiers":["one"]})")});
   const RunningService frontend(RunningService::Kind::frontend, quick({{"DIE_SERVICE_URL", die_service.url()}}));
   CHECK(eventually([&] { return get(frontend.port(), "/dice").body == R"({"identifiers":["one"]})"; }));
 }

@@ -2,8 +2,6 @@
 #include "support/process.h"
 
 #include <doctest/doctest.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -100,30 +98,6 @@ TEST_CASE("after SIGTERM it is not ready but serves for SHUTDOWN_DELAY_SECONDS, 
   CHECK(roller.wait() == 0);
 }
 
-/// A port at which connections are made and nothing is ever answered.
-class Mute {
- public:
-  Mute() {
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t length = sizeof address;
-    REQUIRE(::bind(listener_, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0);
-    REQUIRE(::listen(listener_, 128) == 0);
-    REQUIRE(::getsockname(listener_, reinterpret_cast<sockaddr*>(&address), &length) == 0);
-    url_ = "http://127.0.0.1:" + std::to_string(ntohs(address.sin_port));
-  }
-  ~Mute() { ::close(listener_); }
-  Mute(const Mute&) = delete;
-  Mute& operator=(const Mute&) = delete;
-
-  const std::string& url() const { return url_; }
-
- private:
-  const int listener_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  std::string url_;
-};
-
 /// Delay, grace and flush, and a second.
 Variables short_stop(Variables more) {
   more.insert(
@@ -181,7 +155,7 @@ TEST_CASE("what still runs when SHUTDOWN_GRACE_SECONDS are over is answered 503,
 }
 
 TEST_CASE("a downstream service that hangs does not hold up a stop") {
-  const Mute roller;
+  const CannedServer roller({""});
   for (int round = 0; round < stop_rounds(); ++round) {
     Process frontend("frontend", short_stop({{"DICE_ROLLER_URL", roller.url()}, {"DIE_SERVICE_URL", roller.url()}}));
     const auto ports = frontend.ports();
@@ -214,7 +188,7 @@ TEST_CASE("clients that read nothing, or send half a request, do not hold up a s
 }
 
 TEST_CASE("a collector that hangs does not hold up a stop") {
-  const Mute collector;
+  const CannedServer collector({""});
   Process dice("die-service", short_stop({{"OTEL_TRACES_EXPORTER", "otlp"},
                                           {"OTEL_EXPORTER_OTLP_ENDPOINT", collector.url()},
                                           {"OTEL_BSP_SCHEDULE_DELAY", "10"}}));

@@ -13,6 +13,8 @@ import subprocess
 import tempfile
 import time
 
+from run import free_port
+
 CALLS = 1000
 
 PYTHON = """
@@ -103,12 +105,6 @@ backend dice
   http-reuse always
   server dice 127.0.0.1:{port}
 """
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def run(command, **more):

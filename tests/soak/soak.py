@@ -22,16 +22,12 @@ import threading
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-sys.path.insert(0, str(pathlib.Path(__file__).parent))
+sys.path[:0] = [str(ROOT / "bench"), str(pathlib.Path(__file__).parent)]
 import clients  # noqa: E402
+from run import Program, verdict  # noqa: E402
 
 LEAVERS = int(os.environ.get("LEAVERS", "250000"))
 BIN = None
-
-
-def verdict(promise, held, figures):
-    print(f"  {'held' if held else 'NOT HELD'}: {promise}: {figures}", flush=True)
-    return held
 
 
 def ask(port, path):
@@ -45,38 +41,13 @@ def ask(port, path):
     return int(head.split(b" ")[1]) if head else 0, body
 
 
-class Program:
-    """One service as a process."""
+def service(name, descriptors=None, **variables):
+    dice = {"DIE_SPECIFICATIONS": str(ROOT / "services/die-service/dice.yaml")}
+    return Program(BIN, name, {"LOG_LEVEL": "warn", **dice, **variables}, descriptors)
 
-    def __init__(self, name, descriptors=None, **variables):
-        self.ports = (clients.free_port(), clients.free_port())
-        env = {"PATH": os.environ["PATH"], "PORT": str(self.ports[0]), "METRICS_PORT": str(self.ports[1]), "LOG_LEVEL": "warn",
-               "DIE_SPECIFICATIONS": str(ROOT / "services/die-service/dice.yaml"), "OTEL_TRACES_EXPORTER": "none", **variables}
-        limit = (lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))) if descriptors else None
-        self.process = subprocess.Popen([BIN / name], env=env, stdout=subprocess.DEVNULL, preexec_fn=limit)
-        deadline = time.monotonic() + 20
-        while True:
-            with contextlib.suppress(OSError):
-                if ask(self.ports[0], "/readyz")[0] == 200:
-                    break
-            if time.monotonic() > deadline:
-                raise SystemExit(f"{name} is not ready")
-            time.sleep(0.02)
 
-    def resident(self):
-        text = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(next(line for line in text.splitlines() if line.startswith("VmRSS")).split()[1]) * 1024
-
-    def descriptors(self):
-        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
-
-    def cpu_seconds(self):
-        fields = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-    def stop(self):
-        self.process.terminate()
-        return self.process.wait(60)
+def ports_of(program):
+    return program.port, program.metrics_port
 
 
 @contextlib.contextmanager
@@ -86,9 +57,8 @@ def system(**variables):
     for name in ("die-service", "dice-roller", "frontend"):
         for other, program in programs.items():
             variable = other.upper().replace("-", "_")
-            variables |= {f"{variable}_URL": f"http://127.0.0.1:{program.ports[0]}",
-                          f"{variable}_METRICS_URL": f"http://127.0.0.1:{program.ports[1]}"}
-        programs[name] = Program(name, **variables)
+            variables |= {f"{variable}_URL": program.url, f"{variable}_METRICS_URL": program.metrics_url}
+        programs[name] = service(name, **variables)
     try:
         yield programs
     finally:
@@ -116,7 +86,7 @@ def storm():
     held = True
     with system(ROLL_DELAY_MAX_SECONDS="0.002", TRACE_MEMORY_BYTES="4194304") as services:
         for name, paths in PATHS.items():
-            for port, asked in zip(services[name].ports, (paths, METRICS_PATHS)):
+            for port, asked in zip(ports_of(services[name]), (paths, METRICS_PATHS)):
                 result = storm_at(port, LEAVERS, asked)
                 healthy = all(ask(port, "/healthz")[0] == 200 for _ in range(100))
                 held &= verdict(f"{name}, port {'of metrics' if asked is METRICS_PATHS else 'of the API'}",
@@ -136,7 +106,7 @@ def dice():
 
             def roll():
                 while not stop.is_set():
-                    status, body = ask(services["dice-roller"].ports[0], "/roll?die=fair")
+                    status, body = ask(services["dice-roller"].port, "/roll?die=fair")
                     value = json.loads(body).get("roll") if status == 200 else None
                     values[value] += 1
                     if value not in range(1, 7):
@@ -145,7 +115,7 @@ def dice():
             threads = [threading.Thread(target=roll) for _ in range(4)]
             for thread in threads:
                 thread.start()
-            result = storm_at(services["die-service"].ports[0], max(LEAVERS // 5, 1000), ["/dice/odd"], ["/dice/fair"])
+            result = storm_at(services["die-service"].port, max(LEAVERS // 5, 1000), ["/dice/odd"], ["/dice/fair"])
             stop.set()
             for thread in threads:
                 thread.join()
@@ -165,7 +135,7 @@ def watched(program, seconds):
     times, failures = [], []
     cpu, start = program.cpu_seconds(), time.monotonic()
     while time.monotonic() - start < seconds:
-        for port in program.ports:
+        for port in ports_of(program):
             for path in ("/healthz", "/metrics"):
                 begun = time.monotonic()
                 try:
@@ -183,7 +153,7 @@ def connection(program, number, port=None):
     """From one of many addresses: the ports of one would not do."""
     one = socket.socket()
     one.bind((f"127.0.{1 + number // 200 % 200}.{1 + number % 200}", 0))
-    one.connect(("127.0.0.1", port or program.ports[0]))
+    one.connect(("127.0.0.1", port or program.port))
     return one
 
 
@@ -202,8 +172,8 @@ def crowd_of(title, make, program, ends_in, limit_bytes=64 << 20, extra=lambda p
     """`make(program)` gives the connections of the crowd."""
     print(f"crowd: {title}", flush=True)
     for _ in range(100):
-        ask(program.ports[0], "/dice")
-        ask(program.ports[1], "/metrics")
+        ask(program.port, "/dice")
+        ask(program.metrics_port, "/metrics")
     rest, descriptors = program.resident(), program.descriptors()
     crowd = make(program)
     print(f"  the answers they asked for took {settled(program):.1f} s")
@@ -234,7 +204,7 @@ def crowd_of(title, make, program, ends_in, limit_bytes=64 << 20, extra=lambda p
 def never_read(program):
     crowd = []
     for number in range(200):
-        for port, path in zip(program.ports, ("/", "/metrics")):
+        for port, path in zip(ports_of(program), ("/", "/metrics")):
             one = connection(program, number, port)
             one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             one.setblocking(False)
@@ -266,28 +236,28 @@ def idle(program):
 
 
 def too_many(program):
-    return [connection(program, number, program.ports[number % 2]) for number in range(600)]
+    return [connection(program, number, ports_of(program)[number % 2]) for number in range(600)]
 
 
 def crowd():
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     held = crowd_of("200 clients each ask for / and /metrics 1,000 times and never read", never_read,
-                    Program("die-service", HTTP_WRITE_TIMEOUT_SECONDS="15", HTTP_IDLE_TIMEOUT_SECONDS="20", TRACE_MEMORY_SPANS="0"), 40)
+                    service("die-service", HTTP_WRITE_TIMEOUT_SECONDS="15", HTTP_IDLE_TIMEOUT_SECONDS="20", TRACE_MEMORY_SPANS="0"), 40)
     held &= crowd_of("500 slow senders, of headers and of bodies", slow_senders,
-                     Program("die-service", HTTP_HEADER_TIMEOUT_SECONDS="12", HTTP_BODY_TIMEOUT_SECONDS="12"), 30)
+                     service("die-service", HTTP_HEADER_TIMEOUT_SECONDS="12", HTTP_BODY_TIMEOUT_SECONDS="12"), 30)
     if hard < 12_000:
         print(f"crowd: left out: 10,000 idle connections, this shell may open {hard} descriptors")
     else:
-        held &= crowd_of("10,000 idle connections", idle, Program("die-service", HTTP_IDLE_TIMEOUT_SECONDS="15"), 60)
-    dice = Program("die-service")
+        held &= crowd_of("10,000 idle connections", idle, service("die-service", HTTP_IDLE_TIMEOUT_SECONDS="15"), 60)
+    dice = service("die-service")
 
     def rolls_go_on(program):
-        answers = collections.Counter(ask(program.ports[0], "/roll?die=fair")[0] for _ in range(100))
+        answers = collections.Counter(ask(program.port, "/roll?die=fair")[0] for _ in range(100))
         return verdict("calls to die-service find descriptors", answers[200] >= 95, f"{dict(answers)} of 100 rolls")
 
     held &= crowd_of("600 connections where 256 descriptors may be open", too_many,
-                     Program("dice-roller", descriptors=256, DIE_SERVICE_URL=f"http://127.0.0.1:{dice.ports[0]}",
+                     service("dice-roller", descriptors=256, DIE_SERVICE_URL=dice.url,
                              ROLL_DELAY_MAX_SECONDS="0", HTTP_IDLE_TIMEOUT_SECONDS="12"), 40, extra=rolls_go_on)
     dice.stop()
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
@@ -297,8 +267,8 @@ def crowd():
 def real_clients():
     print(f"clients: those that others wrote, {clients.CALLS} calls each over kept connections", flush=True)
     with system(ROLL_DELAY_MAX_SECONDS="0") as services:
-        return clients.try_all({"frontend": (services["frontend"].ports[0], "/roll?die=fair"),
-                                "die-service": (services["die-service"].ports[0], "/dice")}, verdict)
+        return clients.try_all({"frontend": (services["frontend"].port, "/roll?die=fair"),
+                                "die-service": (services["die-service"].port, "/dice")}, verdict)
 
 
 PARTS = {"storm": storm, "dice": dice, "crowd": crowd, "clients": real_clients}

@@ -137,4 +137,58 @@ Reply get(std::uint16_t port, const std::string& path, const Headers& headers) {
   return request(port, "GET", path, headers);
 }
 
+CannedServer::CannedServer(std::vector<std::string> answers)
+    : answers_(std::move(answers)), listener_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t length = sizeof address;
+  auto* const generic = reinterpret_cast<sockaddr*>(&address);
+  if (::bind(listener_, generic, length) != 0 || ::listen(listener_, 128) != 0 ||
+      ::getsockname(listener_, generic, &length) != 0) {
+    throw std::runtime_error("cannot listen");
+  }
+  port_ = ntohs(address.sin_port);
+  thread_ = std::jthread([this] {
+    std::vector<std::jthread> connections;
+    for (std::size_t number = 0;; ++number) {
+      const int connection = ::accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
+      if (connection < 0) return;
+      const auto& answer = answers_[std::min(number, answers_.size() - 1)];
+      connections.emplace_back([this, connection, &answer] { serve(connection, answer); });
+    }
+  });
+}
+
+CannedServer::~CannedServer() {
+  stopping_ = true;
+  ::shutdown(listener_, SHUT_RDWR);
+  thread_.join();
+  ::close(listener_);
+}
+
+std::string CannedServer::url() const { return "http://127.0.0.1:" + std::to_string(port_); }
+
+void CannedServer::serve(int connection, const std::string& answer) const {
+  const timeval tick{0, 20'000};
+  setsockopt(connection, SOL_SOCKET, SO_RCVTIMEO, &tick, sizeof tick);
+  setsockopt(connection, SOL_SOCKET, SO_SNDTIMEO, &tick, sizeof tick);
+  char request[4096];
+  while (!stopping_) {
+    const auto count = ::recv(connection, request, sizeof request, 0);
+    if (count < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) continue;
+    if (count <= 0) break;
+    for (std::size_t sent = 0; sent < answer.size() && !stopping_;) {
+      const auto part = ::send(connection, answer.data() + sent, answer.size() - sent, MSG_NOSIGNAL);
+      if (part < 0 && errno != EAGAIN && errno != EWOULDBLOCK) break;
+      if (part > 0) sent += static_cast<std::size_t>(part);
+    }
+  }
+  ::close(connection);
+}
+
+std::string canned(const std::string& body, const std::string& status, const std::string& lines) {
+  return "HTTP/1.1 " + status + "\r\n" + lines + "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
+}
+
 }  // namespace dice::test

@@ -1,9 +1,11 @@
 // A client that sends exactly the bytes it is told to.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <map>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -54,5 +56,30 @@ using Headers = std::vector<std::pair<std::string, std::string>>;
 Reply request(std::uint16_t port, const std::string& method, const std::string& path, const Headers& headers = {},
               const std::string& body = "");
 Reply get(std::uint16_t port, const std::string& path, const Headers& headers = {});
+
+/// A neighbour that answers what it was told, whatever it is asked.
+class CannedServer {
+ public:
+  /// Connection by connection: each request that comes over the first one gets the first answer, and so on; the last
+  /// answer is for all further ones. An empty answer: none, ever.
+  explicit CannedServer(std::vector<std::string> answers);
+  ~CannedServer();
+  CannedServer(const CannedServer&) = delete;
+  CannedServer& operator=(const CannedServer&) = delete;
+
+  std::string url() const;
+
+ private:
+  void serve(int connection, const std::string& answer) const;
+
+  const std::vector<std::string> answers_;
+  const int listener_;
+  std::uint16_t port_ = 0;
+  std::atomic<bool> stopping_ = false;
+  std::jthread thread_;
+};
+
+/// 200 with this body, or another status.
+std::string canned(const std::string& body, const std::string& status = "200 OK", const std::string& lines = "");
 
 }  // namespace dice::test

@@ -314,6 +314,63 @@ TEST_CASE("logging: a reader that sleeps holds nobody up, and a slow one loses n
   CHECK((received == expected));
 }
 
+TEST_CASE(
+    "logging: a reader that takes nothing holds nobody up for long; what is lost is counted, and what comes later is "
+    "not") {
+  using std::chrono::steady_clock;
+  int ends[2];
+  REQUIRE(pipe(ends) == 0);
+  constexpr std::size_t kSize = 1 << 20;
+  const std::string line = std::string(kSize - 1, 'x') + "\n";
+  std::size_t received = 0;
+  std::uint64_t written = 0;
+  std::uint64_t lost = 0;
+  {
+    LogSink sink(ends[1]);
+    auto start = steady_clock::now();
+    std::thread([&] {
+      LogSink::never_wait_on_this_thread();
+      for (int i = 0; i < 40; ++i) sink.write(line);
+    }).join();
+    CHECK(steady_clock::now() - start < std::chrono::seconds(1));
+    CHECK(sink.dropped() > 0);
+    start = steady_clock::now();
+    for (int i = 0; i < 20; ++i) sink.write(line);  // waits a second for the reader, once
+    CHECK(steady_clock::now() - start < std::chrono::seconds(10));
+    lost = sink.dropped();
+    CHECK(lost > 20);
+    written = 60;
+    std::jthread reader([&] {
+      std::string part(kSize, '\0');
+      for (ssize_t count = 1; count > 0; received += static_cast<std::size_t>(count)) {
+        count = read(ends[0], part.data(), part.size());
+        if (count <= 0) break;
+      }
+    });
+    CHECK(sink.flush());
+    sink.write(line);
+    ++written;
+    CHECK(sink.flush());
+    CHECK(sink.dropped() == lost);
+    close(ends[1]);
+  }
+  close(ends[0]);
+  CHECK(received == (written - lost) * kSize);
+}
+
+TEST_CASE("logging: the end does not wait for a reader that takes nothing") {
+  int ends[2];
+  REQUIRE(pipe(ends) == 0);
+  const auto start = std::chrono::steady_clock::now();
+  {
+    LogSink sink(ends[1]);
+    sink.write(std::string(1 << 20, 'x') + "\n");
+  }
+  CHECK(std::chrono::steady_clock::now() - start < std::chrono::seconds(10));
+  close(ends[0]);
+  close(ends[1]);
+}
+
 TEST_CASE("logging: a pipe that somebody made non-blocking loses no line, either") {
   int ends[2];
   REQUIRE(pipe2(ends, O_NONBLOCK) == 0);
