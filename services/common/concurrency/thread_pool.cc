@@ -115,15 +115,15 @@ std::size_t ThreadPool::size() const {
 }
 
 void ThreadPool::work(Workers::iterator self) {
-  Workers ended;
+  Ended ended;
   while (work_once(self, ended)) {
   }
-  join(ended);
+  join(ended.before);
   // The C library keeps what each thread has freed; the last one gives back what was kept for all.
-  if (size() == 0) (void)::malloc_trim(0);
+  if (ended.last) (void)::malloc_trim(0);
 }
 
-bool ThreadPool::work_once(Workers::iterator self, Workers& ended) {
+bool ThreadPool::work_once(Workers::iterator self, Ended& ended) {
   Task task;
   {
     const Lock lock(mutex_);
@@ -142,8 +142,9 @@ bool ThreadPool::work_once(Workers::iterator self, Workers& ended) {
   }
   if (self->task) return true;
   std::erase(idle_, self);
-  ended.splice(ended.end(), finished_);
+  ended.before.splice(ended.before.end(), finished_);
   finished_.splice(finished_.end(), workers_, self);
+  ended.last = workers_.empty() && !stopping_;
   ended_.notify_one();
   return false;
 }

@@ -61,9 +61,14 @@ class ThreadPool {
   bool make(Task& task, std::size_t* lease) EXCLUDES(mutex_);
   void stop_idle() REQUIRES(mutex_);
   void work(Workers::iterator self);
-  /// One task, and the wait for the next. When there is none: false, and `ended` holds the threads that ended before
-  /// this one, which joins them, so that at most one thread's stack is kept for nothing.
-  bool work_once(Workers::iterator self, Workers& ended);
+  struct Ended {
+    /// Threads that ended before this one, which joins them, so that at most one thread's stack is kept for nothing.
+    Workers before;
+    /// There is no other thread.
+    bool last = false;
+  };
+  /// One task, and the wait for the next. False, with `ended` filled in, when there is none.
+  bool work_once(Workers::iterator self, Ended& ended);
   static void join(Workers& finished);
 
   const Options options_;

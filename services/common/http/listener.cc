@@ -233,7 +233,13 @@ class Listener::Loop final : public px::Aio::Handler, public Connection::Loop {
     if (found == by_id_.end()) return;
     by_activity_.splice(by_activity_.end(), by_activity_, found->second);
     const auto connection = *found->second;
-    if (!connection->on_ready()) remove(id);
+    try {
+      if (!connection->on_ready()) remove(id);
+    } catch (const std::exception& error) {  // out of memory, for one: this connection's end, not the thread's
+      shared_.log.log(LogLevel::error, "Connection given up", nullptr, {{"error", std::string_view(error.what())}});
+      connection->close(true);
+      remove(id);
+    }
     while (shared_.buffered > shared_.options.max_buffered_bytes && make_room()) {
     }
   }
