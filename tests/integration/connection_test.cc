@@ -266,9 +266,13 @@ TEST_CASE("past HTTP_MAX_CONNECTIONS the one that has been idle the longest make
 
 TEST_CASE("when every connection is owed an answer, probes are answered and the rest gets 503") {
   ManualClock clock;
-  const System system(
-      quick({{"HTTP_MAX_CONNECTIONS", "4"}, {"ROLL_DELAY_MIN_SECONDS", "1"}, {"ROLL_DELAY_MAX_SECONDS", "1"}}), &clock);
-  const auto& roller = system.dice_roller;
+  const RunningService dice(RunningService::Kind::die_service, quick());
+  const RunningService roller(RunningService::Kind::dice_roller,
+                              quick({{"DIE_SERVICE_URL", dice.url()},
+                                     {"HTTP_MAX_CONNECTIONS", "4"},
+                                     {"ROLL_DELAY_MIN_SECONDS", "1"},
+                                     {"ROLL_DELAY_MAX_SECONDS", "1"}}),
+                              &clock);
   std::vector<std::unique_ptr<Connection>> busy;
   for (int i = 0; i < 4; ++i) {
     busy.push_back(std::make_unique<Connection>(roller.port()));

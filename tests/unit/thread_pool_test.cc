@@ -206,6 +206,16 @@ TEST_CASE("thread pool: a lease for which threads are missing runs nothing and t
   blocker.release();
 }
 
+TEST_CASE("thread pool: a lease begins when all of its threads are there, so that they work at the same time") {
+  std::atomic<int> alone = 0;
+  for (int i = 0; i < 100; ++i) {
+    ThreadPool pool({.max_threads = 8});
+    REQUIRE(pool.try_run_on_each(static_cast<std::size_t>(i % 3), [] {}));  // some are idle, some are to be made
+    REQUIRE(pool.try_run_on_each(8, [&] { alone += pool.size() < 8 ? 1 : 0; }));
+  }
+  CHECK(alone == 0);
+}
+
 TEST_CASE("thread pool: a lease's threads are free when it returns") {
   ThreadPool pool({.max_threads = 3});
   int refused = 0;

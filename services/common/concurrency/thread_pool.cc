@@ -42,34 +42,28 @@ bool ThreadPool::has_room(std::size_t threads) const {
   return !stopping_ && workers_.size() + making_ - idle_.size() + threads <= options_.max_threads;
 }
 
-bool ThreadPool::reuse(Task& task, std::size_t* lease) {
-  if (idle_.empty()) return false;
+ThreadPool::Workers::iterator ThreadPool::take_idle() {
   const auto worker = idle_.back();
   idle_.pop_back();
-  worker->task = std::move(task);
-  worker->lease = lease;
-  worker->wake.notify_one();
-  return true;
+  worker->taken = true;
+  return worker;
 }
 
-bool ThreadPool::make(Task& task, std::size_t* lease) {
-  Workers made(1);
-  const auto worker = made.begin();
+void ThreadPool::give(Workers::iterator worker, Task task, std::size_t* lease) {
+  worker->task = std::move(task);
   worker->lease = lease;
+  worker->wake.notify_one();
+}
+
+bool ThreadPool::make(Workers& made) {
+  const auto worker = made.emplace(made.end());
   try {
-    // Begins by waiting for the mutex, and for its place in `workers_`.
+    // Begins by waiting for its task.
     worker->thread = std::thread([this, worker] { work(worker); });
   } catch (const std::system_error&) {
-    const Lock lock(mutex_);
-    --making_;
-    ended_.notify_all();
+    made.erase(worker);
     return false;
   }
-  const Lock lock(mutex_);
-  --making_;
-  worker->task = std::move(task);
-  workers_.splice(workers_.end(), made);
-  worker->wake.notify_one();
   return true;
 }
 
@@ -77,34 +71,47 @@ bool ThreadPool::try_run(Task& task) {
   {
     const Lock lock(mutex_);
     if (!has_room(1)) return false;
-    if (reuse(task, nullptr)) return true;
+    if (!idle_.empty()) {
+      give(take_idle(), std::move(task), nullptr);
+      return true;
+    }
     ++making_;
   }
-  return make(task, nullptr);
+  Workers made;
+  const bool works = make(made);
+  const Lock lock(mutex_);
+  --making_;
+  if (works) give(made.begin(), std::move(task), nullptr);
+  workers_.splice(workers_.end(), made);
+  ended_.notify_all();
+  return works;
 }
 
 bool ThreadPool::try_run_on_each(std::size_t threads, const std::function<void()>& body) {
-  const auto task = [&body] { body(); };
-  std::size_t working = threads;
-  std::size_t missing = threads;
+  std::vector<Workers::iterator> leased;
+  leased.reserve(threads);
+  std::size_t missing = 0;
   {
     const Lock lock(mutex_);
     if (!has_room(threads)) return false;
-    for (; missing > 0; --missing) {
-      Task copy = task;
-      if (!reuse(copy, &working)) break;
-    }
+    while (leased.size() < threads && !idle_.empty()) leased.push_back(take_idle());
+    missing = threads - leased.size();
     making_ += missing;
   }
-  std::size_t failed = 0;
+  Workers made;
   for (std::size_t i = 0; i < missing; ++i) {
-    Task copy = task;
     // Short of threads in the middle of the batch: the ones there are do all of the work, since `body` shares it out.
-    if (!make(copy, &working)) ++failed;
+    if (!make(made)) break;
   }
+  for (auto worker = made.begin(); worker != made.end(); ++worker) leased.push_back(worker);
+
   const Lock lock(mutex_);
-  working -= failed;
-  if (failed == threads && threads > 0) return false;
+  making_ -= missing;
+  workers_.splice(workers_.end(), made);
+  ended_.notify_all();
+  if (leased.empty() && threads > 0) return false;
+  auto working = leased.size();
+  for (const auto worker : leased) give(worker, [&body] { body(); }, &working);
   while (working > 0) returned_.wait(mutex_);
   return true;
 }
@@ -129,6 +136,7 @@ bool ThreadPool::work_once(Workers::iterator self, Ended& ended) {
     const Lock lock(mutex_);
     while (!self->task) self->wake.wait(mutex_);
     task = std::exchange(self->task, nullptr);
+    self->taken = false;
   }
   task();
   task = nullptr;
@@ -138,9 +146,9 @@ bool ThreadPool::work_once(Workers::iterator self, Ended& ended) {
   // Idle first, so that the caller finds the threads free when it goes on.
   if (auto* lease = std::exchange(self->lease, nullptr); lease != nullptr && --*lease == 0) returned_.notify_all();
   const auto deadline = std::chrono::steady_clock::now() + options_.idle_timeout;
-  while (!self->task && !stopping_ && self->wake.wait_until(mutex_, deadline)) {
+  while (!self->taken && !stopping_ && self->wake.wait_until(mutex_, deadline)) {
   }
-  if (self->task) return true;
+  if (self->taken) return true;
   std::erase(idle_, self);
   ended.before.splice(ended.before.end(), finished_);
   finished_.splice(finished_.end(), workers_, self);

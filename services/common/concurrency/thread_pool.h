@@ -35,8 +35,8 @@ class ThreadPool {
   /// Runs `task` on a thread of the pool. False, with `task` untouched, when `max_threads` are at work.
   [[nodiscard]] bool try_run(Task& task);
 
-  /// Leases `threads` threads for the caller alone, runs `body` on each of them at the same time and returns when every
-  /// call has returned. False, with nothing run, when that many are not free.
+  /// Leases `threads` threads for the caller alone, runs `body` on each of them at the same time, once all of them are
+  /// there, and returns when every call has returned. False, with nothing run, when that many are not free.
   [[nodiscard]] bool try_run_on_each(std::size_t threads, const std::function<void()>& body);
 
   /// Threads that exist, idle ones included.
@@ -46,6 +46,8 @@ class ThreadPool {
   struct Worker {
     std::thread thread;
     Condition wake;
+    /// For a task that is here, or on its way: no longer idle.
+    bool taken = false;
     Task task;
     /// Of `try_run_on_each`: threads whose call has not returned; null for `try_run`.
     std::size_t* lease = nullptr;
@@ -54,11 +56,12 @@ class ThreadPool {
 
   /// Whether so many threads more may work.
   bool has_room(std::size_t threads) const REQUIRES(mutex_);
-  /// Gives `task` to an idle thread. False, with it untouched, when there is none.
-  bool reuse(Task& task, std::size_t* lease) REQUIRES(mutex_);
-  /// Makes a thread for `task`, which `making_` counts already. False, with it untouched, when the system has none
-  /// left.
-  bool make(Task& task, std::size_t* lease) EXCLUDES(mutex_);
+  /// There must be one.
+  Workers::iterator take_idle() REQUIRES(mutex_);
+  /// To a thread that was taken or made.
+  static void give(Workers::iterator worker, Task task, std::size_t* lease);
+  /// Appends a thread that waits for its task. False when the system has none left.
+  bool make(Workers& made) EXCLUDES(mutex_);
   void stop_idle() REQUIRES(mutex_);
   void work(Workers::iterator self);
   struct Ended {

@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <functional>
 #include <list>
+#include <ranges>
 #include <system_error>
 #include <thread>
 #include <unordered_map>
@@ -33,8 +34,8 @@ constexpr Seconds kYoung{0.25};
 /// How often deadlines are looked at.
 constexpr long kTickNanoseconds = 100'000'000;
 
-/// Of one connection's unread reply, in the kernel: more than any reply in one go, and no invitation to keep megabytes for
-/// clients that do not read.
+/// Of one connection's unread reply, in the kernel: more than any reply in one go, and no invitation to keep megabytes
+/// for clients that do not read.
 constexpr int kSendBuffer = 64 << 10;
 /// A log line says that no connection is accepted, at most once in this time.
 constexpr Seconds kQuiet{10};
@@ -203,8 +204,8 @@ class Listener::Loop final : public px::Aio::Handler, public Connection::Loop {
   void registerPoller(px::Polling::Epoll& /*poller*/) override {}
 
   void onReady(const px::Aio::FdSet& events) override {
-    for (std::size_t i = 0; i < events.size(); ++i) {
-      const auto tag = events.at(i).getTag().value();
+    for (const auto& event : events) {
+      const auto tag = event.getTag().value();
       if (tag == kAccept) accept();
       else if (tag == kTick) tick();
       else if (tag == kWake) run_posted();
@@ -376,7 +377,7 @@ std::expected<std::uint16_t, std::string> Listener::start() {
       shared_->loops.push_back(std::make_shared<Loop>(*shared_, i == 0));
     }
     // The one that accepts last: it hands connections to the others.
-    for (auto loop = shared_->loops.rbegin(); loop != shared_->loops.rend(); ++loop) (*loop)->start(*loop);
+    for (const auto& loop : std::views::reverse(shared_->loops)) loop->start(loop);
   } catch (const std::exception& error) {
     return failed(error.what());
   }
