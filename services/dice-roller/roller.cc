@@ -78,7 +78,6 @@ Roller::Options Roller::declare(Settings& settings) {
 
 Roller::Roller(const Options& options, Service& service)
     : options_(options),
-      service_(service),
       telemetry_(service.telemetry()),
       clock_(service.clock()),
       log_(telemetry_.log),

@@ -54,7 +54,6 @@ class Roller {
   void count_roll(const Die& die, const char* mode, const Roll& roll);
 
   const Options options_;
-  Service& service_;
   Telemetry& telemetry_;
   Clock& clock_;
   const Logger log_;

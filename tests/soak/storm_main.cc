@@ -1,6 +1,7 @@
-// soak-storm PORT LEAVERS PATH [PATH ...] [-- PATH ...]: a storm of clients that leave (support/storm.h). The paths before
-// "--" are abandoned, those after it are asked for by the honest ones; without "--" they are the same. Prints its progress,
-// then one line of JSON. Exit code 1 when an honest client lost anything.
+// soak-storm PORT LEAVERS PATH [PATH ...] [-- PATH ...]: a storm of clients that leave (support/storm.h). The paths
+// before
+// "--" are abandoned, those after it are asked for by the honest ones; without "--" they are the same. Prints its
+// progress, then one line of JSON. Exit code 1 when an honest client lost anything.
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -35,8 +36,8 @@ int main(int argc, char** argv) {
     sum.foreign += part.foreign;
     sum.unsolicited += part.unsolicited;
     sum.lost += part.lost;
-    std::fprintf(stderr, "\r  port %d: %zu of %zu left, %zu foreign, %zu unsolicited, %zu lost", int{options.port}, done,
-                 leavers, sum.foreign, sum.unsolicited, sum.lost);
+    std::fprintf(stderr, "\r  port %d: %zu of %zu left, %zu foreign, %zu unsolicited, %zu lost", int{options.port},
+                 done, leavers, sum.foreign, sum.unsolicited, sum.lost);
   }
   std::fputs("\n", stderr);
   std::printf("{\"left\":%zu,\"honest\":%zu,\"foreign\":%zu,\"unsolicited\":%zu,\"lost\":%zu}\n", sum.left, sum.honest,

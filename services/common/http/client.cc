@@ -100,8 +100,8 @@ long milliseconds(Seconds seconds) { return static_cast<long>(seconds.count() * 
 /// RFC 9110, section 10.2.3, in its form of seconds.
 std::optional<int> parse_retry_after(std::string_view text) {
   int seconds = 0;
-  const auto* const end = text.data() + text.size();
-  const auto parsed = std::from_chars(text.data(), end, seconds);
+  const auto* const end = std::to_address(text.end());
+  const auto parsed = std::from_chars(std::to_address(text.begin()), end, seconds);
   if (parsed.ec != std::errc() || parsed.ptr != end || seconds < 0 || seconds > kMaxRetryAfterSeconds) return {};
   return seconds;
 }

@@ -30,7 +30,7 @@ std::string allow_of(std::set<Method> methods) {
 
 }  // namespace
 
-std::size_t Router::add(Method method, std::string path) {
+std::size_t Router::add(Method method, const std::string& path) {
   auto found = std::ranges::find(paths_, path, &Path::path);
   if (found == paths_.end()) {
     if (path.find('{') == std::string::npos) exact_[path] = paths_.size();

@@ -17,7 +17,7 @@ class Router {
  public:
   /// `path` such as "/dice/{identifier}": a name in braces stands for one segment that is not empty. Paths without
   /// braces win over those with. Returns the route's number, counted from 0.
-  std::size_t add(Method method, std::string path);
+  std::size_t add(Method method, const std::string& path);
 
   struct Match {
     static constexpr auto kNone = static_cast<std::size_t>(-1);
