@@ -1,8 +1,8 @@
 # Four images of one build: docker build --target frontend|dice-roller|die-service|loadgen .
 # Each holds a program, the libraries that it loads and CA certificates: no shell, no package manager.
 FROM debian:trixie-slim AS build
-COPY services/setup.sh /src/services/
-RUN /src/services/setup.sh \
+COPY tools/setup.sh tools/progress.sh /src/tools/
+RUN /src/tools/setup.sh \
  && apt-get install -y --no-install-recommends ca-certificates \
  && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
@@ -13,8 +13,8 @@ ARG COMMIT=unknown
 # Where BuildKit keeps its caches, a change compiles only what it touches.
 ENV CCACHE_DIR=/ccache
 RUN --mount=type=cache,target=/ccache \
-    cmake --preset release -DDICE_TESTS=OFF -DDICE_COMMIT="$COMMIT" \
- && cmake --build build/release -- --quiet
+    cmake --preset release -DDICE_COMMIT="$COMMIT" \
+ && cmake --build build/release
 RUN set -eu; \
     for program in frontend dice-roller die-service loadgen; do \
       root=/images/$program; \

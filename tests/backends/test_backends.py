@@ -22,7 +22,7 @@ import urllib.request
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "services"))
+sys.path.insert(0, str(ROOT / "tools"))
 
 import run  # noqa: E402
 

@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "services"))
+sys.path.insert(0, str(ROOT / "tools"))
 
 import run  # noqa: E402
 

@@ -17,7 +17,7 @@ import urllib.request
 import yaml
 from queries import ROOT, RULES, fill
 
-sys.path.insert(0, str(ROOT / "services"))
+sys.path.insert(0, str(ROOT / "tools"))
 
 import run  # noqa: E402
 

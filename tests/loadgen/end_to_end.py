@@ -16,7 +16,7 @@ import unittest
 import urllib.request
 import xml.etree.ElementTree
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "services"))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tools"))
 import run  # noqa: E402
 
 BIN = pathlib.Path(sys.argv.pop(1))

@@ -6,7 +6,7 @@ set -eu
 build='g++ cmake ninja-build ccache pkg-config git python3 libpistache-dev libboost-dev prometheus-cpp-dev libyaml-cpp-dev
   rapidjson-dev libcurl4-openssl-dev libprotobuf-dev opentelemetry-cpp-dev
   libopentelemetry-proto-dev libcli11-dev'
-test='doctest-dev python3-venv chromium wrk procps'
+test='doctest-dev python3-venv chromium wrk procps ca-certificates'
 lint='clang-tidy-19 clang-format-19 shellcheck gcovr'
 
 packages=$build
@@ -26,6 +26,16 @@ case $codename in
     # shellcheck disable=SC2086
     echo "This is set up for Debian 12 and 13. Elsewhere install: GCC 12 or later, and what Debian calls" $packages
     exit 1
+    ;;
+esac
+
+# The tests of charts and overlays want helm and kustomize, which Go builds (tools/go-tool.sh).
+case " $* " in
+  *" test "*)
+    if ! command -v go >/dev/null && [ ! -x /usr/local/go/bin/go ] &&
+      ! { command -v helm >/dev/null && command -v kubectl >/dev/null; }; then
+      [ "$codename" = bookworm ] && packages="$packages golang-1.23-go" || packages="$packages golang-1.24-go"
+    fi
     ;;
 esac
 
@@ -56,16 +66,23 @@ fi
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 fail() {
-  tail -n 20 "$folder/log" >&2
+  grep -v '^[dp][lm]status:' "$folder/log" | tail -n 20 >&2
   echo "could not $*" >&2
   exit 1
 }
-$root apt-get update >"$folder/log" 2>&1 || fail "update the lists of packages"
+# apt ARGUMENT...: apt-get with its progress shown, and its words kept for a failure. Its status comes with its output,
+# since sudo closes other descriptors.
+apt() {
+  { $root env DEBIAN_FRONTEND=noninteractive apt-get -o APT::Status-Fd=1 -o DPkg::Lock::Timeout=300 "$@" 2>&1 ||
+      touch "$folder/failed"; } | tee "$folder/log" | grep --line-buffered '^[dp][lm]status:' | "$(dirname "$0")/progress.sh"
+  [ ! -e "$folder/failed" ]
+}
+echo "Reading the lists of packages"
+apt update || fail "update the lists of packages"
 if [ -n "$missing" ]; then
   echo "Installing:$missing"
   # shellcheck disable=SC2086
-  $root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $missing >"$folder/log" 2>&1 ||
-    fail "install:$missing"
+  apt install -y --no-install-recommends $missing || fail "install:$missing"
 fi
 if [ -n "$unpack" ]; then
   echo "Unpacking: $unpack"
