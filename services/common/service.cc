@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <iostream>
 #include <limits>
 #include <thread>
 #include <utility>
@@ -12,6 +13,7 @@
 #include "common/base/json_view.h"
 #include "common/base/process.h"
 #include "common/base/version.h"
+#include "common/http/client.h"
 
 namespace dice {
 namespace {
@@ -122,6 +124,20 @@ Service::Options Service::declare(Settings& settings, const std::string& name, s
                                                    "Then: maximum time to export the spans that wait."));
   options.tracing = Tracing::declare(settings, name);
   return options;
+}
+
+int Service::check_health(const Options& options) {
+  if (options.port == 0) {
+    std::cerr << "PORT: \"0\" is not allowed with --healthcheck; allowed: the port of a running service\n";
+    return 1;
+  }
+  const auto url = "http://127.0.0.1:" + std::to_string(options.port);
+  const auto answer =
+      Client({.base_url = url, .name = "the service"}).get({.path = "/healthz", .route = "/healthz"}, nullptr);
+  if (answer && answer->status == 200) return 0;
+  std::cerr << url << "/healthz: " << (answer ? "status " + std::to_string(answer->status) : answer.error().message)
+            << "\n";
+  return 1;
 }
 
 Service::Connections Service::connections_for(const Options& options, std::size_t descriptors) {

@@ -43,6 +43,10 @@ class Service {
 
   static Options declare(Settings& settings, const std::string& name, std::uint16_t port);
 
+  /// Asks the service that runs on this machine for /healthz, as --healthcheck does: exit code 0 when it answers 200,
+  /// else 1, with the reason on standard error. For images without a shell.
+  static int check_health(const Options& options);
+
   /// Connections of each port that the descriptors of this process allow, whatever the options say.
   struct Connections {
     std::size_t main;

@@ -12,7 +12,9 @@ int main(int argc, char** argv) {
   dice::Settings settings(dice::process_environment());
   auto options = dice::Service::declare(settings, "dice-roller", 8401);
   const auto roller_options = dice::Roller::declare(settings);
-  if (const auto code = settings.finish(argc, argv, "dice-roller rolls dice, one at a time or many at once.")) {
+  const auto healthcheck = [&options] { return dice::Service::check_health(options); };
+  if (const auto code =
+          settings.finish(argc, argv, "dice-roller rolls dice, one at a time or many at once.", healthcheck)) {
     return *code;
   }
   options.descriptors_per_request = dice::Client::kDescriptors;

@@ -11,7 +11,9 @@ int main(int argc, char** argv) {
   dice::Settings settings(dice::process_environment());
   const auto options = dice::Service::declare(settings, "die-service", 8402);
   const auto file = settings.text("DIE_SPECIFICATIONS", "dice.yaml", "File of die specifications, YAML or JSON.");
-  if (const auto code = settings.finish(argc, argv, "die-service serves die specifications.")) return *code;
+  const auto healthcheck = [&options] { return dice::Service::check_health(options); };
+  if (const auto code = settings.finish(argc, argv, "die-service serves die specifications.", healthcheck))
+    return *code;
 
   auto specifications = dice::read_specifications(file);
   if (!specifications) {

@@ -12,7 +12,8 @@ int main(int argc, char** argv) {
   dice::Settings settings(dice::process_environment());
   auto options = dice::Service::declare(settings, "frontend", 8400);
   const auto frontend_options = dice::Frontend::declare(settings);
-  if (const auto code = settings.finish(argc, argv, "frontend serves the page and its API.")) return *code;
+  const auto healthcheck = [&options] { return dice::Service::check_health(options); };
+  if (const auto code = settings.finish(argc, argv, "frontend serves the page and its API.", healthcheck)) return *code;
 
   options.descriptors_per_request = dice::Client::kDescriptors;
   dice::LogSink sink(STDOUT_FILENO);

@@ -240,6 +240,27 @@ TEST_CASE("a stop does not wait long for a collector that is not there") {
   CHECK(dice.output().find("\"spans_dropped\":1") != std::string::npos);
 }
 
+TEST_CASE("--healthcheck: exit code 0 when the service on PORT answers, else 1 and why") {
+  const auto check = [](const std::string& program, const std::string& port) {
+    Process process(program + " --healthcheck", alone({{"PORT", port}}));
+    const auto code = process.wait();
+    return std::pair(code, process.output());
+  };
+  const RunningService dice(RunningService::Kind::die_service, quick());
+  for (const auto* program : {"die-service", "dice-roller", "frontend"}) {
+    CHECK(check(program, std::to_string(dice.port())) == std::pair(0, std::string()));
+    const auto [refused, why] = check(program, "1");
+    CHECK(refused == 1);
+    CHECK_MESSAGE(why.starts_with("http://127.0.0.1:1/healthz: "), why);
+  }
+  const CannedServer unwell({canned("", "503 Service Unavailable")});
+  const auto port = unwell.url().substr(unwell.url().rfind(':') + 1);
+  CHECK(check("frontend", port) == std::pair(1, unwell.url() + "/healthz: status 503\n"));
+  const auto [no_port, words] = check("frontend", "0");
+  CHECK(no_port == 1);
+  CHECK(words == "PORT: \"0\" is not allowed with --healthcheck; allowed: the port of a running service\n");
+}
+
 TEST_CASE("SIGHUP and a changed file reload the dice") {
   const auto file = std::string("/tmp/dice-process-") + std::to_string(::getpid()) + ".yaml";
   const auto write = [&](const std::string& text) {

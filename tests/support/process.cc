@@ -36,9 +36,9 @@ Process::Process(const std::string& program, const std::map<std::string, std::st
 
   const auto path = std::string(DICE_BIN_DIR) + "/" + program;
   // A shell can set what posix_spawn can't.
-  const auto command = "ulimit -n " + std::to_string(descriptors) + " && exec " + path;
+  const auto command = (descriptors > 0 ? "ulimit -n " + std::to_string(descriptors) + " && " : "") + "exec " + path;
   std::vector<std::string> words = {path};
-  if (descriptors > 0) words = {"/bin/sh", "-c", command};
+  if (descriptors > 0 || program.contains(' ')) words = {"/bin/sh", "-c", command};
   std::vector<char*> arguments;
   for (auto& word : words) arguments.push_back(word.data());
   arguments.push_back(nullptr);

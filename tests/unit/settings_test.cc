@@ -49,7 +49,7 @@ Output finish(const Settings& settings, std::vector<const char*> arguments = {})
   std::ostringstream err;
   auto* const old_out = std::cout.rdbuf(out.rdbuf());
   auto* const old_err = std::cerr.rdbuf(err.rdbuf());
-  const auto code = settings.finish(static_cast<int>(arguments.size()), arguments.data(), "dice-roller rolls dice.");
+  const auto code = settings.finish(static_cast<int>(arguments.size()), arguments.data(), "dice-roller rolls dice.", [] { return 7; });
   std::cout.rdbuf(old_out);
   std::cerr.rdbuf(old_err);
   return {code, out.str(), err.str()};
@@ -181,14 +181,15 @@ TEST_CASE("settings: --help lists every option with default, help and what is al
   }
 }
 
-TEST_CASE("settings: --version ends with 0, an unknown argument with 2") {
+TEST_CASE("settings: --version ends with 0, --healthcheck as the check does, an unknown argument with 2") {
+  CHECK(finish(with({}), {"--healthcheck"}).code == 7);
   const auto version = finish(with({}), {"--version"});
   CHECK(version.code == 0);
   CHECK(version.out.starts_with("3."));
   const auto unknown = finish(with({}), {"--port=1"});
   CHECK(unknown.code == 2);
   CHECK(unknown.out.empty());
-  CHECK(unknown.err == "unknown argument \"--port=1\"; allowed: --help, --version\n");
+  CHECK(unknown.err == "unknown argument \"--port=1\"; allowed: --healthcheck, --help, --version\n");
 }
 
 TEST_CASE("settings: an empty variable of the process counts as unset") {

@@ -106,17 +106,14 @@ std::string Settings::choice(const std::string& name, const std::string& default
   return default_value;
 }
 
-std::optional<int> Settings::finish(int argc, const char* const* argv, std::string_view about) const {
-  if (argc > 1) {
-    const std::string_view argument = argv[1];
-    if (argument == "--version") {
-      std::cout << version << " (" << commit << ")\n";
-      return 0;
-    }
-    if (argument != "--help" && argument != "-h") {
-      std::cerr << "unknown argument \"" << argument << "\"; allowed: --help, --version\n";
-      return 2;
-    }
+std::optional<int> Settings::finish(int argc, const char* const* argv, std::string_view about,
+                                    const std::function<int()>& healthcheck) const {
+  const std::string_view argument = argc > 1 ? argv[1] : "";
+  if (argument == "--version") {
+    std::cout << version << " (" << commit << ")\n";
+    return 0;
+  }
+  if (argument == "--help" || argument == "-h") {
     std::cout << about << "\n\nEverything is set by environment variables:\n\n";
     for (const auto& option : options_) {
       std::cout << "  " << option.name << " = " << (option.default_value.empty() ? "(unset)" : option.default_value)
@@ -124,8 +121,13 @@ std::optional<int> Settings::finish(int argc, const char* const* argv, std::stri
     }
     return 0;
   }
+  if (argc > 1 && argument != "--healthcheck") {
+    std::cerr << "unknown argument \"" << argument << "\"; allowed: --healthcheck, --help, --version\n";
+    return 2;
+  }
   for (const auto& error : errors_) std::cerr << error << "\n";
   if (!errors_.empty()) return 2;
+  if (argc > 1) return healthcheck();
   return std::nullopt;
 }
 

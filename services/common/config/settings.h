@@ -44,8 +44,9 @@ class Settings {
   const std::vector<Option>& options() const { return options_; }
   const std::vector<std::string>& errors() const { return errors_; }
 
-  /// Deals with --help, --version and mistakes: the exit code to end with, or nothing to go on.
-  std::optional<int> finish(int argc, const char* const* argv, std::string_view about) const;
+  /// Deals with --help, --version, --healthcheck and mistakes: the exit code to end with, or nothing to go on.
+  std::optional<int> finish(int argc, const char* const* argv, std::string_view about,
+                            const std::function<int()>& healthcheck) const;
 
  private:
   std::optional<std::string> declare(Option option);
