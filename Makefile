@@ -92,7 +92,7 @@ format: ## Format the C++ in place
 	@tools/setup.sh lint
 	@git ls-files '*.h' '*.cc' | xargs clang-format-19 -i
 
-VERSION = $$(awk '$$1 == "appVersion:" { print $$2 }' charts/dice/Chart.yaml)
+VERSION = $$(awk '$$1 == "version:" { print $$2 }' charts/dice/Chart.yaml)
 images: ## The container images dice/frontend, dice/dice-roller, dice/die-service, dice/loadgen
 	@for program in die-service dice-roller frontend loadgen; do \
 	  echo "dice/$$program:$(VERSION)"; \
