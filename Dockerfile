@@ -1,35 +1,41 @@
 # Four images of one build: docker build --target frontend|dice-roller|die-service|loadgen .
 # Each holds a program, the libraries that it loads and CA certificates: no shell, no package manager.
-FROM debian:trixie-slim AS build
+# It is compiled on the machine's own architecture, for that of --platform.
+FROM --platform=$BUILDPLATFORM debian:trixie-slim AS build
+ARG TARGETARCH
 COPY tools/setup.sh tools/progress.sh /src/tools/
-RUN /src/tools/setup.sh \
- && apt-get install -y --no-install-recommends ca-certificates \
- && rm -rf /var/lib/apt/lists/*
+RUN /src/tools/setup.sh image "$TARGETARCH" && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY CMakeLists.txt CMakePresets.json ./
+COPY charts/dice/Chart.yaml charts/dice/
 COPY services services
 COPY loadgen loadgen
+COPY tools/image_root.py tools/
 ARG COMMIT=unknown
 # Where BuildKit keeps its caches, a change compiles only what it touches.
 ENV CCACHE_DIR=/ccache
 RUN --mount=type=cache,target=/ccache \
-    cmake --preset release -DDICE_COMMIT="$COMMIT" \
- && cmake --build build/release
-RUN set -eu; \
+    set -eu; \
+    preset=release; \
+    [ "$TARGETARCH" = "$(dpkg --print-architecture)" ] || preset=cross-$TARGETARCH; \
+    cmake --preset "$preset" -DDICE_COMMIT="$COMMIT" -DCMAKE_EXE_LINKER_FLAGS=-s; \
+    cmake --build "build/$preset"; \
     for program in frontend dice-roller die-service loadgen; do \
-      root=/images/$program; \
-      install -D -s -t "$root/usr/bin" "build/release/bin/$program"; \
-      ldd "build/release/bin/$program" | grep -o '/[^ ]*' | xargs cp -L --parents -t "$root"; \
-      cp --parents -t "$root" /etc/ssl/certs/ca-certificates.crt; \
+      python3 tools/image_root.py "build/$preset/bin/$program" "/images/$program"; \
     done; \
     install -D -m 644 -t /images/die-service/etc/dice services/die-service/dice.yaml
+
+# What tools/release.py makes images of, the same from the same commit: docker build --target roots --output DIR .
+FROM scratch AS roots
+COPY --from=build /images /
 
 FROM scratch AS base
 USER 65532:65532
 ARG COMMIT=unknown
 ARG VERSION=unknown
 LABEL org.opencontainers.image.version=$VERSION \
-      org.opencontainers.image.revision=$COMMIT
+      org.opencontainers.image.revision=$COMMIT \
+      org.opencontainers.image.licenses=Apache-2.0
 
 FROM base AS frontend
 COPY --from=build /images/frontend /

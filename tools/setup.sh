@@ -1,21 +1,46 @@
 #!/bin/sh
-# Installs from the distribution what is missing to build and run (no argument), to test ("test") and to lint ("lint").
+# Installs from the distribution what is missing to build and run (no argument), to test ("test"), to lint ("lint"), and to
+# build images for an architecture ("image amd64", "image arm64"), across where it is not the machine's own.
 # Prints nothing and asks for nothing when all is there.
 set -eu
 
-build='g++ cmake ninja-build ccache pkg-config git python3 libpistache-dev libboost-dev prometheus-cpp-dev libyaml-cpp-dev
-  rapidjson-dev libcurl4-openssl-dev libprotobuf-dev opentelemetry-cpp-dev
-  libopentelemetry-proto-dev libcli11-dev'
+tools='cmake ninja-build ccache pkg-config git python3 rapidjson-dev libcli11-dev'
+libraries='libpistache-dev libboost-dev prometheus-cpp-dev libyaml-cpp-dev libcurl4-openssl-dev libprotobuf-dev
+  opentelemetry-cpp-dev libopentelemetry-proto-dev'
 test='doctest-dev python3-venv chromium wrk procps ca-certificates'
 lint='clang-tidy-19 clang-format-19 shellcheck gcovr'
 
-packages=$build
-for group in "$@"; do
-  case $group in
-    test) packages="$packages $test" ;;
+packages="g++ $tools $libraries"
+foreign=
+while [ $# -gt 0 ]; do
+  case $1 in
+    test)
+      packages="$packages $test"
+      testing=1
+      ;;
     lint) packages="$packages $lint" ;;
-    *) echo "unknown group '$group'; allowed: test, lint" >&2; exit 2 ;;
+    image)
+      packages="$packages ca-certificates"
+      if [ "${2:?image wants an architecture: amd64, arm64}" != "$(dpkg --print-architecture)" ]; then
+        foreign=$2
+        case $foreign in
+          amd64) packages="$tools ca-certificates g++-x86-64-linux-gnu" ;;
+          arm64) packages="$tools ca-certificates g++-aarch64-linux-gnu" ;;
+          *)
+            echo "unknown architecture '$foreign'; allowed: amd64, arm64" >&2
+            exit 2
+            ;;
+        esac
+        for library in $libraries; do packages="$packages $library:$foreign"; done
+      fi
+      shift
+      ;;
+    *)
+      echo "unknown group '$1'; allowed: test, lint, image" >&2
+      exit 2
+      ;;
   esac
+  shift
 done
 
 # shellcheck disable=SC1091
@@ -23,21 +48,19 @@ codename=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
 case $codename in
   bookworm | trixie) ;;
   *)
-    # shellcheck disable=SC2086
-    echo "This is set up for Debian 12 and 13. Elsewhere install: GCC 12 or later, and what Debian calls" $packages
+    echo "make builds on Debian 12 and 13. On any other system with docker, this gives the same page: docker compose up" >&2
     exit 1
     ;;
 esac
 
 # The tests of charts and overlays want helm and kustomize, which Go builds (tools/go-tool.sh).
-case " $* " in
-  *" test "*)
-    if ! command -v go >/dev/null && [ ! -x /usr/local/go/bin/go ] &&
-      ! { command -v helm >/dev/null && command -v kubectl >/dev/null; }; then
-      [ "$codename" = bookworm ] && packages="$packages golang-1.23-go" || packages="$packages golang-1.24-go"
-    fi
-    ;;
-esac
+if [ -n "${testing:-}" ] && ! command -v go >/dev/null && [ ! -x /usr/local/go/bin/go ] &&
+  ! { command -v helm >/dev/null && command -v kubectl >/dev/null; }; then
+  case $codename in
+    bookworm) packages="$packages golang-1.23-go" ;;
+    trixie) packages="$packages golang-1.24-go" ;;
+  esac
+fi
 
 missing=
 for package in $packages; do
@@ -46,7 +69,7 @@ done
 # The tests' Prometheus is unpacked and not installed: its package would start a server on port 9090, now and at each boot.
 prometheus=$(dirname "$0")/../build/prometheus
 unpack=
-case " $* " in *" test "*) [ -d "$prometheus" ] || unpack=prometheus ;; esac
+[ -z "${testing:-}" ] || [ -d "$prometheus" ] || unpack=prometheus
 [ -z "$unpack" ] || [ "$codename" = bookworm ] || unpack="$unpack promtool"  # one package there
 [ -n "$missing$unpack" ] || exit 0
 
@@ -77,6 +100,7 @@ apt() {
       touch "$folder/failed"; } | tee "$folder/log" | grep --line-buffered '^[dp][lm]status:' | "$(dirname "$0")/progress.sh"
   [ ! -e "$folder/failed" ]
 }
+[ -z "$foreign" ] || dpkg --add-architecture "$foreign"
 echo "Reading the lists of packages"
 apt update || fail "update the lists of packages"
 if [ -n "$missing" ]; then
