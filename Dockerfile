@@ -10,7 +10,6 @@ COPY CMakeLists.txt CMakePresets.json ./
 COPY charts/dice/Chart.yaml charts/dice/
 COPY services services
 COPY loadgen loadgen
-COPY tools/image_root.py tools/
 ARG COMMIT=unknown
 # Where BuildKit keeps its caches, a change compiles only what it touches.
 ENV CCACHE_DIR=/ccache
@@ -20,14 +19,13 @@ RUN --mount=type=cache,target=/ccache \
     [ "$TARGETARCH" = "$(dpkg --print-architecture)" ] || preset=cross-$TARGETARCH; \
     cmake --preset "$preset" -DDICE_COMMIT="$COMMIT" -DCMAKE_EXE_LINKER_FLAGS=-s; \
     cmake --build "build/$preset"; \
+    ln -s "build/$preset/bin" bin
+COPY tools/image_root.py tools/
+RUN set -eu; \
     for program in frontend dice-roller die-service loadgen; do \
-      python3 tools/image_root.py "build/$preset/bin/$program" "/images/$program"; \
+      python3 tools/image_root.py "bin/$program" "/images/$program"; \
     done; \
     install -D -m 644 -t /images/die-service/etc/dice services/die-service/dice.yaml
-
-# What tools/release.py makes images of, the same from the same commit: docker build --target roots --output DIR .
-FROM scratch AS roots
-COPY --from=build /images /
 
 FROM scratch AS base
 USER 65532:65532

@@ -1,6 +1,6 @@
 # The front door. `make help` explains itself.
 .DEFAULT_GOAL := help
-.PHONY: help soak test-fresh run build verify test e2e-backends coverage lint format images e2e manifests stack stack-images up down bench dashboards clean
+.PHONY: help soak test-fresh run build verify test e2e-backends coverage lint format images release e2e manifests stack stack-images up down bench dashboards clean
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 MAKEFLAGS += --no-print-directory
@@ -99,6 +99,11 @@ images: ## The container images dice/frontend, dice/dice-roller, dice/die-servic
 	  DOCKER_BUILDKIT=1 docker build --quiet --target $$program --tag dice/$$program:$(VERSION) \
 	    --build-arg VERSION=$(VERSION) --build-arg COMMIT=$$(git rev-parse --short=12 HEAD) . >/dev/null; \
 	done
+
+REGISTRY ?=
+release: ## Images for amd64 and arm64, bills of materials and the chart, pushed; REGISTRY=… VERSION=…
+	@$(MAKE) $(PYTHON)
+	@$(PYTHON) tools/release.py "$(REGISTRY)" "$(VERSION)"
 
 e2e: ## The tests on a kind cluster, where there is one
 	@tools/setup.sh test

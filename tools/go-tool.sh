@@ -1,13 +1,14 @@
 #!/bin/bash
-# go-tool.sh helm|kustomize: prints where it is: in PATH, else a pinned one that Go builds into build/tools, once; that takes
+# go-tool.sh helm|kustomize|oras: prints where it is: in PATH, else a pinned one that Go builds into build/tools, once; that takes
 # minutes.
 set -eu -o pipefail
 name=${1:-}
 case $name in
   helm) version=v3.17.4 package=helm.sh/helm/v3/cmd/helm ;;
   kustomize) version=v5.6.0 package=sigs.k8s.io/kustomize/kustomize/v5 ;;
+  oras) version=v1.2.3 package=oras.land/oras/cmd/oras ;;
   *)
-    echo "unknown tool '$name'; allowed: helm, kustomize" >&2
+    echo "unknown tool '$name'; allowed: helm, kustomize, oras" >&2
     exit 2
     ;;
 esac
@@ -26,7 +27,7 @@ if [ ! -x "$tools/$name" ]; then
     exit 1
   }
   echo "Building $name $version into build/tools" >&2
-  GOBIN=$tools "$go" install -v "$package@$version" 2>&1 | tee "$tools/$name.log" |
+  GOTOOLCHAIN=auto GOBIN=$tools "$go" install -v "$package@$version" 2>&1 | tee "$tools/$name.log" |
     while IFS= read -r line; do echo "[$((count += 1))] $line"; done | "$(dirname "$0")/progress.sh" >&2 || {
     tail -n 3 "$tools/$name.log" >&2
     echo "could not build $name $version" >&2

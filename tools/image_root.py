@@ -3,10 +3,13 @@
 
 usage: image_root.py PROGRAM ROOT
 
-Works for programs of other architectures, too. Beside the folder, ROOT.packages lists what is in it for the software bill of
-materials: a line per file with its path, size in bytes, and the Debian package and version that it is from.
+Works for programs of other architectures, too. Where the files are from is written into the image as scanners look for it in
+images without a package manager: /var/lib/dpkg/status.d has a paragraph for each Debian package and the checksums of its files.
+Prints what takes how much.
 """
 
+import collections
+import hashlib
 import pathlib
 import re
 import shutil
@@ -42,33 +45,53 @@ def libraries(program):
 
 
 def package_of(path):
-    """(name, version) of the Debian package that a file is from."""
+    """Name, with the architecture where it needs one, of the Debian package that a file is from."""
     # /lib is a link to /usr/lib, and packages know either name.
     for candidate in (path, path.resolve(), pathlib.Path(str(path).removeprefix("/usr"))):
         owner = subprocess.run(["dpkg-query", "--search", candidate], capture_output=True, text=True)
-        if owner.returncode == 0:
-            name = owner.stdout.partition(": ")[0].split(",")[0]
-            return name, subprocess.run(["dpkg-query", "-Wf", "${Version}", name], capture_output=True, text=True, check=True).stdout
+        owners = [line for line in owner.stdout.splitlines() if not line.startswith("diversion by ")]
+        if owners:
+            return owners[0].partition(": ")[0].split(",")[0]
     sys.exit(f"image_root.py: {path} is from no package")
+
+
+def describe(package):
+    """The paragraph of a package in dpkg's format."""
+    fields = ("Package", "Status", "Architecture", "Source", "Version", "Maintainer", "Homepage")
+    form = "".join(f"{field}: ${{{field}}}\n" for field in fields)
+    text = subprocess.run(["dpkg-query", "--show", f"--showformat={form}", package], capture_output=True, text=True, check=True).stdout
+    return "".join(line for line in text.splitlines(keepends=True) if not line.endswith(": \n"))
 
 
 def main():
     program, root = map(pathlib.Path, sys.argv[1:])
-    lines = []
+    files = collections.defaultdict(list)  # by package
 
     def add(source, target, package):
         inside = root / target.relative_to("/")
         inside.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, inside)
-        inside.chmod(0o755 if package[0] == "dice" or ".so" in target.name else 0o644)
-        lines.append("\t".join([str(target), str(inside.stat().st_size), *package]))
+        inside.chmod(0o755 if inside.parent.name == "bin" or ".so" in target.name else 0o644)
+        files[package].append(inside)
 
-    add(program, pathlib.Path("/usr/bin", program.name), ("dice", "-"))
+    add(program, pathlib.Path("/usr/bin", program.name), None)
     for library in libraries(program):
         add(library, library, package_of(library))
-    # Made at installation from what the package has.
+    # Made at its package's installation.
     add(CERTIFICATES, CERTIFICATES, package_of(pathlib.Path("/usr/sbin/update-ca-certificates")))
-    pathlib.Path(f"{root}.packages").write_text("\n".join(sorted(lines)) + "\n")
+    add(pathlib.Path("/etc/os-release"), pathlib.Path("/usr/lib/os-release"), package_of(pathlib.Path("/usr/lib/os-release")))
+    (root / "etc/os-release").symlink_to("../usr/lib/os-release")
+
+    status = root / "var/lib/dpkg/status.d"
+    status.mkdir(parents=True)
+    for package, owned in files.items():
+        if package:
+            name = package.partition(":")[0]
+            (status / name).write_text(describe(package))
+            sums = [f"{hashlib.md5(path.read_bytes()).hexdigest()}  {path.relative_to(root)}\n" for path in sorted(owned)]
+            (status / f"{name}.md5sums").write_text("".join(sums))
+    sizes = sorted(((sum(path.stat().st_size for path in owned), package or "itself") for package, owned in files.items()), reverse=True)
+    print(f"{program.name}: {sum(size for size, _ in sizes) / 1e6:.1f} MB: " + ", ".join(f"{name} {size / 1e6:.1f}" for size, name in sizes))
 
 
 if __name__ == "__main__":

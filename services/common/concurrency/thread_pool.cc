@@ -99,9 +99,11 @@ bool ThreadPool::try_run_on_each(std::size_t threads, const std::function<void()
     making_ += missing;
   }
   Workers made;
-  for (std::size_t i = 0; i < missing; ++i) {
+  if (missing > 0) {
+    const Lock one_batch(batch_);
     // Short of threads in the middle of the batch: the ones there are do all of the work, since `body` shares it out.
-    if (!make(made)) break;
+    while (made.size() < missing && make(made)) {
+    }
   }
   for (auto worker = made.begin(); worker != made.end(); ++worker) leased.push_back(worker);
 

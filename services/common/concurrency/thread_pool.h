@@ -75,6 +75,9 @@ class ThreadPool {
   static void join(Workers& finished);
 
   const Options options_;
+  /// Held while a batch's threads are made: the kernel makes the threads of a process one by one, and those who make a
+  /// single one, such as I/O threads, shall not wait for those of many batches.
+  Mutex batch_;
   mutable Mutex mutex_;
   Condition ended_;
   Condition returned_;
