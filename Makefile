@@ -1,6 +1,6 @@
 # The front door. `make help` explains itself.
 .DEFAULT_GOAL := help
-.PHONY: help soak test-fresh run build verify test e2e-backends coverage lint format images release e2e manifests stack stack-images up down bench dashboards clean
+.PHONY: help soak test-fresh run build verify test e2e-backends coverage lint format images image-names release e2e manifests stack stack-images up down bench dashboards clean
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 MAKEFLAGS += --no-print-directory
@@ -94,11 +94,15 @@ format: ## Format the C++ in place
 
 VERSION = $$(awk '$$1 == "version:" { print $$2 }' charts/dice/Chart.yaml)
 images: ## The container images dice/frontend, dice/dice-roller, dice/die-service, dice/loadgen
-	@for program in die-service dice-roller frontend loadgen; do \
-	  echo "dice/$$program:$(VERSION)"; \
-	  DOCKER_BUILDKIT=1 docker build --quiet --target $$program --tag dice/$$program:$(VERSION) \
+	@for image in $$($(MAKE) image-names); do \
+	  echo "$$image"; \
+	  program=$${image#dice/}; \
+	  DOCKER_BUILDKIT=1 docker build --quiet --target $${program%:*} --tag $$image \
 	    --build-arg VERSION=$(VERSION) --build-arg COMMIT=$$(git rev-parse --short=12 HEAD) . >/dev/null; \
 	done
+
+image-names: ## Their names and tags
+	@printf 'dice/%s:'"$(VERSION)"'\n' die-service dice-roller frontend loadgen
 
 REGISTRY ?=
 release: ## Images for amd64 and arm64, bills of materials and the chart, pushed; REGISTRY=… VERSION=…

@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tarfile
 import time
+import urllib.parse
 
 import yaml
 
@@ -106,20 +107,21 @@ def packages_of(entries):
             yield dict(line.split(": ", 1) for line in data.decode().splitlines())
 
 
-def bill_of_materials(name, version, packages, created, digest):
+def bill_of_materials(image, version, packages, created, digest):
     """SPDX 2.3 as JSON: https://spdx.github.io/spdx-spec/v2.3/"""
     none = {"downloadLocation": "NOASSERTION", "filesAnalyzed": False, "licenseConcluded": "NOASSERTION", "copyrightText": "NOASSERTION"}
-    listed = [{"SPDXID": "SPDXRef-image", "name": name, "versionInfo": version, "licenseDeclared": "Apache-2.0", **none}]
+    listed = [{"SPDXID": "SPDXRef-image", "name": image, "versionInfo": version, "licenseDeclared": "Apache-2.0", **none}]
     for package in packages:
-        url = f"pkg:deb/debian/{package['Package']}@{package['Version'].replace('+', '%2B')}?arch={package['Architecture']}&distro=debian-13"
+        name, number = (urllib.parse.quote(package[field], safe="") for field in ("Package", "Version"))
+        url = f"pkg:deb/debian/{name}@{number}?arch={package['Architecture']}&distro=debian-13"
         listed.append({
             "SPDXID": "SPDXRef-" + re.sub("[^A-Za-z0-9.-]", "-", package["Package"]), "name": package["Package"],
             "versionInfo": package["Version"], "supplier": "Organization: Debian", "licenseDeclared": "NOASSERTION", **none,
             "externalRefs": [{"referenceCategory": "PACKAGE-MANAGER", "referenceType": "purl", "referenceLocator": url}]})
     related = [("SPDXRef-DOCUMENT", "DESCRIBES", "SPDXRef-image")] + [("SPDXRef-image", "CONTAINS", one["SPDXID"]) for one in listed[1:]]
     return {
-        "spdxVersion": "SPDX-2.3", "dataLicense": "CC0-1.0", "SPDXID": "SPDXRef-DOCUMENT", "name": f"{name} {version}",
-        "documentNamespace": f"urn:oci:{name}@{digest}", "creationInfo": {"created": created, "creators": [f"Tool: dice-release-{version}"]},
+        "spdxVersion": "SPDX-2.3", "dataLicense": "CC0-1.0", "SPDXID": "SPDXRef-DOCUMENT", "name": f"{image} {version}",
+        "documentNamespace": f"urn:oci:{image}@{digest}", "creationInfo": {"created": created, "creators": [f"Tool: dice-release-{version}"]},
         "packages": listed,
         "relationships": [{"spdxElementId": a, "relationshipType": how, "relatedSpdxElement": b} for a, how, b in related]}
 

@@ -48,7 +48,7 @@ codename=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
 case $codename in
   bookworm | trixie) ;;
   *)
-    echo "make builds on Debian 12 and 13. On any other system with docker, this gives the same page: docker compose up" >&2
+    echo "This builds on Debian 12 and 13. On any other system with docker, this gives the same page: docker compose up" >&2
     exit 1
     ;;
 esac

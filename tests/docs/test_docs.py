@@ -16,7 +16,7 @@ sys.path.insert(0, str(ROOT / "docs"))
 
 import generate  # noqa: E402
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 BIN = pathlib.Path(os.environ.get("DICE_BIN", ROOT / "build/release/bin"))
 TELEMETRY = (ROOT / "docs/telemetry.md").read_text()
 API = (ROOT / "docs/api.md").read_text()
