@@ -97,8 +97,8 @@ images: ## The container images dice/frontend, dice/dice-roller, dice/die-servic
 	@for image in $$($(MAKE) image-names); do \
 	  echo "$$image"; \
 	  program=$${image#dice/}; \
-	  DOCKER_BUILDKIT=1 docker build --quiet --target $${program%:*} --tag $$image \
-	    --build-arg VERSION=$(VERSION) --build-arg COMMIT=$$(git rev-parse --short=12 HEAD) . >/dev/null; \
+	  tools/docker-build.sh --target $${program%:*} --tag $$image \
+	    --build-arg VERSION=$(VERSION) --build-arg COMMIT=$$(git rev-parse --short=12 HEAD); \
 	done
 
 image-names: ## Their names and tags

@@ -12,7 +12,6 @@ import gzip
 import hashlib
 import io
 import json
-import os
 import pathlib
 import re
 import shutil
@@ -36,8 +35,8 @@ class Failure(Exception):
     """What the person at the terminal has to know, in words."""
 
 
-def run(*command, **options):
-    done = subprocess.run([str(part) for part in command], cwd=ROOT, capture_output=True, **options)
+def run(*command):
+    done = subprocess.run([str(part) for part in command], cwd=ROOT, capture_output=True)
     if done.returncode != 0:
         raise Failure(f"{' '.join(map(str, command))}: {done.stderr.decode(errors='replace').strip()[-2000:]}")
     return done.stdout
@@ -92,8 +91,10 @@ def entries_of(data):
 def built(program, architecture, version, commit):
     """(configuration, [entries of each layer]) of the image that docker builds."""
     tag = f"dice-release/{program}:{architecture}"
-    run("docker", "build", "--quiet", "--platform", f"linux/{architecture}", "--target", program, "--tag", tag,
-        "--build-arg", f"VERSION={version}", "--build-arg", f"COMMIT={commit}", ".", env={**os.environ, "DOCKER_BUILDKIT": "1"})
+    command = [ROOT / "tools/docker-build.sh", "--platform", f"linux/{architecture}", "--target", program, "--tag", tag,
+               "--build-arg", f"VERSION={version}", "--build-arg", f"COMMIT={commit}"]
+    if subprocess.run(command).returncode != 0:
+        raise Failure(f"docker could not build {program} for {architecture}")
     with tarfile.open(fileobj=io.BytesIO(run("docker", "save", tag))) as saved:
         (manifest,) = json.load(saved.extractfile("manifest.json"))
         config = json.load(saved.extractfile(manifest["Config"]))

@@ -29,7 +29,8 @@ Error long_chunk_line() { return malformed("a chunk's line, or the trailer, is t
 
 Error unknown_method() { return {ErrorCode::not_implemented, "no route here knows the method"}; }
 
-bool is_control(char c) { return (c >= '\0' && c < ' ' && c != '\t') || c == '\x7F'; }
+/// A `char` is signed on some machines only.
+bool is_control(char c) { return (static_cast<unsigned char>(c) < ' ' && c != '\t') || c == '\x7F'; }
 
 /// RFC 9110, section 8.6: digits; no leading zero, which some read as octal.
 bool is_length(std::string_view value) {
