@@ -24,8 +24,8 @@ while [ $# -gt 0 ]; do
       if [ "${2:?image wants an architecture: amd64, arm64}" != "$(dpkg --print-architecture)" ]; then
         foreign=$2
         case $foreign in
-          amd64) packages="$tools ca-certificates g++-x86-64-linux-gnu" ;;
-          arm64) packages="$tools ca-certificates g++-aarch64-linux-gnu" ;;
+          amd64) packages="$tools ca-certificates binutils g++-x86-64-linux-gnu" ;;
+          arm64) packages="$tools ca-certificates binutils g++-aarch64-linux-gnu" ;;
           *)
             echo "unknown architecture '$foreign'; allowed: amd64, arm64" >&2
             exit 2
