@@ -212,8 +212,10 @@ class Release:
 
     def push(self, layout, repository):
         oras = run("tools/go-tool.sh", "oras").decode().strip()
-        run(oras, "cp", "--recursive", "--no-tty", "--from-oci-layout", f"{self.folder / layout}:{self.version}",
-            f"{self.registry}/{repository}:{self.version}")
+        # The images, and then what hangs on them.
+        for recursive in ([], ["--recursive"]):
+            run(oras, "cp", *recursive, "--no-tty", "--from-oci-layout", f"{self.folder / layout}:{self.version}",
+                f"{self.registry}/{repository}:{self.version}")
 
     def make(self):
         self.check()
