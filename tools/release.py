@@ -108,6 +108,18 @@ def packages_of(entries):
             yield dict(line.split(": ", 1) for line in data.decode().splitlines())
 
 
+def check_origins(program, entries):
+    """Is each file of an image ours, or one of a listed package, unchanged?"""
+    sums = {}
+    for info, data in entries:
+        if info.name.endswith(".md5sums"):
+            sums.update(reversed(line.split("  ")) for line in data.decode().splitlines())
+    for info, data in entries:
+        ours = info.name in (f"usr/bin/{program}", "etc/dice/dice.yaml") or info.name.startswith("var/lib/dpkg/status.d/")
+        if info.isfile() and not ours and sums.get(info.name) != hashlib.md5(data).hexdigest():
+            raise Failure(f"the image of {program} has a file that is of no listed package: /{info.name}")
+
+
 def bill_of_materials(image, version, packages, created, digest):
     """SPDX 2.3 as JSON: https://spdx.github.io/spdx-spec/v2.3/"""
     none = {"downloadLocation": "NOASSERTION", "filesAnalyzed": False, "licenseConcluded": "NOASSERTION", "copyrightText": "NOASSERTION"}
@@ -166,6 +178,7 @@ class Release:
                 [layout.blob(gzip.compress(one, mtime=0), "application/vnd.oci.image.layer.v1.tar+gzip") for one in archives])
             platforms.append({**manifest, "platform": {"os": "linux", "architecture": architecture}})
 
+            check_origins(program, [entry for entries in layers for entry in entries])
             packages = list(packages_of(entry for entries in layers for entry in entries))
             bill = bill_of_materials(f"dice/{program}", self.version, packages, self.created, manifest["digest"])
             text = json.dumps(bill, indent=1).encode()

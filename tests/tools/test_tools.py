@@ -96,3 +96,11 @@ def test_a_bill_of_materials_has_each_package_of_the_image():
     assert (package["SPDXID"], package["versionInfo"]) == ("SPDXRef-libstdc--6", "14.2.0-19")
     assert package["externalRefs"][0]["referenceLocator"] == "pkg:deb/debian/libstdc%2B%2B6@14.2.0-19?arch=arm64&distro=debian-13"
     assert {"spdxElementId": "SPDXRef-image", "relationshipType": "CONTAINS", "relatedSpdxElement": "SPDXRef-libstdc--6"} in bill["relationships"]
+
+
+def test_a_file_of_no_package_is_told():
+    known = [file("usr/lib/liba.so"), file("var/lib/dpkg/status.d/a.md5sums", hashlib.md5(b"x").hexdigest().encode() + b"  usr/lib/liba.so\n")]
+    release.check_origins("frontend", [*known, file("usr/bin/frontend")])
+    for stranger in (file("usr/lib/libb.so"), file("usr/bin/sh"), file("usr/lib/liba.so", b"other")):
+        with pytest.raises(release.Failure, match=stranger[0].name):
+            release.check_origins("frontend", [*known, stranger])
