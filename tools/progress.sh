@@ -14,7 +14,7 @@ clear_line() {
 
 show() {
   if [ -n "$terminal" ]; then
-    printf '\r\033[K  %.100s' "$1"
+    printf '\r\033[K  %.70s' "$1"
     written=1
   else
     now=$(date +%s)
