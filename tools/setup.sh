@@ -100,7 +100,7 @@ apt() {
       touch "$folder/failed"; } | tee "$folder/log" | grep --line-buffered '^[dp][lm]status:' | "$(dirname "$0")/progress.sh"
   [ ! -e "$folder/failed" ]
 }
-[ -z "$foreign" ] || dpkg --add-architecture "$foreign"
+[ -z "$foreign" ] || $root dpkg --add-architecture "$foreign"
 echo "Reading the lists of packages"
 apt update || fail "update the lists of packages"
 if [ -n "$missing" ]; then
