@@ -133,28 +133,30 @@ void declare(CLI::App& app, TrafficCommand& command) {
   Flags flags(app);
   auto& traffic = command.traffic;
   flags.text("url", traffic.url, "The frontend.")->transform(url());
-  flags.number("users", traffic.users, 1, 10'000, "Users at the same time.");
-  flags.number("rolls", traffic.rolls, 1, 1'000'000, "Each user asks for 1 to so many rolls; without --duration.");
-  flags.seconds("duration", traffic.duration, 365 * kDay, "Go on for so long; 0 = until the users are done.");
-  flags.number("rate", traffic.rate, 0.0, 1e5, "Open loop: requests a second, whatever the answers; 0 = closed loop.");
-  flags.number("workers", traffic.workers, 1, 10'000, "Open loop: requests under way at most.");
-  flags.seconds("ramp", traffic.ramp, kDay, "Until all users are there, or the rate is reached.");
-  flags.seconds("think-min", traffic.think_min, kDay, "Closed loop: shortest pause of a user between two requests.");
-  flags.seconds("think-max", traffic.think_max, kDay, "Closed loop: longest.");
-  flags.number("async", traffic.mix.async_probability, 0.0, 1.0, "Share of the batches.");
-  flags.number("max-batch", traffic.mix.max_batch, 1, 1000, "A batch has 1 to so many rolls.");
-  flags.list("dice", command.dice, "Dice to roll, by comma; default: those that the frontend lists.");
-  flags.flag("list-only", traffic.mix.list_only, "Ask for GET /dice and nothing else.");
+  flags.number("users", traffic.users, 1, 10'000, "Number of concurrent users.");
+  flags.number("rolls", traffic.rolls, 1, 1'000'000, "Maximum rolls per user, from 1; not with --duration.");
+  flags.seconds("duration", traffic.duration, 365 * kDay, "Duration of the run; 0 = until all users are done.");
+  flags.number("rate", traffic.rate, 0.0, 1e5,
+               "Open loop: requests per second, regardless of responses; 0 = closed loop.");
+  flags.number("workers", traffic.workers, 1, 10'000, "Open loop: maximum number of requests in flight.");
+  flags.seconds("ramp", traffic.ramp, kDay, "Ramp-up time, until all users are active or the rate is reached.");
+  flags.seconds("think-min", traffic.think_min, kDay,
+                "Closed loop: minimum think time between two requests of a user.");
+  flags.seconds("think-max", traffic.think_max, kDay, "Closed loop: maximum think time.");
+  flags.number("async", traffic.mix.async_probability, 0.0, 1.0, "Fraction of requests that are batches.");
+  flags.number("max-batch", traffic.mix.max_batch, 1, 1000, "Maximum rolls per batch, from 1.");
+  flags.list("dice", command.dice, "Dice to roll, comma-separated; default: all that the frontend lists.");
+  flags.flag("list-only", traffic.mix.list_only, "Send only GET /dice.");
   traffic.seed = std::random_device()();
   flags
       .number("seed", traffic.seed, std::uint64_t{0}, std::numeric_limits<std::uint64_t>::max(),
-              "Makes what is asked for repeatable; default: by chance.")
+              "Seed that makes the requests repeatable; default: random.")
       ->default_str("");
-  flags.list("expect", command.expected_failures, "Error codes, by comma, with which a run still holds.")
+  flags.list("expect", command.expected_failures, "Error codes that do not fail the run, comma-separated.")
       ->transform(one_of(error_codes(), "error code"));
-  flags.seconds("timeout", traffic.timeout, 3600, "Longest wait for an answer.");
+  flags.seconds("timeout", traffic.timeout, 3600, "Timeout of a request.");
   flags.seconds("wait", command.wait, kDay,
-                "Longest wait at the start, for the frontend to be reachable and rolls to get through.");
+                "Maximum wait at the start, until the frontend is reachable and rolls succeed.");
   flags.flag("json", command.json, "The summary as JSON on standard output.");
   app.callback([&command, &traffic] {
     traffic.expected_failures = {command.expected_failures.begin(), command.expected_failures.end()};
@@ -171,10 +173,11 @@ void declare(CLI::App& app, CompareCommand& command) {
   flags.text("die", compare.die, "The die; one that does not fail.");
   auto* rolls = flags.number("rolls", compare.rolls, 1, 1000, "Rolls to compare.");
   flags.number("iterations", compare.iterations, 1, 10'000, "Repetitions.");
-  flags.list("concurrency", compare.threads, "Threads of a batch, by comma: sweeps them; default: one a roll.")
+  flags.list("concurrency", compare.threads, "Threads per batch, comma-separated, to sweep; default: one per roll.")
       ->transform(range(1, 1000));
-  flags.seconds("deadline", compare.deadline, 3600, "Longest wait for a batch's trace.");
-  flags.number("min-efficiency", command.min_efficiency, 0.0, 1.0, "Exit 1 when it is less at the most threads.");
+  flags.seconds("deadline", compare.deadline, 3600, "Maximum wait for a batch's trace.");
+  flags.number("min-efficiency", command.min_efficiency, 0.0, 1.0,
+               "Exit with 1 if the efficiency at the highest thread count is lower.");
   flags.flag("json", command.json, "The result as JSON on standard output.");
   app.callback([&compare, rolls] {
     if (rolls->empty() && !compare.threads.empty()) {
@@ -190,26 +193,27 @@ void declare(CLI::App& app, VerifyCommand& command) {
   flags.text("tempo", command.tempo_url, "Tempo, to read traces from; default: the frontend.")->transform(url());
   const auto default_url = command.url;
   flags.list("logs", command.logs,
-             std::string("Files of JSON lines, or folders of *.log, by comma; default: ") + kDefaultLogs +
-                 ", where there is one, if --url is the default.");
+             std::string("Files of JSON lines, or folders of *.log, comma-separated; default: ") + kDefaultLogs +
+                 ", if it exists and --url is the default.");
   flags.text("loki", command.loki_url, "Loki, to read logs from instead of files.")->transform(url());
   flags.text("loki-selector", command.loki_selector, "The streams to look at, in LogQL.");
   flags
       .list("metrics", command.metrics_urls,
-            "The services' metrics ports, by comma; default: ports 9400 to 9402 here, if --url is the default.")
+            "The services' metrics ports, comma-separated; default: localhost:9400 to 9402, if --url is the default.")
       ->transform(url());
   flags.text("prometheus", command.prometheus_url, "Prometheus, to read metrics from instead.")->transform(url());
-  flags.flag("shared", verify.shared, "Others use the system: counters moved by at least what was sent.");
+  flags.flag("shared", verify.shared, "Others use the system too: counters must have moved by at least what was sent.");
   flags.flag("answers-only", command.answers_only, "Check the answers and nothing else.");
   flags
       .text("export", command.exported,
-            "Must every span leave through its service's exporter? auto: if one is seen to be on.")
+            "Require that every span is exported? auto: if an exporter is seen to be active.")
       ->transform(one_of({"auto", "required", "off"}));
   flags.text("die", verify.probes.die, "A die that does not fail.");
-  flags.text("risky-die", verify.probes.risky_die, "A die that may fail; left out where there is none of that name.");
-  auto* deadline = flags.seconds("deadline", verify.deadline, 3600,
-                                 "For each signal to be complete after the last answer; with --prometheus 90.");
-  flags.seconds("clock-skew", verify.clock_skew, 3600, "By how much the clocks of two services may differ.");
+  flags.text("risky-die", verify.probes.risky_die, "A die that may fail; skipped if there is none of that name.");
+  auto* deadline =
+      flags.seconds("deadline", verify.deadline, 3600,
+                    "Maximum wait for each signal to be complete after the last answer; 90 with --prometheus.");
+  flags.seconds("clock-skew", verify.clock_skew, 3600, "Maximum clock difference between two services.");
   flags.flag("json", command.json, "The report as JSON on standard output.");
   flags.text("junit", command.junit, "File for the report as JUnit XML.");
   app.callback([&command, &verify, deadline, default_url] {

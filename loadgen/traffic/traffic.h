@@ -33,7 +33,7 @@ class Traffic {
     int workers = 256;
     /// 0 = until the users are done.
     Seconds duration{0};
-    /// Until all users are there, or the rate is reached.
+    /// Ramp-up time, until all users are active or the rate is reached.
     Seconds ramp{0};
     /// A user's pause between two requests, in closed loop.
     Seconds think_min{0};
@@ -41,7 +41,7 @@ class Traffic {
     std::uint64_t seed = 0;
     /// Error codes that a run may meet.
     std::set<std::string> expected_failures = {"roll_failed", "batch_failed"};
-    /// Longest wait for an answer.
+    /// Timeout of a request.
     Seconds timeout{60};
   };
 

@@ -29,7 +29,7 @@ class Verify {
     Export exported = Export::automatic;
     /// From the last answer, for each signal.
     Seconds deadline{30};
-    /// By how much the clocks of two services may differ.
+    /// Maximum clock difference between two services.
     Seconds clock_skew{0.05};
   };
 

@@ -112,16 +112,16 @@ Service::Options Service::declare(Settings& settings, const std::string& name, s
       settings.flag("FAULTS_ENABLED", options.faults_enabled, "Allow PUT /debug/faults on the metrics port.");
   options.max_requests = static_cast<std::size_t>(
       settings.integer("MAX_REQUESTS", static_cast<std::int64_t>(options.max_requests), 1, 100'000,
-                       "Requests that wait for something at the same time; more are answered 503."));
+                       "Maximum number of requests that wait for something at the same time; more are answered 503."));
   declare_limits(settings, options);
   options.log_level =
-      parse_log_level(settings.choice("LOG_LEVEL", "info", {"debug", "info", "warn", "error"}, "Least level logged."));
+      parse_log_level(settings.choice("LOG_LEVEL", "info", {"debug", "info", "warn", "error"}, "Minimum log level."));
   options.shutdown_delay = Seconds(settings.number("SHUTDOWN_DELAY_SECONDS", options.shutdown_delay.count(), 0, 600,
-                                                   "After SIGTERM: not ready but serving, for so long."));
+                                                   "After SIGTERM: how long to keep serving while not ready."));
   options.shutdown_grace = Seconds(settings.number("SHUTDOWN_GRACE_SECONDS", options.shutdown_grace.count(), 0, 600,
-                                                   "Then: longest wait for the requests in flight."));
+                                                   "Then: maximum time for the requests in flight to finish."));
   options.shutdown_flush = Seconds(settings.number("SHUTDOWN_FLUSH_SECONDS", options.shutdown_flush.count(), 0, 600,
-                                                   "Then: maximum time to export the spans that wait."));
+                                                   "Then: maximum time to export the queued spans."));
   options.tracing = Tracing::declare(settings, name);
   return options;
 }
@@ -181,14 +181,15 @@ Service::Service(const Options& options, Telemetry& telemetry, Clock& clock)
                {telemetry, http_metrics_, clock, quiet_workers_, workers_, nullptr}) {
   auto& metrics = telemetry.metrics;
   add_process_metrics(metrics);
-  metrics.gauge("build_info", "1, with what was built.", {{"version", version}, {"commit", commit}}).Set(1);
-  auto& exported = metrics.counter("telemetry_spans_exported_total", "Spans that the exporter delivered.");
+  metrics.gauge("build_info", "Build information; always 1.", {{"version", version}, {"commit", commit}}).Set(1);
+  auto& exported = metrics.counter("telemetry_spans_exported_total", "Spans exported successfully.");
   auto& dropped = metrics.counter("telemetry_spans_dropped_total",
-                                  "Spans that the exporter could not deliver, or that found the queue full.");
-  auto& queued = metrics.gauge("telemetry_spans_queued", "Spans that wait for the exporter, or for its answer.");
+                                  "Spans dropped because the export failed or the queue was full.");
+  auto& queued = metrics.gauge("telemetry_spans_queued", "Spans queued for export or being exported.");
   auto& lines_dropped =
-      metrics.counter("telemetry_log_lines_dropped_total", "Log lines lost because nobody read standard output.");
-  auto& fault_active = metrics.gauge("fault_injection_active", "1 while PUT /debug/faults is in force.");
+      metrics.counter("telemetry_log_lines_dropped_total", "Log lines dropped because standard output was not read.");
+  auto& fault_active =
+      metrics.gauge("fault_injection_active", "1 while a fault is injected through PUT /debug/faults.");
   metrics.before_scrape([&, this] {
     queued.Set(static_cast<double>(telemetry_.tracing.queued()));
     exported.Increment(static_cast<double>(telemetry_.tracing.exported()) - exported.Value());

@@ -39,7 +39,7 @@ std::expected<Die, Error> DieClient::fetch(const std::string& identifier, const 
   auto ticket = breaker_.try_acquire(clock_.now());
   if (!ticket) {
     count(identifier, "circuit_open");
-    return std::unexpected(Error{ErrorCode::circuit_open, "die-service keeps failing; it is given a rest",
+    return std::unexpected(Error{ErrorCode::circuit_open, "die-service is failing; calls to it are paused",
                                  static_cast<int>(std::ceil(options_.breaker.pause.count()))});
   }
   int status = 0;

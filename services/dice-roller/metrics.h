@@ -15,13 +15,13 @@ struct RollerMetrics {
                                          {0.1, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 5})),
         work(metrics.counter("async_roll_work_seconds_total",
                              "Time that the rolls of batches were at work, added up roll by roll.")),
-        in_progress(metrics.gauge("async_rolls_in_progress", "Rolls of batches that are at work.")),
+        in_progress(metrics.gauge("async_rolls_in_progress", "Batch rolls in progress.")),
         die_requests(metrics.counters("die_service_requests_total",
                                       "Calls to die-service by outcome: a status, or unavailable, timeout, invalid, "
                                       "cancelled, circuit_open. Identifiers never seen count as _unknown.")),
-        die_duration(metrics.histogram("die_service_request_duration_seconds", "Time a call to die-service took.",
+        die_duration(metrics.histogram("die_service_request_duration_seconds", "Duration of calls to die-service.",
                                        {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5})),
-        rejected(metrics.counters("roll_admission_rejected_total", "Requests for rolls that were not let in.")),
+        rejected(metrics.counters("roll_admission_rejected_total", "Roll requests rejected by admission control.")),
         breaker(metrics.gauge("die_service_circuit_breaker_state", "0 closed, 1 half-open, 2 open.")) {}
 
   Counters& rolls;

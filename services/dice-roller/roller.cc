@@ -47,32 +47,31 @@ Roller::Options Roller::declare(Settings& settings) {
   Options options;
   options.die_service.url = settings.url("DIE_SERVICE_URL", "http://localhost:8402", "Address of die-service.");
   options.die_service.timeout =
-      Seconds(settings.number("DIE_SERVICE_TIMEOUT_SECONDS", 2, 0.001, 600, "Longest wait for die-service."));
+      Seconds(settings.number("DIE_SERVICE_TIMEOUT_SECONDS", 2, 0.001, 600, "Timeout of a call to die-service."));
   options.die_service.max_body_bytes = static_cast<std::size_t>(
       settings.integer("DIE_SERVICE_MAX_BODY_BYTES", static_cast<std::int64_t>(options.die_service.max_body_bytes),
                        1'024, 1LL << 30U, "Maximum bytes of an answer of die-service."));
   options.die_service.breaker.failures = static_cast<int>(settings.integer(
-      "DIE_BREAKER_FAILURES", 5, 0, 1'000'000, "Failed calls in a row that open the circuit breaker, 0 = never."));
-  options.die_service.breaker.pause =
-      Seconds(settings.number("DIE_BREAKER_PAUSE_SECONDS", 2, 0.001, 600, "How long it stays open before one try."));
-  options.delay.min =
-      Seconds(settings.number("ROLL_DELAY_MIN_SECONDS", 0, 0, 60, "Shortest simulated work of a roll."));
-  options.delay.max = Seconds(settings.number("ROLL_DELAY_MAX_SECONDS", 1, 0, 60, "Longest simulated work of a roll."));
+      "DIE_BREAKER_FAILURES", 5, 0, 1'000'000, "Consecutive failed calls that open the circuit breaker, 0 = never."));
+  options.die_service.breaker.pause = Seconds(settings.number(
+      "DIE_BREAKER_PAUSE_SECONDS", 2, 0.001, 600, "How long it stays open before it lets one call through."));
+  options.delay.min = Seconds(settings.number("ROLL_DELAY_MIN_SECONDS", 0, 0, 60, "Minimum simulated work per roll."));
+  options.delay.max = Seconds(settings.number("ROLL_DELAY_MAX_SECONDS", 1, 0, 60, "Maximum simulated work per roll."));
   if (options.delay.max < options.delay.min) {
     settings.error("ROLL_DELAY_MAX_SECONDS", std::to_string(options.delay.max.count()),
                    "at least ROLL_DELAY_MIN_SECONDS");
   }
   options.max_async_rolls =
-      static_cast<int>(settings.integer("MAX_ASYNC_ROLLS", 20, 1, 1000, "Most rolls in one batch."));
+      static_cast<int>(settings.integer("MAX_ASYNC_ROLLS", 20, 1, 1000, "Maximum number of rolls per batch."));
   options.strategy = parse_strategy(settings.choice("ROLL_STRATEGY", std::string(kAllOrNothing),
                                                     {std::string(kAllOrNothing), std::string(kBestEffort)},
-                                                    "Strategy of a batch that names none."));
+                                                    "Default batch strategy."));
   const auto seed = settings.integer("ROLL_SEED", -1, -1, std::numeric_limits<std::int64_t>::max(),
-                                     "Makes faces, failures and delays repeatable; -1 = not.");
+                                     "Seed that makes faces, failures and delays repeatable; -1 = random.");
   if (seed >= 0) options.seed = static_cast<std::uint64_t>(seed);
   options.max_roll_threads = static_cast<std::size_t>(
-      settings.integer("MAX_ROLL_THREADS", 1024, 1, 100'000, "Most rolls at work at the same time."));
-  options.rate_limit = settings.number("RATE_LIMIT_RPS", 0, 0, 1e6, "Most requests for rolls a second, 0 = no limit.");
+      settings.integer("MAX_ROLL_THREADS", 1024, 1, 100'000, "Maximum number of concurrent rolls."));
+  options.rate_limit = settings.number("RATE_LIMIT_RPS", 0, 0, 1e6, "Maximum roll requests per second, 0 = no limit.");
   return options;
 }
 

@@ -72,24 +72,24 @@ Frontend::Options Frontend::declare(Settings& settings) {
   Options options;
   options.die_service_url = settings.url("DIE_SERVICE_URL", "http://localhost:8402", "Address of die-service.");
   options.dice_roller_url = settings.url("DICE_ROLLER_URL", "http://localhost:8401", "Address of dice-roller.");
-  options.traces.tempo_url =
-      settings.url("TEMPO_URL", "", "Where traces are read; unset: gathered from the services' memories.");
+  options.traces.tempo_url = settings.url(
+      "TEMPO_URL", "", "Tempo, to read traces from; unset: they are gathered from the services' memories.");
   options.traces.die_service_metrics_url =
       settings.url("DIE_SERVICE_METRICS_URL", "http://localhost:9402", "die-service's metrics port, for its spans.");
   options.traces.dice_roller_metrics_url =
       settings.url("DICE_ROLLER_METRICS_URL", "http://localhost:9401", "dice-roller's metrics port, for its spans.");
   options.grafana_url = settings.url("GRAFANA_URL", "", "Grafana, for links on the page.");
-  options.roll_timeout = Seconds(settings.number("ROLL_TIMEOUT_SECONDS", 10, 0.001, 600, "Longest wait for one roll."));
+  options.roll_timeout = Seconds(settings.number("ROLL_TIMEOUT_SECONDS", 10, 0.001, 600, "Timeout of a single roll."));
   options.roll_async_timeout =
-      Seconds(settings.number("ROLL_ASYNC_TIMEOUT_SECONDS", 60, 0.001, 600, "Longest wait for a batch."));
+      Seconds(settings.number("ROLL_ASYNC_TIMEOUT_SECONDS", 60, 0.001, 600, "Timeout of a batch."));
   options.max_body_bytes = static_cast<std::size_t>(
       settings.integer("DOWNSTREAM_MAX_BODY_BYTES", static_cast<std::int64_t>(options.max_body_bytes), 1'024,
                        1LL << 30U, "Maximum bytes of an answer of dice-roller or die-service."));
   options.traces.max_body_bytes = static_cast<std::size_t>(
       settings.integer("TRACE_MAX_BODY_BYTES", static_cast<std::int64_t>(options.traces.max_body_bytes), 1'024,
                        1LL << 30U, "Maximum bytes of one trace from a service or from Tempo."));
-  options.max_async_rolls =
-      static_cast<int>(settings.integer("MAX_ASYNC_ROLLS", 20, 1, 1000, "Most rolls in one batch, as dice-roller's."));
+  options.max_async_rolls = static_cast<int>(settings.integer(
+      "MAX_ASYNC_ROLLS", 20, 1, 1000, "Maximum number of rolls per batch; the same as dice-roller's."));
   return options;
 }
 

@@ -11,8 +11,8 @@ namespace dice::test {
 /// Ended, if it still runs, when destroyed.
 class Process {
  public:
-  /// `program` is a name in the folder of the programs, with its arguments after it, if any. The environment is `variables` and PATH. `descriptors` may be
-  /// open in it; 0 = as many as here.
+  /// `program` is a name in the folder of the programs, with its arguments after it, if any. The environment is
+  /// `variables` and PATH. `descriptors` may be open in it; 0 = as many as here.
   Process(const std::string& program, const std::map<std::string, std::string>& variables, int descriptors = 0);
   ~Process();
   Process(const Process&) = delete;

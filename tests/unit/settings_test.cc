@@ -49,7 +49,8 @@ Output finish(const Settings& settings, std::vector<const char*> arguments = {})
   std::ostringstream err;
   auto* const old_out = std::cout.rdbuf(out.rdbuf());
   auto* const old_err = std::cerr.rdbuf(err.rdbuf());
-  const auto code = settings.finish(static_cast<int>(arguments.size()), arguments.data(), "dice-roller rolls dice.", [] { return 7; });
+  const auto code = settings.finish(static_cast<int>(arguments.size()), arguments.data(), "dice-roller rolls dice.",
+                                    [] { return 7; });
   std::cout.rdbuf(old_out);
   std::cerr.rdbuf(old_err);
   return {code, out.str(), err.str()};

@@ -369,7 +369,7 @@ def dependencies():
               once. half-open: one call tries. It stays open until the next call, so without traffic it does not close.""",
               prometheus(f"max by (pod) (die_service_circuit_breaker_state{{{NS}}})", "{{pod}}"), to_overview, height=7,
               thresholds=steps((None, "green"), (1, "orange"), (2, "red")), mappings=words("closed", "half-open", "open")),
-        panel("timeseries", "Turned away", """Requests for rolls that were not let in. overloaded: MAX_ROLL_THREADS rolls were at work.
+        panel("timeseries", "Turned away", """Roll requests rejected by admission control. overloaded: MAX_ROLL_THREADS rolls were at work.
               rate_limited: more requests than RATE_LIMIT_RPS. Nothing is shown where nothing was ever turned away.""",
               prometheus(f"sum by (reason) (rate(roll_admission_rejected_total{{{NS}}}{RATE}))", "{{reason}}"), to_resources,
               unit="reqps", height=7, lines=True, thresholds=NEVER),

@@ -13,7 +13,7 @@ HttpMetrics::ForRoute::ForRoute(HttpMetrics& all, std::string method, std::strin
       method_(std::move(method)),
       route_(std::move(route)),
       duration_(all.metrics_.histogram("http_request_duration_seconds",
-                                       "From the request's arrival to the sending of its reply.",
+                                       "Time from a request's arrival to the sending of its reply.",
                                        {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10},
                                        {{"method", method_}, {"route", route_}})),
       in_progress_(all.metrics_.gauge("http_requests_in_progress", "Requests being answered.",

@@ -67,7 +67,7 @@ void add_process_metrics(Metrics& metrics) {
   auto& virtual_memory = metrics.gauge("process_virtual_memory_bytes", "Virtual memory.");
   auto& threads = metrics.gauge("process_threads", "Threads of the process.");
   auto& open_fds = metrics.gauge("process_open_fds", "Open file descriptors.");
-  auto& max_fds = metrics.gauge("process_max_fds", "Most file descriptors that may be open.");
+  auto& max_fds = metrics.gauge("process_max_fds", "Maximum number of open file descriptors.");
   metrics.gauge("process_start_time_seconds", "Start of the process, Unix time.")
       .Set(boot_unix_seconds() + read_stat().start_ticks / static_cast<double>(sysconf(_SC_CLK_TCK)));
   metrics.before_scrape([&cpu, &resident, &virtual_memory, &threads, &open_fds, &max_fds] {

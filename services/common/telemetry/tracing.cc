@@ -359,24 +359,24 @@ Tracing::Options Tracing::declare(Settings& settings, const std::string& service
   options.exporter =
       settings.choice("OTEL_TRACES_EXPORTER", "otlp", {"otlp", "console", "none"}, "Where spans are sent.");
   const auto endpoint = settings.url("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:4318",
-                                     "Collector's address; /v1/traces is appended.");
+                                     "Base URL of the collector; /v1/traces is appended.");
   options.endpoint = settings.url("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", endpoint + "/v1/traces",
-                                  "The whole address for traces, instead of the above.");
-  settings.choice("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf", {"http/protobuf"}, "How spans are sent.");
-  options.export_timeout = std::chrono::milliseconds(settings.integer(
-      "OTEL_EXPORTER_OTLP_TIMEOUT", 10'000, 1, 600'000, "Longest wait for the collector's answer, milliseconds."));
+                                  "Full URL for traces; overrides the one above.");
+  settings.choice("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf", {"http/protobuf"}, "Protocol of the export.");
+  options.export_timeout = std::chrono::milliseconds(
+      settings.integer("OTEL_EXPORTER_OTLP_TIMEOUT", 10'000, 1, 600'000, "Timeout of an export, milliseconds."));
   options.sampler = settings.choice("OTEL_TRACES_SAMPLER", "parentbased_always_on",
                                     {"always_on", "always_off", "traceidratio", "parentbased_always_on",
                                      "parentbased_always_off", "parentbased_traceidratio"},
                                     "Which traces are recorded.");
   options.sampler_ratio =
-      settings.number("OTEL_TRACES_SAMPLER_ARG", 1, 0, 1, "Share of the traces, for the samplers by ratio.");
+      settings.number("OTEL_TRACES_SAMPLER_ARG", 1, 0, 1, "Fraction of traces to record, for the ratio samplers.");
   options.queue_size = static_cast<std::size_t>(settings.integer(
-      "OTEL_BSP_MAX_QUEUE_SIZE", 2048, 1, 1'000'000, "Spans that wait for export at most; more are dropped."));
+      "OTEL_BSP_MAX_QUEUE_SIZE", 2048, 1, 1'000'000, "Maximum number of spans queued for export; more are dropped."));
   options.batch_size = static_cast<std::size_t>(
-      settings.integer("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", 512, 1, 1'000'000, "Spans in one export at most."));
+      settings.integer("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", 512, 1, 1'000'000, "Maximum number of spans per export."));
   options.schedule_delay = std::chrono::milliseconds(
-      settings.integer("OTEL_BSP_SCHEDULE_DELAY", 5'000, 1, 600'000, "Pause between exports, milliseconds."));
+      settings.integer("OTEL_BSP_SCHEDULE_DELAY", 5'000, 1, 600'000, "Delay between exports, milliseconds."));
   options.disabled = settings.flag("OTEL_SDK_DISABLED", false, "Record no spans at all.");
   const auto size = [&settings](const char* name, std::size_t value, std::int64_t min, std::int64_t max,
                                 const char* help) {
@@ -385,9 +385,10 @@ Tracing::Options Tracing::declare(Settings& settings, const std::string& service
   auto& memory = options.memory;
   memory.spans =
       size("TRACE_MEMORY_SPANS", memory.spans, 0, 10'000'000, "Maximum recent spans kept in memory, 0 = none.");
-  memory.bytes = size("TRACE_MEMORY_BYTES", memory.bytes, 1'024, 1LL << 34U, "Maximum bytes of all of them.");
+  memory.bytes =
+      size("TRACE_MEMORY_BYTES", memory.bytes, 1'024, 1LL << 34U, "Maximum bytes of the recent spans kept in memory.");
   memory.trace_bytes = size("TRACE_MEMORY_BYTES_PER_TRACE", memory.trace_bytes, 1'024, 1LL << 30U,
-                            "Maximum bytes of the spans of one trace; more of it are not kept.");
+                            "Maximum bytes kept of one trace; later spans of it are not kept.");
   return options;
 }
 

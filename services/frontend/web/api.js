@@ -30,7 +30,7 @@ export class ApiError extends Error {
   }
   words() {
     const [what, next] = WORDS[this.code] ?? [`The service answered with an error this page does not know (${this.code}).`, 'Roll again.'];
-    return { what, next: this.retryAfter ? `${next} It asks for ${this.retryAfter} s of patience.` : next };
+    return { what, next: this.retryAfter ? `${next} Try again in ${this.retryAfter} s.` : next };
   }
 }
 
