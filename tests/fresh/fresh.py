@@ -190,9 +190,10 @@ def test(release):
         terminal = Terminal(machine, "make test")
         code = terminal.wait(25 * MINUTE)
         expect(code == 0, f"make test on {release}: exit code {code}:\n{terminal.text[-6000:]}")
-        passed = re.search(r"(\d+) passed(?:, (\d+) skipped)?.* in ", terminal.text)
-        expect(passed, f"make test on {release} printed no summary:\n{terminal.text[-3000:]}")
-        skips = re.findall(r"SKIPPED \[(\d+)\] [^:]*:\d+: (.*)", without_progress(terminal.text))
+        text = without_progress(terminal.text)
+        passed = re.search(r"(\d+) passed(?:, (\d+) skipped)?.* in ", text)
+        expect(passed, f"make test on {release} printed no summary:\n{text[-3000:]}")
+        skips = re.findall(r"SKIPPED \[(\d+)\] [^:]*:\d+: (.*)", text)
         for _, reason in skips:
             print(f"{release}: skipped: {reason.strip()}")
             expect(re.search("cluster|stack", reason), f"skipped on {release}, though no test of a cluster or the stack: {reason}")
