@@ -242,7 +242,7 @@ class Release:
 
 def main():
     if len(sys.argv) != 3 or not all(sys.argv[1:]):
-        sys.exit("make release REGISTRY=… VERSION=…: both are needed, such as REGISTRY=ghcr.io/acme VERSION=1.2.3")
+        sys.exit("make release REGISTRY=… VERSION=…: both are needed, such as REGISTRY=registry.example.com/acme VERSION=1.2.3")
     try:
         Release(sys.argv[1].rstrip("/"), sys.argv[2]).make()
     except Failure as failure:

@@ -53,7 +53,7 @@ def test_progress_on_a_terminal_is_one_line_that_goes():
     (("setup.sh", "tests"), "unknown group 'tests'; allowed: test, lint, image"),
     (("setup.sh", "image", "riscv64"), "unknown architecture 'riscv64'; allowed: amd64, arm64"),
     (("go-tool.sh", "kubectl"), "unknown tool 'kubectl'; allowed: helm, kustomize, oras"),
-    (("release.py", "", "1.2.3"), "make release REGISTRY=… VERSION=…: both are needed, such as REGISTRY=ghcr.io/acme VERSION=1.2.3"),
+    (("release.py", "", "1.2.3"), "make release REGISTRY=… VERSION=…: both are needed, such as REGISTRY=registry.example.com/acme VERSION=1.2.3"),
     (("release.py", "localhost:1", "0.0.1"), "release.py: VERSION=0.0.1, but charts/dice/Chart.yaml says "),
 ])
 def test_mistakes_are_told(arguments, words):
