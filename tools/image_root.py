@@ -32,16 +32,17 @@ def read_elf(path):
 def libraries(program):
     """The files that the loader maps for `program`, itself first."""
     triplet, loader, wanted = read_elf(program)
-    found = {pathlib.Path(loader)}
+    found = {pathlib.Path(loader).name: pathlib.Path(loader)}
     while wanted:
         name = wanted.pop()
+        if name in found:
+            continue
         paths = [path for folder in ("/usr/lib", "/lib") if (path := pathlib.Path(folder, triplet, name)).exists()]
         if not paths:
             sys.exit(f"image_root.py: no library {name} for {triplet}")
-        if paths[0] not in found and paths[0].name not in {one.name for one in found}:
-            found.add(paths[0])
-            wanted += read_elf(paths[0])[2]
-    return sorted(found)
+        found[name] = paths[0]
+        wanted += read_elf(paths[0])[2]
+    return sorted(found.values())
 
 
 def package_of(path):

@@ -178,8 +178,9 @@ class Release:
                 [layout.blob(gzip.compress(one, mtime=0), "application/vnd.oci.image.layer.v1.tar+gzip") for one in archives])
             platforms.append({**manifest, "platform": {"os": "linux", "architecture": architecture}})
 
-            check_origins(program, [entry for entries in layers for entry in entries])
-            packages = list(packages_of(entry for entries in layers for entry in entries))
+            files = [entry for entries in layers for entry in entries]
+            check_origins(program, files)
+            packages = list(packages_of(files))
             bill = bill_of_materials(f"dice/{program}", self.version, packages, self.created, manifest["digest"])
             text = json.dumps(bill, indent=1).encode()
             self.write(f"{program}-{architecture}.spdx.json", text)

@@ -60,14 +60,14 @@ class Objects(list):
 
 
 @functools.cache
-def find_helm():
+def find_tool(name):
     """(path, None) or (None, why not)."""
-    found = subprocess.run([ROOT / "tools/go-tool.sh", "helm"], capture_output=True, text=True)
+    found = subprocess.run([ROOT / "tools/go-tool.sh", name], capture_output=True, text=True)
     return (found.stdout.strip(), None) if found.returncode == 0 else (None, found.stderr.strip())
 
 
 def helm(*arguments):
-    path, why = find_helm()
+    path, why = find_tool("helm")
     if path is None:
         pytest.skip(f"charts not tested: {why}")
     return subprocess.run([path, *arguments], capture_output=True, text=True)
@@ -109,10 +109,10 @@ def kustomize(folder):
     if kubectl := shutil.which("kubectl"):
         build = [kubectl, "kustomize"]
     else:
-        found = subprocess.run([ROOT / "tools/go-tool.sh", "kustomize"], capture_output=True, text=True)
-        if found.returncode != 0:
-            pytest.skip(f"overlays not tested: {found.stderr.strip()}")
-        build = [found.stdout.strip(), "build"]
+        path, why = find_tool("kustomize")
+        if path is None:
+            pytest.skip(f"overlays not tested: {why}")
+        build = [path, "build"]
     built = subprocess.run([*build, ROOT / "kustomize" / folder], capture_output=True, text=True)
     assert built.returncode == 0, built.stderr
     return Objects(documents(built.stdout))

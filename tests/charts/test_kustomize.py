@@ -6,15 +6,16 @@ import subprocess
 import pytest
 import yaml
 
-from conftest import ROOT, environment, find_helm, kustomize
+from conftest import ROOT, environment, find_tool, kustomize
 from test_chart import SERVICES, deployment, restricted_violations, variables
 
 FOLDERS = ("base", "overlays/dev", "overlays/production")
 
 
 def test_base_is_fresh():
-    if find_helm()[0] is None:
-        pytest.skip(f"kustomize/base not compared with the chart: {find_helm()[1]}")
+    path, why = find_tool("helm")
+    if path is None:
+        pytest.skip(f"kustomize/base not compared with the chart: {why}")
     rendered = subprocess.run([ROOT / "kustomize/render.sh"], capture_output=True, text=True, check=True).stdout
     assert rendered.rstrip("\n") == (ROOT / "kustomize/base/dice.yaml").read_text().rstrip("\n"), "kustomize/base is out of date: run make manifests"
 

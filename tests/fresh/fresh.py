@@ -68,8 +68,8 @@ class Machine:
         if os.path.exists(bundle):
             # Not where Debian's package writes its own.
             mounts += ["-v", f"{os.path.realpath(bundle)}:/host-ca.crt:ro", "-e", "PIP_CERT=/host-ca.crt", "-e", "SSL_CERT_FILE=/host-ca.crt"]
-        for variable in ("GOMODCACHE", "GOCACHE"):
-            if go := shutil.which("go") or shutil.which("/usr/local/go/bin/go"):
+        if go := shutil.which("go") or shutil.which("/usr/local/go/bin/go"):
+            for variable in ("GOMODCACHE", "GOCACHE"):
                 folder = subprocess.run([go, "env", variable], capture_output=True, text=True, check=True).stdout.strip()
                 os.makedirs(folder, exist_ok=True)
                 mounts += ["-v", f"{folder}:/go/{variable}", "-e", f"{variable}=/go/{variable}"]

@@ -89,8 +89,7 @@ class CountingExporter final : public sdk::trace::SpanExporter {
 
   sdk::common::ExportResult Export(const Batch& spans) noexcept override {
     const auto count = spans.size();
-    // The SDK's queue orders what one thread wrote and this one reads; this says so to the sanitizer, which can't see
-    // it.
+    // The SDK's queue orders what one thread wrote and this one reads. The sanitizer can't see that; this tells it.
     (void)counts_.queued.load(std::memory_order_acquire);
     const bool late = std::chrono::steady_clock::now().time_since_epoch().count() > counts_.deadline;
     const auto result = late ? sdk::common::ExportResult::kFailure : exporter_->Export(spans);
