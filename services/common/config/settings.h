@@ -17,6 +17,9 @@ Environment process_environment();
 
 /// Each call declares an option and reads it; a value that does not fit is noted and the default returned, so that all
 /// mistakes are told at once. Not thread-safe; used at start.
+///
+/// OTEL_* variables follow OpenTelemetry's rules instead, since an operator may set them for all programs of a cluster:
+/// flags and choices are case-insensitive, a flag is true only when it says so, and what does not fit is a warning.
 class Settings {
  public:
   struct Option {
@@ -24,6 +27,12 @@ class Settings {
     std::string default_value;
     std::string allowed;
     std::string help;
+  };
+  /// A value that was ignored, and what is used instead.
+  struct Warning {
+    std::string name;
+    std::string value;
+    std::string used;
   };
 
   explicit Settings(Environment environment) : environment_(std::move(environment)) {}
@@ -37,12 +46,17 @@ class Settings {
   bool flag(const std::string& name, bool default_value, std::string help);
   std::string choice(const std::string& name, const std::string& default_value, const std::vector<std::string>& allowed,
                      std::string help);
+  /// A comma-separated list of choices; only for OTEL_* variables. Unknown members are ignored; without a known one it
+  /// is `default_value`.
+  std::vector<std::string> choices(const std::string& name, const std::string& default_value,
+                                   const std::vector<std::string>& allowed, std::string help);
 
   /// For rules that span options.
   void error(const std::string& name, const std::string& value, const std::string& allowed);
 
   const std::vector<Option>& options() const { return options_; }
   const std::vector<std::string>& errors() const { return errors_; }
+  const std::vector<Warning>& warnings() const { return warnings_; }
 
   /// Deals with --help, --version, --healthcheck and mistakes: the exit code to end with, or nothing to go on.
   std::optional<int> finish(int argc, const char* const* argv, std::string_view about,
@@ -50,10 +64,13 @@ class Settings {
 
  private:
   std::optional<std::string> declare(Option option);
+  /// An error, or of an OTEL_* variable a warning.
+  void reject(const std::string& name, const std::string& value, const std::string& allowed, const std::string& used);
 
   Environment environment_;
   std::vector<Option> options_;
   std::vector<std::string> errors_;
+  std::vector<Warning> warnings_;
 };
 
 }  // namespace dice
