@@ -294,7 +294,7 @@ std::vector<Hostile> hostile_collectors() {
       {"endless headers", answering("HTTP/1.1 200 OK\r\n", "X: " + block.substr(0, 1000) + "\r\n")},
       {"endless 1xx", answering("", "HTTP/1.1 103 Early Hints\r\nLink: <x>\r\n\r\n")},
       {"a line without end", answering("HTTP/1.1 200 ", block)},
-      {"garbage", answering(std::string("\x16\x03\x01\0\xFF garbage\r\n\r\n\0", 24), block)},
+      {"garbage", answering(std::string("\x16\x03\x01\0\xFF garbage\r\n\r\n\0", 18), block)},
       {"slow bytes", answering(kOk + "Content-Length: 1000000\r\n\r\n", "x", milliseconds(50))},
       {"500", answering("HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n")},
       {"503 for an hour", answering("HTTP/1.1 503 Busy\r\nRetry-After: 3600\r\nContent-Length: 0\r\n\r\n")},

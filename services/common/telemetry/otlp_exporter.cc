@@ -140,7 +140,7 @@ class OtlpExporter final : public SpanExporter {
     add_header("Content-Type: application/x-protobuf");
     add_header("Expect:");
     if (options_.gzip) add_header("Content-Encoding: gzip");
-    for (const auto& [name, value] : options_.headers) add_header(name + ": " + value);
+    for (const auto& [name, value] : options_.headers) add_header(std::string(name).append(": ").append(value));
     prepare();
   }
 
