@@ -1,7 +1,6 @@
 #include "common/telemetry/export_queue.h"
 
 #include <algorithm>
-#include <iterator>
 #include <utility>
 
 namespace dice {
@@ -40,10 +39,14 @@ ExportQueue::~ExportQueue() {
 void ExportQueue::add(EncodedSpan span) {
   {
     const Lock lock(mutex_);
-    if (closed_ || pending_.size() >= options_.queue_size) return drop(1, kQueueFull);
-    pending_.push_back(std::move(span));
+    if (closed_ || pending_spans_ >= options_.queue_size) return drop(1, kQueueFull);
+    if (pending_.empty() || pending_.back().spans.size() >= options_.batch_size) pending_.emplace_back();
+    auto& batch = pending_.back();
+    batch.bytes += cost(span);
+    batch.spans.push_back(std::move(span));
+    ++pending_spans_;
     ++counts_.queued;
-    if (pending_.size() < options_.batch_size || std::exchange(woken_, true)) return;
+    if (pending_spans_ < options_.batch_size || std::exchange(woken_, true)) return;
   }
   changed_.notify_one();
   exporter_->wake();
@@ -119,10 +122,8 @@ void ExportQueue::collect(TimePoint now) {
   const bool due = closed_ || now >= collect_at_;
   while (!pending_.empty()) {
     const bool idle = !sending_ && waiting_.empty() && now >= retry_at_;
-    if (pending_.size() < options_.batch_size && !(due && idle)) break;
-    const auto end = pending_.begin() + static_cast<std::ptrdiff_t>(std::min(pending_.size(), options_.batch_size));
-    Batch batch;
-    for (auto span = pending_.begin(); span != end; ++span) batch.bytes += cost(*span);
+    auto& batch = pending_.front();
+    if (batch.spans.size() < options_.batch_size && !(due && idle)) break;
     if (!idle && batch.bytes > options_.retry_bytes) break;
     while (!waiting_.empty() && waiting_bytes_ + batch.bytes > options_.retry_bytes) {
       const auto oldest = std::move(waiting_.front());
@@ -131,13 +132,13 @@ void ExportQueue::collect(TimePoint now) {
       counts_.queued -= oldest.spans.size();
       drop(oldest.spans.size(), kQueueFull);
     }
-    batch.spans.assign(std::make_move_iterator(pending_.begin()), std::make_move_iterator(end));
-    pending_.erase(pending_.begin(), end);
+    pending_spans_ -= batch.spans.size();
     waiting_bytes_ += batch.bytes;
     waiting_.push_back(std::move(batch));
+    pending_.pop_front();
   }
   if (now >= collect_at_) collect_at_ = now + options_.schedule_delay;
-  woken_ = pending_.size() >= options_.batch_size;
+  woken_ = pending_spans_ >= options_.batch_size;
 }
 
 ExportQueue::Batch ExportQueue::take() {

@@ -73,8 +73,9 @@ class ExportQueue {
 
   mutable Mutex mutex_;
   Condition changed_;
-  /// Not yet in a batch.
-  std::vector<EncodedSpan> pending_ GUARDED_BY(mutex_);
+  /// New spans; the last batch is being filled.
+  std::deque<Batch> pending_ GUARDED_BY(mutex_);
+  std::size_t pending_spans_ GUARDED_BY(mutex_) = 0;
   TimePoint collect_at_ GUARDED_BY(mutex_);
   /// The thread knows that there is a full batch.
   bool woken_ GUARDED_BY(mutex_) = false;
