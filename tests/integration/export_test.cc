@@ -303,6 +303,14 @@ std::vector<Hostile> hostile_collectors() {
   };
 }
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr double kMaxMemory = 600 << 20;  // the sanitizer has a memory of its own, and its end takes time
+constexpr double kStopSlack = 5;
+#else
+constexpr double kMaxMemory = 60 << 20;
+constexpr double kStopSlack = 1;
+#endif
+
 double value_of(const std::string& text, const std::string& series) {
   const auto at = text.find("\n" + series + " ");
   return at == std::string::npos ? 0 : std::stod(text.substr(at + series.size() + 2));
@@ -311,7 +319,6 @@ double value_of(const std::string& text, const std::string& series) {
 TEST_CASE("collectors that do harm: memory stays small, requests are answered, the stop is in time, counts are exact") {
   constexpr int kBatches = 100;
   constexpr int kSpans = 12 * kBatches;
-  constexpr double kMaxMemory = 60 << 20;
   const RunningService dice(RunningService::Kind::die_service, quick());
   for (const auto& [name, deed] : hostile_collectors()) {
     CAPTURE(name);
@@ -343,7 +350,7 @@ TEST_CASE("collectors that do harm: memory stays small, requests are answered, t
     roller.signal(SIGTERM);
     CHECK(roller.wait() == 0);
     const auto stop = std::chrono::duration<double>(steady_clock::now() - start).count();
-    CHECK(stop < 1 + 1);  // nothing is in flight: flush + 1 s
+    CHECK(stop < 1 + kStopSlack);  // nothing is in flight: the flush, and a second
     const auto output = roller.output();
     const auto line = json(output.substr(output.rfind("{\"timestamp\"")));
     REQUIRE(line.IsObject());
