@@ -178,6 +178,7 @@ TEST_CASE("spans that are not flushed at the end are counted and logged") {
   const auto left = dice.log("Spans not flushed");
   REQUIRE(left.size() == 1);
   CHECK(left[0]["spans"].GetInt() == 20);
+  CHECK(std::string(left[0]["reason"].GetString()) == "no answer in time");
   const auto stopped = dice.log("Stopped");
   REQUIRE(stopped.size() == 1);
   CHECK(stopped[0]["spans_dropped"].GetInt() == 20);

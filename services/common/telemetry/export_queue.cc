@@ -85,8 +85,10 @@ void ExportQueue::run() {
     }
   }
   std::uint64_t left = 0;
+  std::string reason;
   {
     const Lock lock(mutex_);
+    reason = drop_reason_;
     report_at_ = TimePoint();
     left = std::exchange(counts_.queued, 0);
     counts_.dropped += left;
@@ -94,7 +96,10 @@ void ExportQueue::run() {
     waiting_.clear();
   }
   report();
-  if (left > 0) logger_.log(LogLevel::warn, "Spans not flushed", nullptr, {{"spans", shown(left)}});
+  if (left > 0) {
+    logger_.log(LogLevel::warn, "Spans not flushed", nullptr,
+                {{"spans", shown(left)}, {"reason", std::string_view(reason)}});
+  }
 }
 
 bool ExportQueue::wait_for_work() {
@@ -184,6 +189,7 @@ void ExportQueue::retry(Batch batch, const SpanExporter::Result& result) {
     const auto backoff =
         std::min<milliseconds>(doubled, options_.max_backoff) * std::uniform_real_distribution<>(0.8, 1.2)(random_);
     const auto wanted = std::min(result.retry_after, kMaxRetryAfter);
+    drop_reason_ = result.reason;
     retry_at_ = steady_clock::now() +
                 std::max<steady_clock::duration>(std::chrono::duration_cast<steady_clock::duration>(backoff), wanted);
     if (waiting_bytes_ + batch.bytes > options_.retry_bytes) {

@@ -88,6 +88,7 @@ class ExportQueue {
   Counts counts_ GUARDED_BY(mutex_);
   /// Dropped, and not logged yet.
   std::uint64_t unreported_ GUARDED_BY(mutex_) = 0;
+  /// Of the last spans that were dropped, or of the last failure.
   std::string drop_reason_ GUARDED_BY(mutex_);
   TimePoint report_at_ GUARDED_BY(mutex_);
   bool closed_ GUARDED_BY(mutex_) = false;
