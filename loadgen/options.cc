@@ -13,7 +13,7 @@
 #include <string_view>
 
 #include "common/base/version.h"
-#include "common/http/error.h"
+#include "contract/error.h"
 #include "loadgen/statistics.h"
 
 namespace dice::loadgen {

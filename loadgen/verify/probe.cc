@@ -1,6 +1,6 @@
 #include "loadgen/verify/probe.h"
 
-#include "common/http/error.h"
+#include "contract/error.h"
 
 namespace dice::loadgen {
 namespace {

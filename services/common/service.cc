@@ -14,6 +14,7 @@
 #include "common/base/process.h"
 #include "common/base/version.h"
 #include "common/http/client.h"
+#include "contract/names.h"
 
 namespace dice {
 namespace {
@@ -133,10 +134,10 @@ int Service::check_health(const Options& options) {
   }
   const auto url = "http://127.0.0.1:" + std::to_string(options.port);
   const auto answer =
-      Client({.base_url = url, .name = "the service"}).get({.path = "/healthz", .route = "/healthz"}, nullptr);
+      Client({.base_url = url, .name = "the service"}).get({.path = route::kHealth, .route = route::kHealth}, nullptr);
   if (answer && answer->status == 200) return 0;
-  std::cerr << url << "/healthz: " << (answer ? "status " + std::to_string(answer->status) : answer.error().message)
-            << "\n";
+  std::cerr << url << route::kHealth << ": "
+            << (answer ? "status " + std::to_string(answer->status) : answer.error().message) << "\n";
   return 1;
 }
 
@@ -181,15 +182,12 @@ Service::Service(const Options& options, Telemetry& telemetry, Clock& clock)
                {telemetry, http_metrics_, clock, quiet_workers_, workers_, nullptr}) {
   auto& metrics = telemetry.metrics;
   add_process_metrics(metrics);
-  metrics.gauge("build_info", "Build information; always 1.", {{"version", version}, {"commit", commit}}).Set(1);
-  auto& exported = metrics.counter("telemetry_spans_exported_total", "Spans exported successfully.");
-  auto& dropped = metrics.counter("telemetry_spans_dropped_total",
-                                  "Spans dropped because the export failed or the queue was full.");
-  auto& queued = metrics.gauge("telemetry_spans_queued", "Spans queued for export or being exported.");
-  auto& lines_dropped =
-      metrics.counter("telemetry_log_lines_dropped_total", "Log lines dropped because standard output was not read.");
-  auto& fault_active =
-      metrics.gauge("fault_injection_active", "1 while a fault is injected through PUT /debug/faults.");
+  metrics.gauge(Metric::build_info, {{"version", version}, {"commit", commit}}).Set(1);
+  auto& exported = metrics.counter(Metric::spans_exported);
+  auto& dropped = metrics.counter(Metric::spans_dropped);
+  auto& queued = metrics.gauge(Metric::spans_queued);
+  auto& lines_dropped = metrics.counter(Metric::log_lines_dropped);
+  auto& fault_active = metrics.gauge(Metric::fault_injection_active);
   metrics.before_scrape([&, this] {
     queued.Set(static_cast<double>(telemetry_.tracing.queued()));
     exported.Increment(static_cast<double>(telemetry_.tracing.exported()) - exported.Value());
@@ -224,12 +222,12 @@ void Service::add_common_routes() {
     return Route{.path = std::move(path), .handler = std::move(handler), .quiet = true};
   };
   for (Server* server : {&main_, &metrics_}) {
-    server->add(quiet("/healthz", healthz));
-    server->add(quiet("/readyz", readyz));
-    if (server == &metrics_ || options_.metrics_on_main_port) server->add(quiet("/metrics", scrape));
+    server->add(quiet(route::kHealth, healthz));
+    server->add(quiet(route::kReady, readyz));
+    if (server == &metrics_ || options_.metrics_on_main_port) server->add(quiet(route::kMetrics, scrape));
   }
-  main_.add({.path = "/version", .handler = version_of});
-  metrics_.add(quiet("/debug/spans/{trace_id}", [this](const Request& request) { return spans(request); }));
+  main_.add({.path = route::kVersion, .handler = version_of});
+  metrics_.add(quiet(route::kSpans, [this](const Request& request) { return spans(request); }));
 }
 
 Answer Service::spans(const Request& request) {
@@ -253,12 +251,12 @@ void Service::add_fault_routes() {
     const auto setting = parse_faults(request.body);
     if (!setting) return std::unexpected(setting.error());
     faults_.set(*setting);
-    log_.log(LogLevel::warn, "Fault injection set", nullptr,
+    log_.log(LogMessage::fault_set, nullptr,
              {{"delay_seconds", setting->delay_seconds}, {"error_rate", setting->error_rate}});
     return json_response(faults_json(*setting));
   };
-  metrics_.add({.path = "/debug/faults", .handler = show, .quiet = true});
-  metrics_.add({.method = Method::put, .path = "/debug/faults", .handler = put, .quiet = true});
+  metrics_.add({.path = route::kFaults, .handler = show, .quiet = true});
+  metrics_.add({.method = Method::put, .path = route::kFaults, .handler = put, .quiet = true});
 }
 
 std::expected<Service::Ports, std::string> Service::start() {
@@ -271,7 +269,7 @@ std::expected<Service::Ports, std::string> Service::start() {
     return std::unexpected(port.error());
   }
   ready_ = true;
-  log_.log(LogLevel::info, "Listening", nullptr,
+  log_.log(LogMessage::listening, nullptr,
            {{"port", std::int64_t{*port}},
             {"metrics_port", std::int64_t{*metrics_port}},
             {"version", std::string_view(version)}});
@@ -291,7 +289,7 @@ int Service::run(const std::function<void()>& on_hangup, const std::function<voi
     if (asks_to_end(signal)) break;
     if (every_second) every_second();
   }
-  log_.log(LogLevel::info, "Stopping", nullptr, {{"in_flight", static_cast<std::int64_t>(main_.in_flight())}});
+  log_.log(LogMessage::stopping, nullptr, {{"in_flight", static_cast<std::int64_t>(main_.in_flight())}});
   if (stop()) return 0;
   // Something still runs. What it uses must stay, so this process ends without destroying anything.
   (void)telemetry_.log.sink().flush(kCancelGrace);
@@ -315,8 +313,7 @@ bool Service::stop() {
   main_.refuse();
   until(options_.shutdown_grace, none_in_flight);
   if (const auto left = main_.in_flight(); left > 0) {
-    log_.log(LogLevel::warn, "Stopped with requests in flight", nullptr,
-             {{"in_flight", static_cast<std::int64_t>(left)}});
+    log_.log(LogMessage::stopped_in_flight, nullptr, {{"in_flight", static_cast<std::int64_t>(left)}});
     main_.cancel();
     until(kCancelGrace, none_in_flight);
   }
@@ -329,7 +326,7 @@ bool Service::stop() {
   until(options_.shutdown_flush + kCancelGrace / 2, [this] { return flushed_.load(); });
   metrics_.stop();
   until(kCancelGrace / 2, [this] { return quiet_workers_.stop(steady_clock::now()); });
-  log_.log(LogLevel::info, "Stopped", nullptr,
+  log_.log(LogMessage::stopped, nullptr,
            {{"spans_exported", static_cast<std::int64_t>(telemetry_.tracing.exported())},
             {"spans_dropped", static_cast<std::int64_t>(telemetry_.tracing.dropped() + telemetry_.tracing.queued())}});
   return flushed_ && workers_.stop(steady_clock::now()) && quiet_workers_.stop(steady_clock::now());

@@ -49,15 +49,15 @@ struct RollDelay {
   Seconds max{1};
 };
 
-/// All that chance decides about one roll.
-struct Fate {
+/// What a roll has drawn: all that chance decides about it.
+struct Draw {
   Seconds delay{0};
   bool fails = false;
   /// One of the die's faces.
   int value = 0;
 };
 
-Fate draw(const Die& die, const RollDelay& delay, Random& random);
+Draw draw(const Die& die, const RollDelay& delay, Random& random);
 
 struct Roll {
   enum class State { succeeded, failed, cancelled };
@@ -68,6 +68,6 @@ struct Roll {
 };
 
 /// Waits the delay out, then rolls. Cancelled when `stop` is requested before the delay is over.
-Roll roll(const Fate& fate, Clock& clock, const std::stop_token& stop);
+Roll roll(const Draw& drawn, Clock& clock, const std::stop_token& stop);
 
 }  // namespace dice

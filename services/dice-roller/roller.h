@@ -1,4 +1,4 @@
-// dice-roller: the routes, and what a roll leaves behind in traces, metrics and logs.
+// dice-roller: its options, its routes, and what it lets in.
 #pragma once
 
 #include <atomic>
@@ -11,6 +11,7 @@
 #include "dice-roller/batch.h"
 #include "dice-roller/die_client.h"
 #include "dice-roller/metrics.h"
+#include "dice-roller/roll_telemetry.h"
 
 namespace dice {
 
@@ -34,30 +35,18 @@ class Roller {
   Roller(const Options& options, Service& service);
 
  private:
-  struct AsyncRequest {
-    std::string die;
-    BatchOptions batch;
-  };
-
   Answer handle_roll(const Request& request);
   Answer handle_roll_async(const Request& request);
-  std::expected<AsyncRequest, Error> parse_async(const Request& request) const;
-  /// By rate, then by work under way.
+  /// By rate, then by the rolls in progress.
   std::expected<Admission::Ticket, Error> admit(std::size_t rolls);
-
-  Result roll_once(const Request& request, const std::string& die);
-  Result roll_batch(const Request& request, const AsyncRequest& wanted);
-  /// One roll of a batch with its span, event, metrics and log line.
-  Roll roll_traced(const Request& request, const Die& die, std::uint64_t number, std::size_t index,
-                   const std::stop_token& stop);
-  Result answer(const Request& request, const AsyncRequest& wanted, const BatchResult& result, Seconds duration);
-  void count_roll(const Die& die, const char* mode, const Roll& roll);
+  Result roll_once(const Request& request, const std::string& identifier);
+  Result roll_batch(const Request& request, const std::string& identifier, const BatchOptions& batch);
 
   const Options options_;
   Telemetry& telemetry_;
   Clock& clock_;
-  const Logger log_;
   RollerMetrics metrics_;
+  RollTelemetry rolls_;
   DieClient dice_;
   Admission admission_;
   RateLimit rate_limit_;

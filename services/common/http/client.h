@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "common/concurrency/clock.h"
-#include "common/http/error.h"
 #include "common/telemetry/tracing.h"
+#include "contract/error.h"
 
 namespace dice {
 

@@ -237,7 +237,7 @@ class Listener::Loop final : public px::Aio::Handler, public Connection::Loop {
     try {
       if (!connection->on_ready()) remove(id);
     } catch (const std::exception& error) {  // out of memory, for one: this connection's end, not the thread's
-      shared_.log.log(LogLevel::error, "Connection given up", nullptr, {{"error", std::string_view(error.what())}});
+      shared_.log.log(LogMessage::connection_aborted, nullptr, {{"error", std::string_view(error.what())}});
       connection->close(true);
       remove(id);
     }
@@ -324,7 +324,7 @@ class Listener::Loop final : public px::Aio::Handler, public Connection::Loop {
     const auto now = steady_clock::now();
     if (now >= quiet_until_) {
       quiet_until_ = now + to_steady(kQuiet);
-      shared_.log.log(LogLevel::warn, "Connections have to wait", nullptr,
+      shared_.log.log(LogMessage::connections_limited, nullptr,
                       {{"reason", std::string_view(reason)},
                        {"connections", static_cast<std::int64_t>(shared_.connections.load())}});
     }

@@ -15,8 +15,9 @@
 #include <variant>
 #include <vector>
 
-#include "common/http/error.h"
 #include "common/telemetry/tracing.h"
+#include "contract/error.h"
+#include "contract/parameters.h"
 
 namespace dice {
 
@@ -51,7 +52,7 @@ struct Request {
   bool http_1_0 = false;
 
   /// Decoded; set before a handler is called.
-  std::map<std::string, std::string> query;
+  QueryParameters query;
   /// What stands for `{name}` in the route's template; decoded.
   std::map<std::string, std::string> path_parameters;
   /// The server span of this request; never null in a handler, valid until the reply is sent.
@@ -88,42 +89,5 @@ using Handler = std::function<Answer(const Request&)>;
 
 /// For work that ends because `Request::stop` was requested. What the client is told depends on why that was.
 std::unexpected<Error> cancelled();
-
-/// Percent-decoded; `+` is a space when `plus`. Nothing when a `%` is not followed by two hex digits, or the outcome is
-/// not UTF-8.
-std::optional<std::string> percent_decode(std::string_view text, bool plus);
-
-/// For one segment of a path, or a value of a query.
-std::string percent_encode(std::string_view text);
-
-/// name=value pairs between `&`, decoded; of two with one name the first counts. The error names the parameter.
-std::expected<std::map<std::string, std::string>, Error> parse_query(std::string_view text);
-
-/// Bytes of the longest value that a parameter may have, and of the longest text that an error repeats.
-constexpr std::size_t kLongestParameter = 128;
-
-/// What a client sent, for an error's message: in quotes, and cut after `kLongestParameter` bytes.
-std::string in_quotes(std::string_view text);
-
-/// Reads the parameters of a query one by one; the first mistake is kept.
-class Parameters {
- public:
-  /// `allowed` names every parameter that the route knows: another one is a mistake.
-  Parameters(const Request& request, std::initializer_list<std::string_view> allowed);
-
-  /// Present, not empty and at most `kLongestParameter` bytes.
-  std::string required(const std::string& name);
-  std::optional<int> integer(const std::string& name, int min, int max);
-  std::optional<std::string> choice(const std::string& name, std::initializer_list<std::string_view> allowed);
-
-  void fail(const std::string& name, const std::string& message);
-  const std::optional<Error>& error() const { return error_; }
-
- private:
-  const std::string* find(const std::string& name) const;
-
-  const Request& request_;
-  std::optional<Error> error_;
-};
 
 }  // namespace dice

@@ -6,8 +6,8 @@
 #include <memory>
 #include <string_view>
 
-#include "common/http/error.h"
 #include "common/http/message.h"
+#include "contract/error.h"
 
 namespace dice {
 

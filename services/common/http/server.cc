@@ -121,7 +121,7 @@ Result Server::run(Exchange& exchange, Work& work) {
 }
 
 Result Server::handler_threw(const Exchange& exchange, const std::exception& error) {
-  log_.log(LogLevel::error, "Handler threw", &exchange.trace, {{"error", std::string_view(error.what())}});
+  log_.log(LogMessage::handler_threw, &exchange.trace, {{"error", std::string_view(error.what())}});
   return std::unexpected(Error{ErrorCode::internal, "something went wrong on our side"});
 }
 

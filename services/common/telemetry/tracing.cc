@@ -97,7 +97,7 @@ class CountingExporter final : public sdk::trace::SpanExporter {
     (delivered ? counts_.exported : counts_.dropped).fetch_add(count, std::memory_order_relaxed);
     counts_.queued.fetch_sub(count, std::memory_order_release);  // after, so that a span is always in one of the three
     if (!delivered) {
-      logger_.log(LogLevel::warn, "Span export failed", nullptr, {{"spans", static_cast<std::int64_t>(count)}});
+      logger_.log(LogMessage::export_failed, nullptr, {{"spans", static_cast<std::int64_t>(count)}});
     }
     return result;
   }

@@ -1,4 +1,4 @@
-#include "common/http/message.h"
+#include "contract/parameters.h"
 
 #include <doctest/doctest.h>
 
@@ -10,12 +10,7 @@ namespace dice {
 namespace {
 
 using namespace std::string_literals;
-
-Request with_query(std::map<std::string, std::string> query) {
-  Request request;
-  request.query = std::move(query);
-  return request;
-}
+using Names = std::vector<std::string_view>;
 
 std::string message_of(const Parameters& parameters) {
   REQUIRE(parameters.error());
@@ -25,8 +20,8 @@ std::string message_of(const Parameters& parameters) {
 
 /// What `integer("times", 1, 20)` says to a value.
 std::string times_error(const std::string& value) {
-  const auto request = with_query({{"times", value}});
-  Parameters parameters(request, {"times"});
+  const auto query = QueryParameters({{"times", value}});
+  Parameters parameters(query, Names{"times"});
   CHECK_FALSE(parameters.integer("times", 1, 20));
   return message_of(parameters);
 }
@@ -68,34 +63,33 @@ TEST_CASE("percent decoding: what follows the text is not looked at") {
 }
 
 TEST_CASE("parameters: good ones are read and leave no error") {
-  const auto request = with_query({{"die", "fair"}, {"times", "20"}, {"strategy", "best-effort"}});
-  Parameters parameters(request, {"die", "times", "strategy", "concurrency"});
+  const auto query = QueryParameters({{"die", "fair"}, {"times", "20"}, {"strategy", "best-effort"}});
+  Parameters parameters(query, Names{"die", "times", "strategy", "concurrency"});
   CHECK(parameters.required("die") == "fair");
   CHECK(parameters.integer("times", 1, 20) == 20);
-  CHECK(parameters.choice("strategy", {"all-or-nothing", "best-effort"}) == "best-effort");
+  CHECK(parameters.choice("strategy", Names{"all-or-nothing", "best-effort"}) == "best-effort");
   CHECK_FALSE(parameters.integer("concurrency", 1, 20));
-  CHECK_FALSE(parameters.choice("other", {"x"}));
+  CHECK_FALSE(parameters.choice("other", Names{"x"}));
   CHECK_FALSE(parameters.error());
 }
 
 TEST_CASE("parameters: an unknown one is named, with those that are known") {
-  const auto request = with_query({{"die", "fair"}, {"tmies", "5"}});
-  const Parameters parameters(request, {"die", "times"});
+  const auto query = QueryParameters({{"die", "fair"}, {"tmies", "5"}});
+  const Parameters parameters(query, Names{"die", "times"});
   CHECK(message_of(parameters) == "parameter 'tmies' is not a parameter; allowed: die, times");
 }
 
 TEST_CASE("parameters: a required one must be there, not empty and at most 128 bytes") {
-  const auto error = [](std::map<std::string, std::string> query) {
-    const auto request = with_query(std::move(query));
-    Parameters parameters(request, {"die"});
+  const auto error = [](const QueryParameters& query) {
+    Parameters parameters(query, Names{"die"});
     CHECK(parameters.required("die").empty());
     return message_of(parameters);
   };
   CHECK(error({}) == "parameter 'die' is required");
   CHECK(error({{"die", ""}}) == "parameter 'die' is required");
   CHECK(error({{"die", std::string(129, 'x')}}) == "parameter 'die' is too long; allowed: at most 128 bytes");
-  const auto request = with_query({{"die", std::string(128, 'x')}});
-  Parameters parameters(request, {"die"});
+  const auto query = QueryParameters({{"die", std::string(128, 'x')}});
+  Parameters parameters(query, Names{"die"});
   CHECK(parameters.required("die").size() == 128);
   CHECK_FALSE(parameters.error());
 }
@@ -108,33 +102,33 @@ TEST_CASE("parameters: a number that does not fit is refused with what is allowe
   }
   CHECK(times_error("5\0"s) == "parameter 'times' must be a whole number from 1 to 20");
   for (const auto* value : {"1", "20"}) {
-    const auto request = with_query({{"times", value}});
-    Parameters parameters(request, {"times"});
+    const auto query = QueryParameters({{"times", value}});
+    Parameters parameters(query, Names{"times"});
     CHECK(parameters.integer("times", 1, 20) == std::stoi(value));
   }
 }
 
 TEST_CASE("parameters: a word that is not on the list is refused with the list") {
   for (const auto* value : {"", "Best-Effort", "best-effort ", "all"}) {
-    const auto request = with_query({{"strategy", value}});
-    Parameters parameters(request, {"strategy"});
-    CHECK_FALSE(parameters.choice("strategy", {"all-or-nothing", "best-effort"}));
+    const auto query = QueryParameters({{"strategy", value}});
+    Parameters parameters(query, Names{"strategy"});
+    CHECK_FALSE(parameters.choice("strategy", Names{"all-or-nothing", "best-effort"}));
     CHECK(message_of(parameters) == "parameter 'strategy' must be one of: all-or-nothing, best-effort");
   }
 }
 
 TEST_CASE("parameters: of several mistakes the first is told") {
-  const auto request = with_query({{"times", "many"}});
-  Parameters parameters(request, {"die", "times"});
+  const auto query = QueryParameters({{"times", "many"}});
+  Parameters parameters(query, Names{"die", "times"});
   (void)parameters.required("die");
   (void)parameters.integer("times", 1, 20);
   CHECK(message_of(parameters) == "parameter 'die' is required");
 }
 
-TEST_CASE("parameters: a rule that spans parameters can be told, too") {
-  const Request request;
-  Parameters parameters(request, {});
-  parameters.fail("times", "is required");
+TEST_CASE("parameters: a required number must be there") {
+  const QueryParameters query;
+  Parameters parameters(query, Names{"times"});
+  CHECK(parameters.required_integer("times", 1, 20) == 1);
   CHECK(message_of(parameters) == "parameter 'times' is required");
 }
 
@@ -142,8 +136,8 @@ TEST_CASE("parameters: the answer to a name of any length is short and UTF-8") {
   for (const std::size_t shift : {0UL, 1UL, 2UL}) {
     std::string name(shift, 'x');
     for (int i = 0; i < 1000; ++i) name += "\xE2\x82\xAC";
-    const auto request = with_query({{name, ""}});
-    const Parameters parameters(request, {"die"});
+    const auto query = QueryParameters({{name, ""}});
+    const Parameters parameters(query, Names{"die"});
     CHECK(message_of(parameters).size() < 300);
     CHECK(is_utf8(message_of(parameters)));
   }
