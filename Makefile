@@ -28,7 +28,7 @@ help: ## This list
 
 run: ## Build and run the three services here; OTLP=http://host:4318 also exports
 	@tools/setup.sh
-	@$(MAKE) build TESTS=OFF TARGETS="die-service dice-roller frontend"
+	@$(MAKE) build TESTS=OFF TARGETS="contract-json die-service dice-roller frontend"
 	@exec /usr/bin/python3 tools/run.py $(if $(OTLP),--otlp $(OTLP))
 
 TARGETS ?= all
@@ -51,7 +51,7 @@ test: ## All tests; SANITIZE=address|thread: the C++ ones under that sanitizer
 
 e2e-backends: ## verify against a Collector, Loki, Prometheus and Tempo, as far as they are installed
 	@tools/setup.sh test
-	@$(MAKE) build TESTS=OFF TARGETS="die-service dice-roller frontend loadgen"
+	@$(MAKE) build TESTS=OFF TARGETS="contract-json die-service dice-roller frontend loadgen"
 	@$(MAKE) $(PYTHON)
 	@DICE_BIN=$(CURDIR)/$(BUILD)/bin $(PYTHON) -m pytest -q -rs -p no:cacheprovider tests/backends
 

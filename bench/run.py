@@ -23,7 +23,14 @@ import time
 import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tools"))
+
+import contract  # noqa: E402
+
 DEADLINE_SECONDS = 20
+CONTRACT = contract.read(sys.argv[1] if sys.argv[1:] else None)
+FRONTEND, DICE_ROLLER, DIE_SERVICE = (one["name"] for one in CONTRACT["services"])
+ROLL_SPAN = CONTRACT["roll_span_prefix"]
 
 
 def free_port():
@@ -87,7 +94,7 @@ class Program:
 
 
 def die_service(folder, **env):
-    return Program(folder, "die-service", {"DIE_SPECIFICATIONS": str(ROOT / "services/die-service/dice.yaml"), **env})
+    return Program(folder, DIE_SERVICE, {"DIE_SPECIFICATIONS": str(ROOT / "services/die-service/dice.yaml"), **env})
 
 
 def verdict(name, held, text):
@@ -98,7 +105,7 @@ def verdict(name, held, text):
 def batch(folder):
     """A batch takes as long as its longest roll."""
     dice = die_service(folder)
-    roller = Program(folder, "dice-roller", {"DIE_SERVICE_URL": dice.url})
+    roller = Program(folder, DICE_ROLLER, {"DIE_SERVICE_URL": dice.url})
     connection = http.client.HTTPConnection("127.0.0.1", roller.port)
 
     def timed(path):
@@ -114,7 +121,7 @@ def batch(folder):
         document = json.load(urllib.request.urlopen(f"{roller.metrics_url}/debug/spans/{trace}"))
         spans = [span for resource in document["resourceSpans"] for scope in resource["scopeSpans"] for span in scope["spans"]]
         rolls = [(int(span["endTimeUnixNano"]) - int(span["startTimeUnixNano"])) / 1e9
-                 for span in spans if span["name"].startswith("async_roll_")]
+                 for span in spans if span["name"].startswith(ROLL_SPAN)]
         assert len(rolls) == 10
         walls.append(wall)
         longests.append(max(rolls))
@@ -208,7 +215,7 @@ def probe(ports, stop, out):
 def overload(folder):
     """200 batches of 20 at once: more than is let in."""
     dice = die_service(folder)
-    roller = Program(folder, "dice-roller", {"DIE_SERVICE_URL": dice.url, "LOG_LEVEL": "warn", "TRACE_MEMORY_SPANS": "0"})
+    roller = Program(folder, DICE_ROLLER, {"DIE_SERVICE_URL": dice.url, "LOG_LEVEL": "warn", "TRACE_MEMORY_SPANS": "0"})
     answers = []
 
     def one():

@@ -24,7 +24,6 @@ import urllib.parse
 import yaml
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-PROGRAMS = {"frontend": "frontend", "dice-roller": "diceRoller", "die-service": "dieService", "loadgen": "loadgen"}  # their values
 ARCHITECTURES = ("amd64", "arm64")
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
@@ -40,6 +39,12 @@ def run(*command):
     if done.returncode != 0:
         raise Failure(f"{' '.join(map(str, command))}: {done.stderr.decode(errors='replace').strip()[-2000:]}")
     return done.stdout
+
+
+def programs():
+    """{program: its key in the chart's values}, such as dice-roller and diceRoller"""
+    names = [image.removeprefix("dice/").rpartition(":")[0] for image in run("make", "image-names").decode().split()]
+    return {name: re.sub("-(.)", lambda match: match[1].upper(), name) for name in names}
 
 
 def git(*arguments):
@@ -196,10 +201,10 @@ class Release:
         """The chart, in which each image is named by its digest."""
         source = ROOT / "charts/dice"
         values = (source / "values.yaml").read_text().replace('\n  registry: ""\n', f"\n  registry: {json.dumps(self.registry)}\n", 1)
-        for program, key in PROGRAMS.items():
+        for program, key in programs().items():
             values = values.replace(f"\n{key}:\n", f"\n{key}:\n  image: {{digest: {json.dumps(digests[program])}}}\n", 1)
         changed = yaml.safe_load(values)
-        if changed["image"]["registry"] != self.registry or any(changed[key]["image"]["digest"] != digests[program] for program, key in PROGRAMS.items()):
+        if changed["image"]["registry"] != self.registry or any(changed[key]["image"]["digest"] != digests[program] for program, key in programs().items()):
             raise Failure("charts/dice/values.yaml is not as this expects it: image.registry, frontend, diceRoller, dieService, loadgen")
         entries = []
         for name in git("ls-files", "charts/dice").splitlines():
@@ -233,7 +238,7 @@ class Release:
 
     def make(self):
         self.check()
-        digests = {program: self.image(program) for program in PROGRAMS}
+        digests = {program: self.image(program) for program in programs()}
         self.chart(digests)
         self.write("digests.txt", "".join(f"{self.registry}/dice/{program}@{digest}\n" for program, digest in digests.items()).encode())
         (self.folder / "SHA256SUMS").write_text("".join(sorted(self.sums, key=lambda line: line.split()[1])))

@@ -17,9 +17,9 @@ import time
 import urllib.error
 import urllib.request
 
+import contract
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-SERVICES = ("die-service", "dice-roller", "frontend")  # in start order; each needs those before it
-PORTS = {"die-service": (8402, 9402), "dice-roller": (8401, 9401), "frontend": (8400, 9400)}
 READY_SECONDS = 15
 STOP_SECONDS = 45  # more than SHUTDOWN_GRACE_SECONDS
 
@@ -53,8 +53,8 @@ class Process:
                 line = raw.decode(errors="replace").rstrip("\n")
                 self.last_lines.append(line)
                 record = parse(line)
-                if record and record.get("message") == "Listening" and not self.ports:
-                    self.ports = (record.get("port"), record.get("metrics_port"))
+                if record and "metrics_port" in record and not self.ports:
+                    self.ports = (record.get("port"), record["metrics_port"])
                     self.listening.set()
                 if on_line:
                     on_line(self.name, line, record)
@@ -98,7 +98,8 @@ class System:
         self._on_line = on_line
         self._on_exit = on_exit
         self._env = {}
-        self._ports = {} if free_ports else dict(PORTS)
+        self._ports = {}
+        self._names = []  # in start order: each needs those before it
         self._processes = {}
         self._interrupted = threading.Event()
         self._impatient = threading.Event()
@@ -110,24 +111,27 @@ class System:
         return f"http://127.0.0.1:{self._ports[name][1]}"
 
     @property
+    def page(self):
+        """Of the service that calls the others."""
+        return self.url(self._names[-1])
+
+    @property
     def urls(self):
-        return {name: self.url(name) for name in SERVICES if name in self._ports}
+        return {name: self.url(name) for name in self._names if name in self._ports}
 
     @property
     def metrics_urls(self):
-        return {name: self.metrics_url(name) for name in SERVICES if name in self._ports}
+        return {name: self.metrics_url(name) for name in self._names if name in self._ports}
 
     def start(self, env=None):
         """Starts all three and waits until they are ready. `env` is {service or "all": {variable: value}}."""
         self._env = env or {}
-        for name in SERVICES:
-            if not os.access(self.bin_dir / name, os.X_OK):
-                raise Failure(f"no program {self.bin_dir / name}; build it first (make build) or name its folder with --bin")
+        self._read_contract()
         self.log_dir.mkdir(parents=True, exist_ok=True)
         if not self.free_ports:
             self._check_ports()
         try:
-            for name in SERVICES:
+            for name in self._names:
                 (self.log_dir / f"{name}.log").unlink(missing_ok=True)
                 self._launch(name)
             self.wait_ready()
@@ -140,7 +144,7 @@ class System:
 
     def stop(self):
         """Ends all: the frontend first, so that no request in flight loses what is behind it. Returns {service: exit code}."""
-        return {name: self.stop_one(name) for name in reversed(SERVICES) if name in self._processes}
+        return {name: self.stop_one(name) for name in reversed(self._names) if name in self._processes}
 
     def stop_one(self, name):
         process = self._processes.pop(name)
@@ -171,7 +175,7 @@ class System:
 
     def wait_ready(self, seconds=READY_SECONDS):
         deadline = time.monotonic() + seconds
-        for name in SERVICES:
+        for name in self._names:
             process = self._processes[name]
             while (answer := self._readiness(name)) != "200":
                 self._check_alive(process)
@@ -179,8 +183,21 @@ class System:
                     raise Failure(f"{name} is not ready after {seconds} s (/readyz: {answer})" + tail(process))
                 self._interrupted.wait(0.05)
 
+    def _read_contract(self):
+        try:
+            services = list(reversed(contract.read(self.bin_dir)["services"]))
+        except (OSError, subprocess.SubprocessError, ValueError):
+            services = []
+        missing = [self.bin_dir / one["name"] for one in services if not os.access(self.bin_dir / one["name"], os.X_OK)]
+        if missing or not services:
+            program = missing[0] if missing else self.bin_dir / "contract-json"
+            raise Failure(f"no program {program}; build it first (make build) or name its folder with --bin")
+        self._names = [one["name"] for one in services]
+        if not self.free_ports:
+            self._ports = {one["name"]: (one["port"], one["metrics_port"]) for one in services}
+
     def _check_ports(self):
-        for name in reversed(SERVICES):
+        for name in reversed(self._names):
             for port, variable in zip(self._wanted_ports(name), ("PORT", "METRICS_PORT")):
                 if not port:
                     continue
@@ -205,7 +222,7 @@ class System:
         port, metrics_port = self._wanted_ports(name)
         env = {"SHUTDOWN_DELAY_SECONDS": "0", "DIE_SPECIFICATIONS": str(ROOT / "services/die-service/dice.yaml"),
                **os.environ, "PORT": str(port), "METRICS_PORT": str(metrics_port)}
-        for other in SERVICES[:SERVICES.index(name)]:
+        for other in self._names[:self._names.index(name)]:
             variable = other.upper().replace("-", "_")
             env[f"{variable}_URL"] = self.url(other)
             env[f"{variable}_METRICS_URL"] = self.metrics_url(other)
@@ -261,24 +278,30 @@ def parse(line):
 class Printer:
     """Log records as one readable line each, coloured on a terminal."""
 
-    COLOURS = {"frontend": "34", "dice-roller": "33", "die-service": "32"}
+    COLOURS = ("32", "33", "34")  # of the services, as they come
     LEVELS = {"WARN": "33", "WARNING": "33", "ERROR": "31", "FATAL": "31", "CRITICAL": "31"}
 
     def __init__(self, out):
         self._out = out
         self._colour = out.isatty() and "NO_COLOR" not in os.environ
         self._lock = threading.Lock()
+        self._services = []
 
     def line(self, name, text, record):
         if record is None:
-            return self.write(f"{'':15} {self._paint(self.COLOURS[name], f'{name:11}')} {printable(text)}")
+            return self.write(f"{'':15} {self._name(name)} {printable(text)}")
         fields = {key: value for key, value in record.items()
                   if key not in ("timestamp", "level", "message", "logger", "service", "span_id")}
         level = str(record.get("level", "")).upper()
         self.write(" ".join([
             printable(str(record.get("timestamp", "")))[11:23], self._paint(self.LEVELS.get(level, "2"), f"{level:5.5}"),
-            self._paint(self.COLOURS[name], f"{name:11}"), printable(str(record.get("message", ""))),
+            self._name(name), printable(str(record.get("message", ""))),
             *(self._paint("2", f"{printable(key)}={show(value)}") for key, value in fields.items())]))
+
+    def _name(self, name):
+        if name not in self._services:
+            self._services.append(name)
+        return self._paint(self.COLOURS[self._services.index(name) % len(self.COLOURS)], f"{name:11}")
 
     def write(self, text):
         with self._lock:
@@ -340,7 +363,7 @@ def main(arguments=None):
             return 0
         print(f"run.py: {failure}", file=sys.stderr)
         return 1
-    printer.write(f"\n  The page is at {system.url('frontend')}/   (Ctrl-C stops everything; logs in {chosen.logs})\n")
+    printer.write(f"\n  The page is at {system.page}/   (Ctrl-C stops everything; logs in {chosen.logs})\n")
 
     event = happened.get()
     if isinstance(event, Process):

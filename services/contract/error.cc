@@ -31,7 +31,7 @@ constexpr std::array kRows = {
     ErrorRow{headers_too_large, 431, "headers_too_large",
              "The request line and the headers are larger than `HTTP_MAX_HEADER_BYTES`, or there are more than "
              "`HTTP_MAX_HEADERS`. The connection is closed."},
-    ErrorRow{internal, 500, "internal", "An internal error. The log may say more: `Handler threw`."},
+    ErrorRow{internal, 500, "internal", "An internal error. The log may say more."},
     ErrorRow{roll_failed, 500, "roll_failed", "The die failed, by its own `error_rate`. Nothing is broken."},
     ErrorRow{batch_failed, 500, "batch_failed",
              "A roll of an all-or-nothing batch failed, or every roll of a batch with another strategy. Nothing is "

@@ -36,6 +36,7 @@ int main() {
       write_member(writer, "metrics_port", row.metrics_port());
       write_member(writer, "purpose", row.purpose);
     });
+    write_member(writer, "roll_span_prefix", dice::kRollSpanPrefix);
     write_rows(writer, "strategies", dice::kStrategies, [&](const dice::StrategyRow& row) {
       write_member(writer, "name", row.name);
       write_member(writer, "meaning", row.meaning);

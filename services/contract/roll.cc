@@ -75,7 +75,7 @@ std::vector<ParameterRow> roll_parameters() {
   return {{kDieParameter, "both", "a die's identifier, at most 128 bytes", "none: required"},
           {kTimes, kBatch, rolls, "none: required"},
           {kStrategy, kBatch, std::move(strategies), "`ROLL_STRATEGY` (`all-or-nothing`)"},
-          {kConcurrency, kBatch, rolls + ": the maximum number of concurrent rolls", "`times`"}};
+          {kConcurrency, kBatch, rolls + ": the maximum number of concurrent rolls; more than `times` counts as `times`", "`times`"}};
 }
 
 void write_members(JsonWriter& writer, const RollAnswer& answer) { write_member(writer, "roll", answer.roll); }

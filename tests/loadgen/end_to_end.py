@@ -41,7 +41,7 @@ class EndToEnd(unittest.TestCase):
 
     def verify(self, *more, logs=None):
         return loadgen("verify", "--url", self.system.url("frontend"), "--logs", logs or self.folder / "logs",
-                       "--metrics", ",".join(self.system.metrics_url(name) for name in run.SERVICES), *more)
+                       "--metrics", ",".join(self.system.metrics_urls.values()), *more)
 
     def test_verify_holds(self):
         junit = self.folder / "verify.xml"
@@ -226,7 +226,7 @@ class EndToEnd(unittest.TestCase):
     def test_lists_and_switches_by_variable(self):
         code, out, err = loadgen("verify", "--deadline", "10", env={
             "LOADGEN_URL": self.system.url("frontend"), "LOADGEN_LOGS": str(self.folder / "logs"), "LOADGEN_SHARED": "true",
-            "LOADGEN_METRICS": ",".join(self.system.metrics_url(name) for name in run.SERVICES), "LOADGEN_JSON": "true"})
+            "LOADGEN_METRICS": ",".join(self.system.metrics_urls.values()), "LOADGEN_JSON": "true"})
         self.assertEqual(code, 0, out + err)
         self.assertEqual(json.loads(out)["not_checked"], [])
 

@@ -7,18 +7,24 @@ own library is enough for that. The tests read the result with Grafana's own sch
 
 import json
 import pathlib
+import sys
 
 HERE = pathlib.Path(__file__).parent
+sys.path.insert(0, str(HERE.parents[2] / "tools"))
+
+import contract  # noqa: E402
+
+FRONTEND, DICE_ROLLER, DIE_SERVICE = contract.services()
 TITLES = {"dice-overview": "Dice / Overview", "dice-async": "Dice / Async rolling",
           "dice-dependencies": "Dice / Dependencies", "dice-resources": "Dice / Resources"}
 TAG = "dice"
 
 NS = 'namespace="$namespace"'
-OURS = f'{NS}, job=~"frontend|dice-roller|die-service"'
+OURS = f'{NS}, job=~"{FRONTEND}|{DICE_ROLLER}|{DIE_SERVICE}"'
 WORK = 'route!~"/healthz|/readyz|/metrics|/debug/.*"'  # no probes and scrapes, as in rules/red.yaml
-ROLLS = f'{NS}, job="frontend", route=~"/roll|/roll-async"'
+ROLLS = f'{NS}, job="{FRONTEND}", route=~"/roll|/roll-async"'
 RATE, RANGE = "[$__rate_interval]", "[$__range]"
-SERVICES = '"frontend|dice-roller|die-service"'  # Tempo's metrics know the services' names, not the namespace
+SERVICES = f'"{FRONTEND}|{DICE_ROLLER}|{DIE_SERVICE}"'  # Tempo's metrics know the services' names, not the namespace
 
 
 # --- what panels are made of --------------------------------------------------------------------------------------------
@@ -172,12 +178,12 @@ def overview():
     rows = [
         row("Now"),
         panel("stat", "Requests", "Requests a second that the frontend answers: what people and load ask for.",
-              prometheus(f'sum(namespace_job_route:http_requests:rate5m{{{NS}, job="frontend"}})'), to_async,
+              prometheus(f'sum(namespace_job_route:http_requests:rate5m{{{NS}, job="{FRONTEND}"}})'), to_async,
               unit="reqps", width=4, height=4),
         panel("stat", "Failed", """Share of the frontend's requests that an outage failed: 5xx, but for failures that a die
               is asked to have. 0 is right; from 0.5 % on the budget of the objective shrinks.""",
-              prometheus(f'sum(namespace_job_route:http_requests_failed:rate5m{{{NS}, job="frontend"}}) '
-                         f'/ (sum(namespace_job_route:http_requests:rate5m{{{NS}, job="frontend"}}) > 0)'), to_dependencies,
+              prometheus(f'sum(namespace_job_route:http_requests_failed:rate5m{{{NS}, job="{FRONTEND}"}}) '
+                         f'/ (sum(namespace_job_route:http_requests:rate5m{{{NS}, job="{FRONTEND}"}}) > 0)'), to_dependencies,
               unit="percentunit", width=4, height=4, thresholds=steps((None, "green"), (0.005, "orange"), (0.072, "red"))),
         panel("stat", "Latency of rolls, p95", """95 % of the rolls are answered within this. A roll has up to 1 s of simulated
               work, a batch as much as its slowest roll. 2.5 s is the objective.""",
@@ -213,7 +219,7 @@ def overview():
               prometheus(f'ALERTS{{{NS}, alertname=~"Dice.*"}}', instant=True, format="table"), to_dependencies, width=12,
               transformations=table_of(sort=["alertname"])),
     ]
-    for job, next_link in (("frontend", to_dependencies), ("dice-roller", to_dependencies), ("die-service", to_resources)):
+    for job, next_link in ((FRONTEND, to_dependencies), (DICE_ROLLER, to_dependencies), (DIE_SERVICE, to_resources)):
         rows += [
             row(f"{job}: rate, errors, duration"),
             panel("timeseries", f"{job}: rate", "Requests a second by route and status. Probes and scrapes are left out.",
@@ -227,12 +233,12 @@ def overview():
             panel("timeseries", f"{job}: duration", """From a request's arrival to its reply. The dots are exemplars: one opens the
                   trace of that very request. p50 far below p95 is normal for rolls: their work is drawn by chance.""",
                   quantiles("http_request_duration_seconds", f'{NS}, job="{job}", {WORK}', 0.5, 0.95, 0.99), next_link, unit="s",
-                  lines=job == "frontend", thresholds=steps((None, "transparent"), (2.5, "red"))),
+                  lines=job == FRONTEND, thresholds=steps((None, "transparent"), (2.5, "red"))),
         ]
     rows += [
         row("Deployed"),
         panel("table", "Versions", "What is deployed, pod by pod. Two versions of a service: a rollout is under way, or is stuck.",
-              prometheus(f"build_info{{{OURS}}}", instant=True, format="table"), to_resources, width=10, height=7,
+              prometheus(f"dice_build_info{{{OURS}}}", instant=True, format="table"), to_resources, width=10, height=7,
               transformations=table_of(sort=["job"])),
         panel("timeseries", "p95 by route", "The slowest routes, as recorded every evaluation. Steps show a deployment's effect.",
               prometheus(f"topk(5, namespace_job_route:http_request_duration_seconds:p95_5m{{{NS}}})", "{{job}} {{route}}"),
@@ -261,7 +267,8 @@ def rolling():
               unit="ops"),
         panel("timeseries", "Requests for rolls", """What the frontend passed on: an async request is a whole batch. Many rolls from
               few async requests is what batches are for.""",
-              prometheus(f"sum by (mode) (rate(roll_requests_total{{{NS}}}{RATE}))", "{{mode}}"), to_overview, unit="reqps"),
+              [prometheus(f"sum(rate(roll_requests_total{{{NS}}}{RATE}))", "single rolls"),
+               prometheus(f"sum(rate(async_roll_requests_total{{{NS}}}{RATE}))", "batches")], to_overview, unit="reqps"),
         panel("timeseries", "Latency", """One roll (/roll) against a batch (/roll-async), as the frontend answers them. A batch of ten
               takes little longer than one roll: that is concurrency. Dots open traces.""",
               quantiles("http_request_duration_seconds", ROLLS, 0.5, 0.95, by="route", legend="{{route}} "), to_overview, unit="s",
@@ -290,7 +297,7 @@ def rolling():
                          format="heatmap"), to_dependencies, unit="s", width=12),
         panel("timeseries", "Batches by result", """success: all rolls came. partial: best effort, some failed. failure: stopped at
               the first failure, or none came. Failures follow the dice's error_rate.""",
-              prometheus(f"sum by (result) (rate(async_rolls_total{{{NS}}}{RATE}))", "{{result}}"), to_dependencies, unit="reqps",
+              prometheus(f"sum by (result) (rate(async_roll_batches_total{{{NS}}}{RATE}))", "{{result}}"), to_dependencies, unit="reqps",
               width=6, stack=True),
         panel("timeseries", "Batch duration, quantiles", "Median and 95 % of the batches, without the call to die-service.",
               quantiles("async_roll_duration_seconds", NS, 0.5, 0.95), to_dependencies, unit="s", width=6),
@@ -327,7 +334,7 @@ def rolling():
         panel("table", "Recent batches", """Traces of the last batches. A click on an id shows that trace and its lines below; Explore
               has more.""",
               {"datasource": source("tempo"), "queryType": "traceql", "tableType": "traces", "limit": 20, "query":
-               '{ resource.k8s.namespace.name = "$namespace" && resource.service.name = "frontend" && name = "GET /roll-async" '
+               '{ resource.k8s.namespace.name = "$namespace" && resource.service.name = "' + FRONTEND + '" && name = "GET /roll-async" '
                '&& kind = server }'}, to_overview, width=24,
               overrides=[{"matcher": {"id": "byName", "options": "traceID"}, "properties": [
                   {"id": "links", "value": [{"title": "Show below", "url": chosen, "targetBlank": False}]}]}]),
@@ -361,7 +368,7 @@ def dependencies():
               thresholds=steps((None, "transparent"), (0.5, "red"))),
         panel("timeseries", "Latency", """Of the calls as dice-roller sees them, with the network, and as die-service sees them. A gap
               between the two is the way, not the work. Dots open traces.""",
-              [prometheus(f'histogram_quantile(0.95, sum by (le) (rate(http_request_duration_seconds_bucket{{{NS}, job="die-service", '
+              [prometheus(f'histogram_quantile(0.95, sum by (le) (rate(http_request_duration_seconds_bucket{{{NS}, job="{DIE_SERVICE}", '
                           f'route="/dice/{{identifier}}"}}{RATE})))', "die-service p95"),
                *quantiles("die_service_request_duration_seconds", NS, 0.5, 0.95, 0.99, legend="call ")], to_resources, unit="s",
               lines=True, thresholds=steps((None, "transparent"), (2, "red"))),
@@ -377,7 +384,7 @@ def dependencies():
               chain is slow.""",
               prometheus(f"sum by (job) (http_requests_in_progress{{{OURS}, {WORK}}})", "{{job}}"), to_async, unit="short", height=7),
 
-        row("die-service"),
+        row(DIE_SERVICE),
         panel("timeseries", "Specifications asked for", "By die. _unknown: names that no die has.",
               prometheus(f"sum by (identifier) (rate(die_specifications_requested_total{{{NS}}}{RATE}))", "{{identifier}}"), to_async,
               unit="reqps", height=6),
