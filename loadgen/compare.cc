@@ -5,7 +5,7 @@
 #include <numeric>
 
 #include "common/base/json.h"
-#include "loadgen/model/query.h"
+#include "contract/roll.h"
 #include "loadgen/statistics.h"
 
 namespace dice::loadgen {
@@ -31,8 +31,8 @@ std::vector<double> waits(const Concurrent& concurrent) {
   return seconds;
 }
 
-std::string wrong(const Query& query, const Answer& answer, const std::string& trace_id) {
-  auto text = query.path() + ": " + answer.outcome();
+std::string wrong(const RollRequest& request, const Answer& answer, const std::string& trace_id) {
+  auto text = request.path() + ": " + answer.outcome();
   if (answer.status != 0 && answer.error_message) text += ": " + *answer.error_message;
   return text + " (trace " + trace_id + ")";
 }
@@ -149,29 +149,28 @@ std::expected<Comparison, std::string> Compare::run() {
 }
 
 std::expected<double, std::string> Compare::sequential() {
-  const Query query{.kind = Kind::roll, .die = options_.die};
+  const RollRequest request{.die = options_.die};
   const auto start = clock_.now();
   for (int i = 0; i < options_.rolls; ++i) {
     const auto context = random_context();
-    const auto answer = target_.ask("GET", query.path(), context);
+    const auto answer = target_.ask("GET", request.path(), context);
     if (!answer.roll) {
-      return std::unexpected(wrong(query, answer, to_hex(context.trace_id)));
+      return std::unexpected(wrong(request, answer, to_hex(context.trace_id)));
     }
   }
   return Seconds(clock_.now() - start).count();
 }
 
 std::expected<BatchRun, std::string> Compare::batch(int threads) {
-  const Query query{.kind = Kind::roll_async,
-                    .die = options_.die,
-                    .times = options_.rolls,
-                    .concurrency = threads < options_.rolls ? threads : 0};
+  const bool limited = threads < options_.rolls;
+  const RollRequest request{
+      .die = options_.die, .times = options_.rolls, .concurrency = limited ? std::optional(threads) : std::nullopt};
   const auto context = random_context();
   const auto start = clock_.now();
-  const auto answer = target_.ask("GET", query.path(), context);
+  const auto answer = target_.ask("GET", request.path(), context);
   BatchRun run{.seconds = Seconds(clock_.now() - start).count()};
   const auto id = to_hex(context.trace_id);
-  if (!answer.rolls) return std::unexpected(wrong(query, answer, id));
+  if (!answer.rolls) return std::unexpected(wrong(request, answer, id));
   auto seconds = roll_seconds(id);
   if (!seconds) return std::unexpected(std::move(seconds.error()));
   run.roll_seconds = std::move(*seconds);

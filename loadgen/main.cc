@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "common/base/process.h"
+#include "contract/names.h"
 #include "loadgen/options.h"
 
 namespace dice::loadgen {
@@ -91,7 +92,7 @@ int run(TrafficCommand command) {
 }
 
 TraceSource trace_source(const std::string& url, const std::string& tempo_url) {
-  return tempo_url.empty() ? TraceSource("frontend", url) : TraceSource("Tempo", tempo_url);
+  return tempo_url.empty() ? TraceSource(kFrontend.name, url) : TraceSource("Tempo", tempo_url);
 }
 
 int run(const CompareCommand& command) {

@@ -1,6 +1,7 @@
 #include "loadgen/model/snapshot.h"
 
-#include "loadgen/model/query.h"
+#include "contract/metric.h"
+#include "contract/names.h"
 
 namespace dice::loadgen {
 
@@ -12,16 +13,16 @@ const std::vector<Series>& series_of(const Snapshot& snapshot, const std::string
 
 std::string service_of(const std::vector<Series>& target) {
   for (const auto& series : target) {
-    if (series.name == "die_specifications_loaded") return kDieService;
-    if (series.name == "die_service_circuit_breaker_state") return kDiceRoller;
-    if (series.name == "http_requests_in_progress" && series.label("route") == "/api/traces/{trace_id}") {
-      return kFrontend;
+    if (series.name == name_of(Metric::die_specifications_loaded)) return kDieService.name;
+    if (series.name == name_of(Metric::die_service_circuit_breaker_state)) return kDiceRoller.name;
+    if (series.name == name_of(Metric::http_requests_in_progress) && series.label("route") == route::kTrace) {
+      return kFrontend.name;
     }
   }
   return {};
 }
 
-double moved(const Snapshot& before, const Snapshot& after, const std::string& service, const std::string& name,
+double moved(const Snapshot& before, const Snapshot& after, const std::string& service, std::string_view name,
              const std::map<std::string, std::string>& labels) {
   const auto sum = [&](const Snapshot& snapshot) {
     double value = 0;

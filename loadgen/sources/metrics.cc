@@ -8,12 +8,6 @@
 
 namespace dice::loadgen {
 
-namespace {
-
-constexpr const char* kLatencyBuckets = "http_request_duration_seconds_bucket";
-
-}  // namespace
-
 Scrapes::Scrapes(const std::vector<std::string>& urls)
     : since_unix_seconds_(std::chrono::duration<double>(unix_time()).count()) {
   for (const auto& url : urls) {
@@ -53,7 +47,7 @@ std::expected<MetricsSource::Reading, SourceError> Scrapes::read() {
       add_detail(client->name() + " is not one of the dice services");
       continue;
     }
-    const auto started = std::ranges::find(target, "process_start_time_seconds", &Series::name);
+    const auto started = std::ranges::find(target, name_of(Metric::process_start_time), &Series::name);
     auto& processes = processes_[client->name()];
     if (started != target.end() && started->value < since_unix_seconds_) processes.insert(started->value);
     if (processes.size() > 1) {
@@ -131,7 +125,7 @@ std::expected<MetricsSource::Reading, SourceError> Prometheus::read() {
 
 void Prometheus::add_exemplars(const std::map<Target, std::string>& services, Snapshot& snapshot) {
   const auto end = std::chrono::duration<double>(unix_time() + kClockMargin).count();
-  const auto body = get(client_, std::string("/api/v1/query_exemplars?query=") + kLatencyBuckets +
+  const auto body = get(client_, "/api/v1/query_exemplars?query=" + kLatencyBuckets +
                                      "&start=" + std::to_string(since_unix_seconds_) + "&end=" + std::to_string(end));
   if (!body) return;
   for (auto& series : parse_prometheus_exemplars(*body).value_or(std::vector<Series>{})) {

@@ -2,12 +2,13 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <random>
 #include <string>
 #include <vector>
 
 #include "common/concurrency/clock.h"
-#include "loadgen/model/query.h"
+#include "contract/roll.h"
 
 namespace dice::loadgen {
 
@@ -27,7 +28,8 @@ class Plan {
  public:
   Plan(const Mix& mix, std::uint64_t seed, std::uint64_t user);
 
-  Query next();
+  /// Nothing: the list of dice.
+  std::optional<RollRequest> next();
   /// From 1 to `most`.
   int rolls(int most);
   Seconds think(Seconds min, Seconds max);

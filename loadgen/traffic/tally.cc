@@ -24,8 +24,7 @@ void write_latency(JsonWriter& writer, const LatencyHistogram& latency) {
 
 }  // namespace
 
-void Tally::add(const Query& query, const Answer& answer, double latency, const std::string& trace_id) {
-  const auto route = query.route();
+void Tally::add(const std::string& route, const Answer& answer, double latency, const std::string& trace_id) {
   all_.add(latency);
   latencies_[route].add(latency);
   const auto outcome = answer.status == 0 ? answer.error_code.value_or("no answer") : answer.outcome();

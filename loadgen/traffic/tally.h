@@ -7,7 +7,6 @@
 #include <string>
 
 #include "loadgen/model/answer.h"
-#include "loadgen/model/query.h"
 #include "loadgen/statistics.h"
 
 namespace dice::loadgen {
@@ -19,7 +18,7 @@ class Tally {
   explicit Tally(std::set<std::string> expected_failures) : expected_(std::move(expected_failures)) {}
 
   /// `latency` is from the moment at which the request was due.
-  void add(const Query& query, const Answer& answer, double latency, const std::string& trace_id);
+  void add(const std::string& route, const Answer& answer, double latency, const std::string& trace_id);
 
   struct Failure {
     std::uint64_t count = 0;

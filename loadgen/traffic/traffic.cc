@@ -4,6 +4,7 @@
 #include <thread>
 #include <utility>
 
+#include "contract/names.h"
 #include "loadgen/target.h"
 
 namespace dice::loadgen {
@@ -30,13 +31,14 @@ Traffic::Traffic(Options options, Tracing& tracing, Clock& clock)
 
 std::expected<std::vector<std::string>, std::string> Traffic::list_dice() {
   const auto answer =
-      parse_answer(client_.get({.path = "/dice", .route = "/dice", .timeout = options_.timeout}, nullptr));
+      parse_answer(client_.get({.path = route::kDice, .route = route::kDice, .timeout = options_.timeout}, nullptr));
   if (answer.status == 0) return std::unexpected(answer.error_message.value_or("no answer"));
   return answer.identifiers.value_or(std::vector<std::string>{});
 }
 
-int Traffic::request(const Query& query, std::uint64_t user, TimePoint due) {
-  const auto route = query.route();
+int Traffic::request(const std::optional<RollRequest>& wanted, std::uint64_t user, TimePoint due) {
+  const std::string route = wanted ? wanted->route() : route::kDice;
+  const auto path = wanted ? wanted->path() : route;
   const auto id = "user-" + std::to_string(user);
   auto span = tracing_.start("traffic " + route, SpanKind::internal, {}, {{"user.id", id}});
   auto parent = span.context();
@@ -44,13 +46,13 @@ int Traffic::request(const Query& query, std::uint64_t user, TimePoint due) {
   ++in_flight_;
   const auto sent = clock_.now();
   const auto answer = parse_answer(
-      client_.get({.path = query.path(), .route = route, .timeout = options_.timeout, .parent = &parent}, &tracing_));
+      client_.get({.path = path, .route = route, .timeout = options_.timeout, .parent = &parent}, &tracing_));
   const auto now = clock_.now();
   --in_flight_;
   if (!answer.succeeded()) span.fail(answer.error_code.value_or(std::to_string(answer.status)));
   span.end();
   const Lock lock(mutex_);
-  tally_.add(query, answer, since(due, now).count(), to_hex(parent.trace_id));
+  tally_.add(route, answer, since(due, now).count(), to_hex(parent.trace_id));
   last_sent_ = std::max(last_sent_, sent);
   return answer.status;
 }

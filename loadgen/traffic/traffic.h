@@ -58,7 +58,7 @@ class Traffic {
   void user(std::uint64_t number, TimePoint start, const std::stop_token& stop);
   void worker(TimePoint start, std::uint64_t count, const std::stop_token& stop);
   /// The status, 0 = no answer. Latency counts from `due`.
-  int request(const Query& query, std::uint64_t user, TimePoint due);
+  int request(const std::optional<RollRequest>& wanted, std::uint64_t user, TimePoint due);
   std::string progress_line(TimePoint start);
 
   const Options options_;

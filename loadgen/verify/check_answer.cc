@@ -30,12 +30,14 @@ void check_failed_rolls(const Sent& sent, Findings& findings) {
   const auto& [probe, answer, answered] = sent;
   if (!answer.failed) return;
   if (!probe.may_fail) findings.add("failed", "absent: this die does not fail", "present");
-  if (probe.query.strategy != "best-effort") findings.add("failed", "absent without best-effort", "present");
+  if (probe.until() == StrategyRow::Until::failure) {
+    findings.add("failed", "absent when the first failure ends the batch", "present");
+  }
   std::set<std::int64_t> indexes;
   for (const auto& [index, error] : *answer.failed) {
     findings.require("failed[].error", "roll_failed", error);
-    if (index < 0 || index >= probe.query.times || !indexes.insert(index).second) {
-      findings.add("failed[].index", "each from 0 to " + std::to_string(probe.query.times - 1) + " at most once",
+    if (index < 0 || index >= probe.times() || !indexes.insert(index).second) {
+      findings.add("failed[].index", "each from 0 to " + std::to_string(probe.times() - 1) + " at most once",
                    std::to_string(index));
     }
   }
@@ -45,8 +47,7 @@ void check_batch(const Sent& sent, Findings& findings) {
   const auto& [probe, answer, answered] = sent;
   if (!answer.rolls) return findings.add("rolls", "a list of whole numbers", kNothing);
   const auto failed = answer.failed ? answer.failed->size() : 0;
-  findings.require("rolls and failed together", static_cast<std::size_t>(probe.query.times),
-                   answer.rolls->size() + failed);
+  findings.require("rolls and failed together", static_cast<std::size_t>(probe.times()), answer.rolls->size() + failed);
   findings.require("count", std::to_string(answer.rolls->size()), shown(answer.count));
   const auto sum = std::accumulate(answer.rolls->begin(), answer.rolls->end(), std::int64_t{0});
   findings.require("total (the sum of the rolls)", std::to_string(sum), shown(answer.total));

@@ -10,7 +10,6 @@ namespace {
 
 constexpr Seconds kMinPause{0.02};
 constexpr Seconds kMaxPause{1};
-constexpr const char* kLatencyBuckets = "http_request_duration_seconds_bucket";
 
 }  // namespace
 
@@ -117,8 +116,8 @@ bool Collector::exporter_active() const {
   // With an exporter every span is in one of the three, from its end on; without one they stay 0.
   return std::ranges::any_of(all_.after.services, [](const auto& service) {
     return std::ranges::any_of(service.second, [](const Series& series) {
-      return (series.name == "telemetry_spans_exported_total" || series.name == "telemetry_spans_dropped_total" ||
-              series.name == "telemetry_spans_queued") &&
+      return (series.name == name_of(Metric::spans_exported) || series.name == name_of(Metric::spans_dropped) ||
+              series.name == name_of(Metric::spans_queued)) &&
              series.value > 0;
     });
   });
@@ -159,7 +158,7 @@ void Collector::poll_correlation() {
   for (const auto& probe : all_.probes) ours.insert(probe.sent.probe.trace_id());
   for (const auto& [service, metrics] : all_.after.services) {
     for (const auto& series : metrics) {
-      if (series.name != kLatencyBuckets || series.label("route") != "/roll-async") continue;
+      if (series.name != kLatencyBuckets || series.label("route") != route::kRollAsync) continue;
       for (const auto& exemplar : series.exemplars) {
         // In a shared system, the exemplars of others may have replaced ours.
         if (!ours.contains(exemplar.trace_id) && !options_.shared) continue;

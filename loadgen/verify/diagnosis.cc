@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "loadgen/model/query.h"
+#include "contract/names.h"
 
 namespace dice::loadgen {
 namespace {
@@ -29,7 +29,7 @@ std::string in_brackets(const std::string& text) { return text.empty() ? "" : " 
 class Diagnosis {
  public:
   explicit Diagnosis(const Evidence& evidence) : evidence_(evidence) {
-    for (const auto* name : {kFrontend, kDiceRoller, kDieService}) {  // in the order of the calls
+    for (const auto* name : {kFrontend.name, kDiceRoller.name, kDieService.name}) {  // in the order of the calls
       const auto found = evidence.services.find(name);
       if (found != evidence.services.end()) services_.emplace_back(*found);
     }
@@ -130,7 +130,7 @@ class Diagnosis {
     }
     bool context_arrives = true;
     for (const auto& [name, service] : services_) {
-      const auto& caller = name == kDieService ? kDiceRoller : kFrontend;
+      const auto& caller = name == kDieService.name ? kDiceRoller.name : kFrontend.name;
       if (has_none(service)) {
         if (is_silent(name)) continue;
         if (service.context_seen) {

@@ -37,21 +37,21 @@ void add_metrics(ServiceEvidence& service, const std::string& name, const Collec
   service.metrics_found = after.contains(name);
   if (!service.metrics_found) return;
   for (const auto& series : series_of(after, name)) {
-    if (series.name == "telemetry_spans_queued") service.spans_queued += series.value;
+    if (series.name == name_of(Metric::spans_queued)) service.spans_queued += series.value;
     for (const auto& exemplar : series.exemplars) {
       service.context_seen |= std::ranges::any_of(collected.probes, [&exemplar](const ProbeState& probe) {
         return probe.sent.probe.trace_id() == exemplar.trace_id;
       });
     }
   }
-  const auto delta = [&](const char* metric, const std::map<std::string, std::string>& labels = {}) {
-    return moved(collected.before.services, after, name, metric, labels);
+  const auto delta = [&](Metric metric, const std::map<std::string, std::string>& labels = {}) {
+    return moved(collected.before.services, after, name, name_of(metric), labels);
   };
-  for (const auto* route : {"/roll", "/roll-async", "/dice/{identifier}"}) {
-    service.requests_counted += delta("http_requests_total", {{"route", route}});
+  for (const auto* route : {route::kRoll, route::kRollAsync, route::kDie}) {
+    service.requests_counted += delta(Metric::http_requests, {{"route", route}});
   }
-  service.spans_exported = delta("telemetry_spans_exported_total");
-  service.spans_dropped = delta("telemetry_spans_dropped_total");
+  service.spans_exported = delta(Metric::spans_exported);
+  service.spans_dropped = delta(Metric::spans_dropped);
 }
 
 }  // namespace
@@ -65,7 +65,7 @@ Evidence evidence_of(const Collected& collected) {
   all.export_required = collected.export_required;
   all.traceparent_ignored =
       !std::ranges::all_of(collected.probes, [](const ProbeState& probe) { return trace_continued(probe.sent); });
-  for (const std::string name : {kFrontend, kDiceRoller, kDieService}) {
+  for (const std::string name : {kFrontend.name, kDiceRoller.name, kDieService.name}) {
     auto& service = all.services[name];
     for (const auto& probe : collected.probes) {
       if (probe.expected_answer) add_probe(service, name, probe);

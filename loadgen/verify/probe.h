@@ -6,8 +6,9 @@
 
 #include "common/concurrency/clock.h"
 #include "common/telemetry/trace_context.h"
+#include "contract/names.h"
+#include "contract/roll.h"
 #include "loadgen/model/answer.h"
-#include "loadgen/model/query.h"
 
 namespace dice::loadgen {
 
@@ -17,7 +18,7 @@ struct Probe {
   std::string name;
   Wants wants = Wants::list;
   /// For those that are rolls of a die, known or not.
-  Query query = {};
+  RollRequest request = {};
   std::string method = "GET";
   std::string path = {};
   /// The route's template, "_unmatched" for an unknown path.
@@ -30,6 +31,11 @@ struct Probe {
   /// Of its own, so that its trace is known in advance: the parent of the frontend's span is `context`'s.
   TraceContext context = {};
 
+  /// Of a batch, else 0.
+  int times() const { return request.times.value_or(0); }
+  /// What ends the batch; without a strategy of its own, the server's default, all-or-nothing unless it is set to
+  /// another.
+  StrategyRow::Until until() const { return describe(request.strategy.value_or(Strategy::all_or_nothing)).until; }
   std::string trace_id() const { return to_hex(context.trace_id); }
 };
 
@@ -65,6 +71,11 @@ enum class Outcome {
   wrong,
 };
 Outcome outcome_of(const Sent& sent);
+
+/// All rolls of the batch failed, and its strategy does not end with the first failure.
+bool all_failed(const Sent& sent);
+/// The answer of the batch alone tells what became of each roll.
+bool tells_all_rolls(const Sent& sent);
 
 /// The frontend called dice-roller.
 bool reached_roller(const Sent& sent);
