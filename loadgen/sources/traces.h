@@ -13,7 +13,7 @@ namespace dice::loadgen {
 /// Traces by id: the frontend's API, or Tempo's, whose path is the same.
 class TraceSource {
  public:
-  /// `kind` is "frontend" or "Tempo".
+  /// `kind` is `kFrontend.name` or "Tempo".
   TraceSource(const std::string& kind, const std::string& url);
 
   const std::string& name() const { return client_.name(); }

@@ -47,7 +47,11 @@ void check_batch(const Sent& sent, Findings& findings) {
   const auto& [probe, answer, answered] = sent;
   if (!answer.rolls) return findings.add("rolls", "a list of whole numbers", kNothing);
   const auto failed = answer.failed ? answer.failed->size() : 0;
-  findings.require("rolls and failed together", static_cast<std::size_t>(probe.times()), answer.rolls->size() + failed);
+  if (probe.until() == StrategyRow::Until::success) {
+    findings.require("number of rolls", 1, answer.rolls->size());
+  } else {
+    findings.require("rolls and failed together", probe.times(), answer.rolls->size() + failed);
+  }
   findings.require("count", std::to_string(answer.rolls->size()), shown(answer.count));
   const auto sum = std::accumulate(answer.rolls->begin(), answer.rolls->end(), std::int64_t{0});
   findings.require("total (the sum of the rolls)", std::to_string(sum), shown(answer.total));

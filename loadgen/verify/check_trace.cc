@@ -220,13 +220,17 @@ class TraceCheck {
     if (answer.failed) {
       for (const auto& one : *answer.failed) failed.insert(one.index);
     }
+    // A batch that its first success ends does not say which roll that was: its trace does.
+    const bool may_be_cancelled = answer.succeeded() && sent_.probe.until() == StrategyRow::Until::success;
     std::size_t next = 0;
     int failures = 0;
     for (std::size_t index = 0; index < rolls.size(); ++index) {
+      const auto* span = rolls[index];
+      const bool cancelled = span != nullptr && span->boolean(attribute::kDieCancelled) == true;
       const bool should_fail = every_roll_failed || failed.contains(static_cast<std::int64_t>(index));
+      if (may_be_cancelled && !should_fail && (span == nullptr || cancelled)) continue;
       std::string wanted;
       if (answer.rolls && !should_fail && next < answer.rolls->size()) wanted = std::to_string((*answer.rolls)[next++]);
-      const auto* span = rolls[index];
       if (span == nullptr) continue;
       const auto error = span->boolean(attribute::kDieError);
       if (error == true) ++failures;
@@ -237,7 +241,12 @@ class TraceCheck {
       }
       if (!wanted.empty()) {
         findings_.require("die.result of " + span->name, wanted, shown(span->integer(attribute::kDieResult)));
+      } else if (may_be_cancelled && !should_fail) {
+        findings_.add("die.cancelled of " + span->name, "true: another roll had ended the batch", "nothing");
       }
+    }
+    if (may_be_cancelled && next == 0 && !incomplete(rolls)) {
+      findings_.add("die.result of the rolls", "at the roll that ended the batch", "none");
     }
     if (!answer.succeeded() && failures == 0 && !incomplete(rolls)) {
       findings_.add("die.error of the rolls of a failed batch", "true at one of them", "none");

@@ -33,9 +33,8 @@ struct Probe {
 
   /// Of a batch, else 0.
   int times() const { return request.times.value_or(0); }
-  /// What ends the batch; without a strategy of its own, the server's default, all-or-nothing unless it is set to
-  /// another.
-  StrategyRow::Until until() const { return describe(request.strategy.value_or(Strategy::all_or_nothing)).until; }
+  /// What ends the batch, provided that the server's default strategy is the usual one.
+  StrategyRow::Until until() const { return describe(request.strategy.value_or(kDefaultStrategy)).until; }
   std::string trace_id() const { return to_hex(context.trace_id); }
 };
 

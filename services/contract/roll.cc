@@ -74,7 +74,7 @@ std::vector<ParameterRow> roll_parameters() {
   constexpr std::string_view kBatch = "`/roll-async`";
   return {{kDieParameter, "both", "a die's identifier, at most 128 bytes", "none: required"},
           {kTimes, kBatch, rolls, "none: required"},
-          {kStrategy, kBatch, std::move(strategies), "`ROLL_STRATEGY` (`all-or-nothing`)"},
+          {kStrategy, kBatch, std::move(strategies), "`ROLL_STRATEGY` (`" + std::string(name_of(kDefaultStrategy)) + "`)"},
           {kConcurrency, kBatch, rolls + ": the maximum number of concurrent rolls; more than `times` counts as `times`", "`times`"}};
 }
 

@@ -41,7 +41,7 @@ struct ParameterRow {
   /// For docs/api.md, in Markdown.
   std::string_view routes;
   std::string allowed;
-  std::string_view default_value;
+  std::string default_value;
 };
 std::vector<ParameterRow> roll_parameters();
 

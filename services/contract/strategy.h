@@ -13,8 +13,8 @@ struct StrategyRow {
   Strategy strategy;
   /// On the wire.
   std::string_view name;
-  /// The first roll that ends so decides the batch: the others are cancelled.
-  enum class Until { all_ended, failure } until;
+  /// The first roll that ends this way decides the batch: the others are cancelled.
+  enum class Until { all_ended, failure, success } until;
   /// For docs/api.md, in Markdown.
   std::string_view meaning;
 };
@@ -27,6 +27,9 @@ inline constexpr std::array kStrategies = {
                 "Every roll runs to its end. `rolls` holds the values of those that succeeded and `count` is their "
                 "number. If any failed, `failed` lists them. If all failed, the answer is 500 `batch_failed`."},
 };
+
+/// Of a batch whose request names none, unless ROLL_STRATEGY says otherwise.
+inline constexpr auto kDefaultStrategy = Strategy::all_or_nothing;
 
 /// Indexed by the strategy.
 constexpr const StrategyRow& describe(Strategy strategy) { return kStrategies[static_cast<std::size_t>(strategy)]; }

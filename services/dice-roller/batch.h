@@ -17,7 +17,7 @@ struct BatchOptions {
   std::size_t times = 1;
   /// Threads of this batch's own, 1 to `times`.
   std::size_t concurrency = 1;
-  Strategy strategy = Strategy::all_or_nothing;
+  Strategy strategy = kDefaultStrategy;
 };
 
 struct BatchResult {

@@ -21,7 +21,7 @@ class Roller {
     DieClient::Options die_service;
     RollDelay delay;
     int max_async_rolls = 20;
-    Strategy strategy = Strategy::all_or_nothing;
+    Strategy strategy = kDefaultStrategy;
     /// Makes faces, failures and delays repeatable: the n-th request after the start always comes to the same.
     std::optional<std::uint64_t> seed;
     std::size_t max_roll_threads = 1024;

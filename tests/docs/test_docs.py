@@ -139,7 +139,7 @@ def test_variables_that_are_named_exist():
 
 
 def test_log_lines_have_the_fields_that_are_documented():
-    rows = re.findall(r'LogMessageRow\{(\w+),\s*"([^"]+)"', SOURCES[pathlib.Path("services/contract/log_message.cc")])
+    rows = re.findall(r'LogMessageRow\{\s*(\w+),\s*"([^"]+)"', SOURCES[pathlib.Path("services/contract/log_message.cc")])
     documented = {one["message"]: words(one["fields"]) for one in contract.read(BIN)["log_messages"]}
     fields_of = {name: documented[message] for name, message in rows}
     logged = set()
@@ -174,7 +174,7 @@ def test_span_attributes_and_events_are_those_of_the_code():
     in_tables = {word for row in rows(section(TELEMETRY, "Spans")) if not words(row[0])[0].startswith("Async") for word in words(row[0])}
     assert in_tables <= set_in_code, f"no span has {in_tables - set_in_code}"
 
-    messages = dict(re.findall(r'LogMessageRow\{(\w+),\s*"([^"]+)"', SOURCES[pathlib.Path("services/contract/log_message.cc")]))
+    messages = dict(re.findall(r'LogMessageRow\{\s*(\w+),\s*"([^"]+)"', SOURCES[pathlib.Path("services/contract/log_message.cc")]))
     telemetry = SOURCES[pathlib.Path("services/dice-roller/roll_telemetry.cc")]
     events = {messages[name] for name in re.findall(r"return LogMessage::(\w+)", telemetry)}
     described = {words(row[0])[0] for row in rows(section(TELEMETRY, "Server spans")) if row[0].startswith("`Async")}
