@@ -1,4 +1,5 @@
 import json
+import pathlib
 import re
 from urllib.parse import parse_qs, urlsplit
 
@@ -6,7 +7,6 @@ import pytest
 from playwright.sync_api import expect
 
 import run
-from conftest import ROOT
 from trace_maker import otlp, span
 
 CODES = {
@@ -16,6 +16,7 @@ CODES = {
     "downstream_invalid": 502, "internal": 500,
 }
 TRACE = "0af7651916cd43dd8448eb211c80319c"
+WEB = pathlib.Path(__file__).resolve().parents[2] / "services/frontend/web"
 LABELS = ".die > span:last-child"
 STRATEGIES = ("all-or-nothing", "best-effort", "first-success")
 
@@ -147,14 +148,14 @@ def test_best_effort_shows_failed_in_their_places(page):
 
 def test_names_are_the_services():
     """What else has a name gets it from index.html or the trace."""
-    for file in (ROOT / "services/frontend/web").glob("*.js"):
+    for file in WEB.glob("*.js"):
         found = re.findall("|".join((*STRATEGIES, *run.SERVICES, r"(?i:async[ _]roll[ _])", "GET /")), file.read_text())
         assert not found, f"{file.name}: {found}"
 
 
 def test_modules_have_no_state_of_their_own():
     """It is in objects that app.js makes."""
-    for file in (ROOT / "services/frontend/web").glob("*.js"):
+    for file in WEB.glob("*.js"):
         assert not re.search(r"^(export )?(let|var) ", file.read_text(), re.MULTILINE), file.name
         assert file.name == "app.js" or not re.search(r"^[^ /\n].*(?<!=> )document\.", file.read_text(), re.MULTILINE), file.name
 
