@@ -5,7 +5,7 @@
 #include <numeric>
 
 #include "common/base/json.h"
-#include "loadgen/query.h"
+#include "loadgen/model/query.h"
 #include "loadgen/statistics.h"
 
 namespace dice::loadgen {
@@ -74,7 +74,7 @@ std::string to_table(const Comparison& comparison) {
 
   std::string text = "\n" + pad("", kLabel);
   for (const auto* title : {"mean", "std dev", "min", "max"}) text += pad(title, kNumber);
-  text += "\n" + row(rolls + " × /roll, one after another", sequential, longest);
+  text += "\n" + row(rolls + " × /roll, sequential", sequential, longest);
   for (const auto& one : comparison.concurrent) {
     text += row("1 × /roll-async, " + rolls + " on " + std::to_string(one.threads) +
                     (one.threads == 1 ? " thread" : " threads"),
@@ -95,9 +95,10 @@ std::string to_table(const Comparison& comparison) {
     text += "\n";
   }
   return text +
-         "\n  requests    sequential requests ÷ batches, as their user waited for them (other delays in each)\n"
-         "  measured    work of a batch's rolls ÷ the wait for that batch\n"
-         "  possible    work of a batch's rolls ÷ the least time for them on so many threads, read from its trace\n"
+         "\n  requests    time of the sequential requests ÷ time of the batch, for the user (each draws its own "
+         "delays)\n"
+         "  measured    sum of a batch's roll durations ÷ time of that batch\n"
+         "  possible    sum of a batch's roll durations ÷ minimum time for them on that many threads, from its trace\n"
          "  efficiency  measured ÷ possible\n";
 }
 

@@ -132,7 +132,7 @@ constexpr double kDay = 86'400;
 void declare(CLI::App& app, TrafficCommand& command) {
   Flags flags(app);
   auto& traffic = command.traffic;
-  flags.text("url", traffic.url, "The frontend.")->transform(url());
+  flags.text("url", traffic.url, "URL of the frontend.")->transform(url());
   flags.number("users", traffic.users, 1, 10'000, "Number of concurrent users.");
   flags.number("rolls", traffic.rolls, 1, 1'000'000, "Maximum rolls per user, from 1; not with --duration.");
   flags.seconds("duration", traffic.duration, 365 * kDay, "Duration of the run; 0 = until all users are done.");
@@ -157,7 +157,7 @@ void declare(CLI::App& app, TrafficCommand& command) {
   flags.seconds("timeout", traffic.timeout, 3600, "Timeout of a request.");
   flags.seconds("wait", command.wait, kDay,
                 "Maximum wait at the start, until the frontend is reachable and rolls succeed.");
-  flags.flag("json", command.json, "The summary as JSON on standard output.");
+  flags.flag("json", command.json, "Print the summary as JSON.");
   app.callback([&command, &traffic] {
     traffic.expected_failures = {command.expected_failures.begin(), command.expected_failures.end()};
     if (traffic.think_max < traffic.think_min)
@@ -168,17 +168,18 @@ void declare(CLI::App& app, TrafficCommand& command) {
 void declare(CLI::App& app, CompareCommand& command) {
   Flags flags(app);
   auto& compare = command.compare;
-  flags.text("url", command.url, "The frontend.")->transform(url());
-  flags.text("tempo", command.tempo_url, "Tempo, to read traces from; default: the frontend.")->transform(url());
-  flags.text("die", compare.die, "The die; one that does not fail.");
-  auto* rolls = flags.number("rolls", compare.rolls, 1, 1000, "Rolls to compare.");
+  flags.text("url", command.url, "URL of the frontend.")->transform(url());
+  flags.text("tempo", command.tempo_url, "URL of Tempo, to read traces from; default: the frontend.")->transform(url());
+  flags.text("die", compare.die, "Die to roll; it must never fail.");
+  auto* rolls = flags.number("rolls", compare.rolls, 1, 1000, "Number of rolls to compare.");
   flags.number("iterations", compare.iterations, 1, 10'000, "Repetitions.");
-  flags.list("concurrency", compare.threads, "Threads per batch, comma-separated, to sweep; default: one per roll.")
+  flags
+      .list("concurrency", compare.threads, "Thread counts to compare, comma-separated; default: one thread per roll.")
       ->transform(range(1, 1000));
   flags.seconds("deadline", compare.deadline, 3600, "Maximum wait for a batch's trace.");
   flags.number("min-efficiency", command.min_efficiency, 0.0, 1.0,
                "Exit with 1 if the efficiency at the highest thread count is lower.");
-  flags.flag("json", command.json, "The result as JSON on standard output.");
+  flags.flag("json", command.json, "Print the result as JSON.");
   app.callback([&compare, rolls] {
     if (rolls->empty() && !compare.threads.empty()) {
       compare.rolls = std::max(compare.rolls, *std::ranges::max_element(compare.threads));
@@ -189,39 +190,40 @@ void declare(CLI::App& app, CompareCommand& command) {
 void declare(CLI::App& app, VerifyCommand& command) {
   Flags flags(app);
   auto& verify = command.verify;
-  flags.text("url", command.url, "The frontend.")->transform(url());
-  flags.text("tempo", command.tempo_url, "Tempo, to read traces from; default: the frontend.")->transform(url());
+  auto& collect = verify.collect;
+  flags.text("url", command.url, "URL of the frontend.")->transform(url());
+  flags.text("tempo", command.tempo_url, "URL of Tempo, to read traces from; default: the frontend.")->transform(url());
   const auto default_url = command.url;
   flags.list("logs", command.logs,
              std::string("Files of JSON lines, or folders of *.log, comma-separated; default: ") + kDefaultLogs +
                  ", if it exists and --url is the default.");
-  flags.text("loki", command.loki_url, "Loki, to read logs from instead of files.")->transform(url());
-  flags.text("loki-selector", command.loki_selector, "The streams to look at, in LogQL.");
+  flags.text("loki", command.loki_url, "URL of Loki, to read logs from instead of files.")->transform(url());
+  flags.text("loki-selector", command.loki_selector, "LogQL selector of the log streams.");
   flags
       .list("metrics", command.metrics_urls,
-            "The services' metrics ports, comma-separated; default: localhost:9400 to 9402, if --url is the default.")
+            "URLs of the services' metrics ports, comma-separated; default: localhost:9400 to 9402, if --url is the "
+            "default.")
       ->transform(url());
-  flags.text("prometheus", command.prometheus_url, "Prometheus, to read metrics from instead.")->transform(url());
-  flags.flag("shared", verify.shared, "Others use the system too: counters must have moved by at least what was sent.");
-  flags.flag("answers-only", command.answers_only, "Check the answers and nothing else.");
-  flags
-      .text("export", command.exported,
-            "Require that every span is exported? auto: if an exporter is seen to be active.")
+  flags.text("prometheus", command.prometheus_url, "URL of Prometheus, to read metrics from instead.")
+      ->transform(url());
+  flags.flag("shared", collect.shared, "Others use the system, too: counters may increase by more than what was sent.");
+  flags.flag("answers-only", command.answers_only, "Check only the answers.");
+  flags.text("export", command.exported, "Require that every span is exported; auto: if an exporter is active.")
       ->transform(one_of({"auto", "required", "off"}));
-  flags.text("die", verify.probes.die, "A die that does not fail.");
-  flags.text("risky-die", verify.probes.risky_die, "A die that may fail; skipped if there is none of that name.");
+  flags.text("die", verify.probes.die, "Die that never fails.");
+  flags.text("risky-die", verify.probes.risky_die, "Die that may fail; skipped if it does not exist.");
   auto* deadline =
-      flags.seconds("deadline", verify.deadline, 3600,
+      flags.seconds("deadline", collect.deadline, 3600,
                     "Maximum wait for each signal to be complete after the last answer; 90 with --prometheus.");
-  flags.seconds("clock-skew", verify.clock_skew, 3600, "Maximum clock difference between two services.");
-  flags.flag("json", command.json, "The report as JSON on standard output.");
-  flags.text("junit", command.junit, "File for the report as JUnit XML.");
-  app.callback([&command, &verify, deadline, default_url] {
-    using Export = Verify::Options::Export;
-    verify.exported = command.exported == "required" ? Export::required
-                      : command.exported == "off"    ? Export::off
-                                                     : Export::automatic;
-    if (deadline->empty() && !command.prometheus_url.empty()) verify.deadline = Seconds(kPrometheusDeadline);
+  flags.seconds("clock-skew", collect.clock_skew, 3600, "Maximum clock difference between two services.");
+  flags.flag("json", command.json, "Print the report as JSON.");
+  flags.text("junit", command.junit, "Write the report as JUnit XML to this file, too.");
+  app.callback([&command, &verify, &collect, deadline, default_url] {
+    using Export = Collector::Options::Export;
+    collect.exported = command.exported == "required" ? Export::required
+                       : command.exported == "off"    ? Export::off
+                                                      : Export::automatic;
+    if (deadline->empty() && !command.prometheus_url.empty()) collect.deadline = Seconds(kPrometheusDeadline);
     if (command.answers_only) verify.probes.concurrency = false;
     if (!command.logs.empty() && !command.loki_url.empty()) {
       throw CLI::ValidationError("--loki", "allowed: this or --logs, not both");
@@ -264,17 +266,19 @@ std::vector<std::string> with_variables(const CLI::App& app, int argc, const cha
 }  // namespace
 
 std::variant<Command, int> parse_command(int argc, const char* const* argv, std::ostream& out, std::ostream& err) {
-  CLI::App app("loadgen drives the dice from outside.", "loadgen");
+  CLI::App app("Load generator and verifier for the dice services.", "loadgen");
   app.formatter(std::make_shared<Formatter>());
-  app.footer("Exit codes: 0 held, 1 did not hold, 2 wrong use, 3 target unreachable.");
+  app.footer("Exit codes: 0 passed, 1 failed, 2 usage error, 3 target unreachable.");
   app.set_version_flag("--version", std::string(version) + " (" + commit + ")");
   app.require_subcommand(0, 1);
   TrafficCommand traffic;
   CompareCommand compare;
   VerifyCommand verify;
-  auto* traffic_app = app.add_subcommand("traffic", "Many users at once, with spans of their own (OTEL_*).");
-  auto* compare_app = app.add_subcommand("compare", "Rolls one after another against rolls at the same time.");
-  auto* verify_app = app.add_subcommand("verify", "Does the telemetry of known requests arrive, and is it right?");
+  auto* traffic_app =
+      app.add_subcommand("traffic", "Generate load from many concurrent users; traced if OTEL_* variables enable it.");
+  auto* compare_app = app.add_subcommand("compare", "Compare sequential rolls with concurrent rolls.");
+  auto* verify_app =
+      app.add_subcommand("verify", "Send known requests and check that their telemetry arrives and is correct.");
   declare(*traffic_app, traffic);
   declare(*compare_app, compare);
   declare(*verify_app, verify);
@@ -285,13 +289,13 @@ std::variant<Command, int> parse_command(int argc, const char* const* argv, std:
     for (const auto& one : arguments) pointers.push_back(one.c_str());
     app.parse(static_cast<int>(pointers.size()), pointers.data());
   } catch (const CLI::ParseError& error) {
-    return app.exit(error, out, err) == 0 ? kHeld : kWrongUse;
+    return app.exit(error, out, err) == 0 ? kPassed : kUsageError;
   }
   if (traffic_app->parsed()) return Command(traffic);
   if (compare_app->parsed()) return Command(compare);
   if (verify_app->parsed()) return Command(verify);
-  err << "a subcommand is missing; allowed: traffic, compare, verify\n";
-  return kWrongUse;
+  err << "a subcommand is required; allowed: traffic, compare, verify\n";
+  return kUsageError;
 }
 
 }  // namespace dice::loadgen

@@ -9,8 +9,8 @@
 namespace dice::loadgen {
 namespace {
 
-/// After a request without an answer: the service may be starting again.
-constexpr Seconds kBreath{0.2};
+/// Minimum pause after a request without an answer: the service may be restarting.
+constexpr Seconds kRetryPause{0.2};
 constexpr double kRateTolerance = 0.01;
 
 Seconds since(TimePoint start, TimePoint now) { return now - start; }
@@ -63,7 +63,7 @@ void Traffic::user(std::uint64_t number, TimePoint start, const std::stop_token&
   for (int left = plan.rolls(options_.rolls); endless ? clock_.now() < end : left > 0; --left) {
     const bool answered = request(plan.next(), number, clock_.now()) != 0;
     auto pause = plan.think(options_.think_min, options_.think_max);
-    if (!answered) pause = std::max(pause, kBreath);
+    if (!answered) pause = std::max(pause, kRetryPause);
     if (!clock_.sleep(endless ? std::min(pause, since(clock_.now(), end)) : pause, stop)) return;
   }
 }
@@ -83,7 +83,7 @@ std::string Traffic::progress_line(TimePoint start) {
   const auto seconds = since(start, clock_.now()).count();
   const auto count = static_cast<double>(tally_.count());
   return fixed(seconds, 0) + " s: " + std::to_string(tally_.count()) + " requests, " + fixed(count / seconds, 1) +
-         " a second, " + std::to_string(in_flight_) + " under way, p99 " +
+         " per second, " + std::to_string(in_flight_) + " in flight, p99 " +
          show_seconds(tally_.latency().percentile(0.99)) + ", " + std::to_string(tally_.unexpected()) +
          " unexpected failures";
 }
@@ -121,7 +121,7 @@ TrafficSummary Traffic::run(const std::stop_token& stop, const std::function<voi
     const auto sent = since(start, last_sent_).count();
     const auto slot = 1 / options_.rate;
     summary.sent_rate = static_cast<double>(tally_.count()) / (sent + slot);
-    summary.rate_held = (sent + slot) <= (due + slot) * (1 + kRateTolerance) + 0.01;
+    summary.rate_reached = (sent + slot) <= (due + slot) * (1 + kRateTolerance) + 0.01;
   }
   return summary;
 }

@@ -58,21 +58,21 @@ void check_batch(const Sent& sent, Findings& findings) {
 std::vector<Finding> check_answer(const Sent& sent) {
   const auto& [probe, answer, answered] = sent;
   Findings findings;
-  if (answer.status == 0 || outcome_of(sent) == Came::wrong) {
+  if (answer.status == 0 || outcome_of(sent) == Outcome::wrong) {
     findings.add("status", wanted_status(probe), answer.outcome());
     return std::move(findings).take();
   }
   if (!answer.is_json_object) findings.add("body", "a JSON object", "something else");
 
   const auto traceresponse = parse_traceparent(answer.traceresponse);
-  findings.require("trace id of the header traceresponse (the traceparent sent is joined)", probe.trace_id(),
+  findings.require("trace id of the header traceresponse (must be that of the traceparent sent)", probe.trace_id(),
                    traceresponse ? to_hex(traceresponse->trace_id) : kNothing);
   const bool is_error = !answer.succeeded();
   if (is_error || probe.wants == Probe::Wants::roll || probe.wants == Probe::Wants::batch) {
-    findings.require("trace_id (the traceparent sent is joined)", probe.trace_id(), shown(answer.trace_id));
+    findings.require("trace_id (must be that of the traceparent sent)", probe.trace_id(), shown(answer.trace_id));
   }
   if (is_error) {
-    if (answer.error_message.value_or("").empty()) findings.add("error.message", "a text", kNothing);
+    if (answer.error_message.value_or("").empty()) findings.add("error.message", "a string", kNothing);
     if (!probe.parameter.empty() && !answer.error_message.value_or("").contains(probe.parameter)) {
       findings.add("error.message", "names " + probe.parameter, shown(answer.error_message));
     }

@@ -12,7 +12,7 @@ using Fields = std::map<std::string, std::string>;
 
 struct ExpectedLine {
   std::string service;
-  /// Those that must be so; the others may be as they like.
+  /// Those with a required value; the others are not checked.
   Fields fields;
   /// The span it belongs to, when that is known.
   std::string span_id = {};
@@ -106,12 +106,12 @@ Expectation expect(const Sent& sent, const Trace* trace) {
   const auto& [probe, answer, answered] = sent;
   Expectation expectation;
   auto& lines = expectation.lines;
-  const auto came = outcome_of(sent);
-  if (came == Came::wrong) return expectation;
+  const auto outcome = outcome_of(sent);
+  if (outcome == Outcome::wrong) return expectation;
   lines.push_back(access_line(kFrontend, probe.route, answer.status, trace));
   if (!reached_roller(sent)) return expectation;
   lines.push_back(access_line(kDiceRoller, probe.route, answer.status, trace));
-  lines.push_back(access_line(kDieService, "/dice/{identifier}", came == Came::no_die ? 404 : 200, trace));
+  lines.push_back(access_line(kDieService, "/dice/{identifier}", outcome == Outcome::no_die ? 404 : 200, trace));
   if (probe.wants != Probe::Wants::batch) return expectation;
 
   const auto times = std::to_string(probe.query.times);
@@ -144,7 +144,7 @@ void check_form(const LogLine& line, const Trace* trace, Findings& findings) {
     findings.add("timestamp of " + describe(line), "RFC 3339, UTC, microseconds", line.field("timestamp"));
   }
   for (const auto* name : {"level", "message", "logger", "service"}) {
-    if (line.field(name).empty()) findings.add(std::string(name) + " of " + describe(line), "a text", "nothing");
+    if (line.field(name).empty()) findings.add(std::string(name) + " of " + describe(line), "a string", "nothing");
   }
   if (trace != nullptr && trace->find(line.span_id()) == nullptr) {
     findings.add("span_id of " + describe(line), "a span of its trace",
@@ -179,7 +179,7 @@ std::vector<Finding> check_logs(const Sent& sent, const Trace* trace, const std:
     if (taken.contains(&line) || !is_named_by_contract(line)) continue;
     if (line.message() == kRoll && !roll_lines_known) continue;
     const bool again = std::ranges::any_of(taken, [&](const LogLine* one) { return one->fields == line.fields; });
-    findings.add("log line too many", "nothing", describe(line) + (again ? " (it came twice)" : ""));
+    findings.add("unexpected log line", "nothing", describe(line) + (again ? " (duplicate)" : ""));
   }
   return std::move(findings).take();
 }

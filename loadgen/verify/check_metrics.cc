@@ -67,12 +67,6 @@ Labels project(const Series& series, const std::vector<std::string>& names) {
 
 using Values = std::map<Labels, double>;
 
-const std::vector<Series>& series_of(const Snapshot& snapshot, const std::string& service) {
-  static const std::vector<Series> kNone;
-  const auto found = snapshot.find(service);
-  return found == snapshot.end() ? kNone : found->second;
-}
-
 Values values_of(const Snapshot& snapshot, const Counter& counter) {
   Values values;
   for (const auto& series : series_of(snapshot, counter.service)) {
@@ -123,7 +117,7 @@ class Movements {
 /// False when the rolls are not known.
 bool add(Movements& movements, const Sent& sent, const Trace* trace) {
   const auto& [probe, answer, answered] = sent;
-  const auto came = outcome_of(sent);
+  const auto outcome = outcome_of(sent);
   const auto code = answer.succeeded() ? std::string() : answer.error_code.value_or("");
   movements.request(kFrontend, probe.method, probe.route, answer.status, code);
   if (!reached_roller(sent)) return true;
@@ -136,14 +130,14 @@ bool add(Movements& movements, const Sent& sent, const Trace* trace) {
     movements.add(kDiceRoller, "async_roll_batch_size_count", {});
     movements.add(kDiceRoller, "async_roll_batch_size_sum", {}, times);
   }
-  const auto die = came == Came::no_die ? "_unknown" : probe.query.die;
-  const int die_status = came == Came::no_die ? 404 : 200;
+  const auto die = outcome == Outcome::no_die ? "_unknown" : probe.query.die;
+  const int die_status = outcome == Outcome::no_die ? 404 : 200;
   movements.add(kDiceRoller, "die_service_requests_total",
                 {{"identifier", die}, {"status", std::to_string(die_status)}});
   movements.add(kDiceRoller, "die_service_request_duration_seconds_count", {});
   movements.add(kDieService, "die_specifications_requested_total", {{"identifier", die}});
-  movements.request(kDieService, "GET", "/dice/{identifier}", die_status, came == Came::no_die ? code : "");
-  if (came == Came::no_die) return true;
+  movements.request(kDieService, "GET", "/dice/{identifier}", die_status, outcome == Outcome::no_die ? code : "");
+  if (outcome == Outcome::no_die) return true;
   if (batch) {
     movements.add(kDiceRoller, "async_roll_duration_seconds_count", {});
     const auto* result = !answer.succeeded() ? "failure" : answer.failed ? "partial" : "success";
@@ -188,29 +182,6 @@ void check_gauges(const Snapshot& after, Findings& findings) {
 
 }  // namespace
 
-std::string service_of(const std::vector<Series>& target) {
-  for (const auto& series : target) {
-    if (series.name == "die_specifications_loaded") return kDieService;
-    if (series.name == "die_service_circuit_breaker_state") return kDiceRoller;
-    if (series.name == "http_requests_in_progress" && series.label("route") == "/api/traces/{trace_id}") {
-      return kFrontend;
-    }
-  }
-  return {};
-}
-
-double moved(const Snapshot& before, const Snapshot& after, const std::string& service, const std::string& name,
-             const Labels& labels) {
-  const auto sum = [&](const Snapshot& snapshot) {
-    double value = 0;
-    for (const auto& series : series_of(snapshot, service)) {
-      if (series.name == name && series.matches(labels)) value += series.value;
-    }
-    return value;
-  };
-  return sum(after) - sum(before);
-}
-
 std::vector<Finding> check_metrics(const std::vector<Sent>& sent, const std::map<std::string, Trace>& traces,
                                    const Snapshot& before, const Snapshot& after,
                                    const MetricsExpectation& expectation) {
@@ -249,8 +220,8 @@ std::vector<Finding> check_metrics(const std::vector<Sent>& sent, const std::map
   return std::move(findings).take();
 }
 
-std::vector<Finding> check_walk(const Series& series, const Series::Exemplar& exemplar, const Trace& trace,
-                                const std::optional<std::vector<LogLine>>& lines, const Snapshot& metrics) {
+std::vector<Finding> check_correlation(const Series& series, const Series::Exemplar& exemplar, const Trace& trace,
+                                       const std::optional<std::vector<LogLine>>& lines, const Snapshot& metrics) {
   Findings findings;
   const auto* span = trace.find(exemplar.span_id);
   if (span == nullptr) {

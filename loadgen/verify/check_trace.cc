@@ -7,14 +7,14 @@ namespace dice::loadgen {
 namespace {
 
 constexpr const char* kDieRoute = "/dice/{identifier}";
-/// What a process's own clock may be off between two of its spans: start and end are read from different clocks.
+/// Maximum clock error between two spans of one process: start and end are read from different clocks.
 constexpr double kSameServiceSkew = 0.001;
-/// A roll shorter than this may be over before its last sibling has begun, on a machine with much else to do.
+/// On a loaded machine, a roll shorter than this may end before its last sibling starts.
 constexpr double kShortRoll = 0.1;
 
 bool rolled(const Sent& sent) {
-  const auto came = outcome_of(sent);
-  return sent.probe.wants == Probe::Wants::batch && (came == Came::good || came == Came::roll_failed);
+  const auto outcome = outcome_of(sent);
+  return sent.probe.wants == Probe::Wants::batch && (outcome == Outcome::good || outcome == Outcome::roll_failed);
 }
 
 const char* name_of(SpanKind kind) {
@@ -45,7 +45,7 @@ std::string shown(const std::optional<Value>& value) {
 
 bool incomplete(const std::vector<const TraceSpan*>& spans) { return std::ranges::find(spans, nullptr) != spans.end(); }
 
-/// Pairs what was expected with what is there.
+/// Compares the expected spans with those found.
 class TraceCheck {
  public:
   TraceCheck(const Sent& sent, const Trace& trace, double clock_skew)
@@ -107,7 +107,7 @@ class TraceCheck {
                         found_[i]->kind ? name_of(*found_[i]->kind) : "another");
     }
     for (const auto& span : trace_.spans) {
-      if (!taken.contains(&span)) findings_.add("span too many", "nothing", loadgen::describe(span));
+      if (!taken.contains(&span)) findings_.add("unexpected span", "nothing", loadgen::describe(span));
     }
     if (trace_.spans.size() != expected_.size()) {
       findings_.require("number of spans", expected_.size(), trace_.spans.size());
@@ -151,7 +151,7 @@ class TraceCheck {
     const auto what = loadgen::describe(span);
     const bool server = expected_[i].kind == SpanKind::server;
     const bool die = expected_[i].name.ends_with(kDieRoute);
-    const int status = die && outcome_of(sent_) != Came::no_die ? 200 : sent_.answer.status;
+    const int status = die && outcome_of(sent_) != Outcome::no_die ? 200 : sent_.answer.status;
     findings_.require("http.response.status_code of " + what, std::to_string(status),
                       shown(span.integer("http.response.status_code")));
     findings_.require("http.request.method of " + what, sent_.probe.method, shown(span.text("http.request.method")));
@@ -159,9 +159,9 @@ class TraceCheck {
     if (span.error != error) {
       findings_.add("status of " + what, error ? "ERROR" : "not ERROR", span.error ? "ERROR" : "not ERROR");
     }
-    if (error && !span.text("error.type")) findings_.add("error.type of " + what, "a text", "nothing");
+    if (error && !span.text("error.type")) findings_.add("error.type of " + what, "a string", "nothing");
     if (!server) return;
-    if (!span.text("url.path")) findings_.add("url.path of " + what, "a text", "nothing");
+    if (!span.text("url.path")) findings_.add("url.path of " + what, "a string", "nothing");
     if (sent_.probe.route != "_unmatched") {
       findings_.require("http.route of " + what, die ? kDieRoute : sent_.probe.route, shown(span.text("http.route")));
     }
@@ -177,7 +177,7 @@ class TraceCheck {
       findings_.require("async.batch_size", std::to_string(times), shown(server->integer("async.batch_size")));
       const auto strategy = server->text("async.strategy");
       if (!query.strategy.empty() || !strategy) {
-        findings_.require("async.strategy", query.strategy.empty() ? "a text" : query.strategy, shown(strategy));
+        findings_.require("async.strategy", query.strategy.empty() ? "a string" : query.strategy, shown(strategy));
       }
       if (sent_.answer.succeeded()) {
         findings_.require("async.total_result", shown(sent_.answer.total),
@@ -249,7 +249,7 @@ class TraceCheck {
     const auto threads =
         static_cast<std::size_t>(query.concurrency > 0 ? std::min(query.concurrency, query.times) : query.times);
     const auto most = greatest_overlap(rolls);
-    const auto what = "greatest number of rolls at the same time";
+    const auto what = "maximum number of concurrent rolls";
     if (most > threads) return findings_.require(what, threads, most);
     const auto stopped_early = [](const TraceSpan* span) { return span->boolean("die.cancelled").value_or(false); };
     if (std::ranges::any_of(rolls, stopped_early)) return;

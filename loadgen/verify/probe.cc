@@ -73,31 +73,31 @@ std::vector<Probe> make_probes(const ProbeOptions& options) {
   return probes;
 }
 
-Came outcome_of(const Sent& sent) {
+Outcome outcome_of(const Sent& sent) {
   using Wants = Probe::Wants;
   const auto is = [&sent](ErrorCode code) {
     return sent.answer.status == status_of(code) && sent.answer.error_code == name_of(code);
   };
   const bool good = sent.answer.status == 200;
   switch (sent.probe.wants) {
-    case Wants::list: return good ? Came::good : Came::wrong;
+    case Wants::list: return good ? Outcome::good : Outcome::wrong;
     case Wants::roll:
     case Wants::batch: {
       const auto failure = sent.probe.wants == Wants::roll ? ErrorCode::roll_failed : ErrorCode::batch_failed;
-      return good ? Came::good : sent.probe.may_fail && is(failure) ? Came::roll_failed : Came::wrong;
+      return good ? Outcome::good : sent.probe.may_fail && is(failure) ? Outcome::roll_failed : Outcome::wrong;
     }
-    case Wants::unknown_die: return is(ErrorCode::die_not_found) ? Came::no_die : Came::wrong;
-    case Wants::bad_parameter: return is(ErrorCode::invalid_parameter) ? Came::rejected : Came::wrong;
-    case Wants::unknown_path: return is(ErrorCode::not_found) ? Came::rejected : Came::wrong;
+    case Wants::unknown_die: return is(ErrorCode::die_not_found) ? Outcome::no_die : Outcome::wrong;
+    case Wants::bad_parameter: return is(ErrorCode::invalid_parameter) ? Outcome::rejected : Outcome::wrong;
+    case Wants::unknown_path: return is(ErrorCode::not_found) ? Outcome::rejected : Outcome::wrong;
     case Wants::wrong_method: break;
   }
-  return is(ErrorCode::method_not_allowed) ? Came::rejected : Came::wrong;
+  return is(ErrorCode::method_not_allowed) ? Outcome::rejected : Outcome::wrong;
 }
 
 bool reached_roller(const Sent& sent) {
-  const auto came = outcome_of(sent);
-  return came == Came::roll_failed || came == Came::no_die ||
-         (came == Came::good && sent.probe.wants != Probe::Wants::list);
+  const auto outcome = outcome_of(sent);
+  return outcome == Outcome::roll_failed || outcome == Outcome::no_die ||
+         (outcome == Outcome::good && sent.probe.wants != Probe::Wants::list);
 }
 
 }  // namespace dice::loadgen

@@ -6,8 +6,8 @@
 
 #include "common/concurrency/clock.h"
 #include "common/telemetry/trace_context.h"
-#include "loadgen/answer.h"
-#include "loadgen/query.h"
+#include "loadgen/model/answer.h"
+#include "loadgen/model/query.h"
 
 namespace dice::loadgen {
 
@@ -51,22 +51,22 @@ struct Sent {
   TimePoint answered{};
 };
 
-/// What became of a request, as far as the rest of its telemetry depends on it.
-enum class Came {
+/// How a request ended, as far as its telemetry depends on it.
+enum class Outcome {
   /// 200.
   good,
   /// roll_failed or batch_failed of a die that may fail.
   roll_failed,
-  /// die_not_found, as it should be.
+  /// die_not_found, as expected.
   no_die,
-  /// Turned away by the frontend, as it should be.
+  /// Rejected by the frontend, as expected.
   rejected,
-  /// Not what the contract promises.
+  /// Not as the contract requires.
   wrong,
 };
-Came outcome_of(const Sent& sent);
+Outcome outcome_of(const Sent& sent);
 
-/// The frontend passed it on.
+/// The frontend called dice-roller.
 bool reached_roller(const Sent& sent);
 
 }  // namespace dice::loadgen

@@ -12,8 +12,8 @@
 #include <utility>
 
 #include "common/base/json.h"
-#include "loadgen/query.h"
-#include "loadgen/series.h"
+#include "loadgen/model/query.h"
+#include "loadgen/model/series.h"
 
 namespace dice::loadgen::test {
 namespace {

@@ -53,7 +53,7 @@ TEST_CASE("closed loop: every user asks for what its seed says, and expected fai
   const auto summary = generator.run();
   CHECK(summary.tally.count() == planned);
   CHECK(summary.tally.failures().contains("roll_failed"));
-  CHECK(summary.held());
+  CHECK(summary.passed());
 }
 
 TEST_CASE("open loop: all that is due is sent") {
@@ -75,15 +75,15 @@ TEST_CASE("a failure that was not expected fails the run, with an example") {
   generator.options.mix.dice = {"risky"};
   generator.options.mix.async_probability = 0;
   const auto summary = generator.run();
-  CHECK_FALSE(summary.held());
+  CHECK_FALSE(summary.passed());
   const auto& failure = summary.tally.failures().at("internal");
   CHECK_FALSE(failure.expected);
   CHECK(failure.count == summary.tally.unexpected());
   CHECK(failure.trace_id.size() == 32);
   CHECK(to_table(summary).contains("UNEXPECTED FAILURE internal"));
-  CHECK(to_json(summary).contains("\"held\":false"));
+  CHECK(to_json(summary).contains("\"passed\":false"));
   generator.options.expected_failures = {"internal"};
-  CHECK(generator.run().held());
+  CHECK(generator.run().passed());
 }
 
 TEST_CASE("a target that is not there is a failure of each request, and no more") {
@@ -137,7 +137,7 @@ TEST_CASE("compare: a sweep") {
   REQUIRE(comparison.concurrent.size() == 2);
   CHECK(comparison.concurrent[1].runs.size() == 2);
   CHECK(comparison.concurrent[1].runs[0].roll_seconds.size() == 4);
-  CHECK(to_table(comparison).contains("4 × /roll, one after another"));
+  CHECK(to_table(comparison).contains("4 × /roll, sequential"));
   CHECK(to_json(comparison).contains("\"efficiency\":"));
   CHECK_FALSE(Compare({.die = "none"}, target, traces, clock).run().has_value());
 }

@@ -1,4 +1,4 @@
-#include "loadgen/query.h"
+#include "loadgen/model/query.h"
 
 #include "common/http/message.h"
 

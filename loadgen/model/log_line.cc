@@ -1,4 +1,4 @@
-#include "loadgen/log_line.h"
+#include "loadgen/model/log_line.h"
 
 #include "common/base/json.h"
 #include "common/base/json_view.h"

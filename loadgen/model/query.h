@@ -1,4 +1,4 @@
-// What the frontend can be asked for.
+// A request to the frontend.
 #pragma once
 
 #include <string>
@@ -17,7 +17,7 @@ struct Query {
   std::string die = {};
   /// Of a batch, as are the next two.
   int times = 0;
-  /// Empty = the server's choice.
+  /// Empty = the server's default.
   std::string strategy = {};
   /// Threads, 0 = one a roll.
   int concurrency = 0;

@@ -1,4 +1,4 @@
-#include "loadgen/series.h"
+#include "loadgen/model/series.h"
 
 #include <algorithm>
 #include <charconv>

@@ -1,4 +1,4 @@
-#include "loadgen/answer.h"
+#include "loadgen/model/answer.h"
 
 #include "common/base/json_view.h"
 
