@@ -194,7 +194,7 @@ def test_misspelt_key_is_refused_by_its_name(path):
     (("diceRoller.maxRollThreads=10",), "diceRoller.maxAsyncRolls (20) must be at most maxRollThreads (10)"),
     (("autoscaling.enabled=true", "autoscaling.minReplicas=9"), "autoscaling.maxReplicas (5) of frontend must be at least minReplicas (9)"),
     (("httpRoute.enabled=true",), "httpRoute.parentRefs is empty"),
-    (("dieService.specifications.x.faces={1}", "dieService.specificationsFile=x"), "allowed: one of them"),
+    (("dieService.specifications.x.faces={1}", "dieService.specificationsFile=x"), "only one of dieService.specifications and dieService.specificationsFile"),
     (("dieService.specificationsFile=fair: [",), "dieService.specificationsFile"),
 ])
 def test_values_that_do_not_fit_each_other_are_refused(values, wanted):
@@ -875,7 +875,7 @@ def notes(chart, *values):
     ((), ["kubectl --namespace games port-forward service/dice-frontend 8400", "helm --namespace games test dice"], ["replica"]),
     (("tests.enabled=false",), ["port-forward"], ["helm"]),
     (("ingress.enabled=true", "ingress.tls[0].secretName=x"), ["https://dice.local/"], ["port-forward"]),
-    (("replicaCount=2",), ["traces on the page have gaps"], ["no metrics"]),
+    (("replicaCount=2",), ["traces on the page are incomplete"], ["no metrics"]),
     (("replicaCount=2", "telemetry.tempoUrl=http://tempo:3200"), ["checks no metrics"], ["gaps"]),
     (("replicaCount=2", *STACK), [], ["replica"]),
 ])
