@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Writes the tables of docs/configuration.md and docs/loadgen.md from what the programs say with --help, and the one
-of charts/dice/README.md from the comments in values.yaml.
+"""Writes the tables in docs/configuration.md and docs/loadgen.md from the programs' --help, and the table in
+charts/dice/README.md from the comments in values.yaml.
 
 usage: docs/generate.py [BIN]     (BIN: folder of the programs; default $DICE_BIN, else build/release/bin)
 
-Only what is between the markers <!-- generated: NAME --> and <!-- end: NAME --> is written.
+Only the text between the markers <!-- generated: NAME --> and <!-- end: NAME --> is replaced.
 """
 
 import os
@@ -19,7 +19,7 @@ LOADGEN = ROOT / "docs/loadgen.md"
 CHART = ROOT / "charts/dice"
 SERVICES = ("frontend", "dice-roller", "die-service")
 COMMANDS = ("traffic", "compare", "verify")
-# As CLI11 2.3 and 2.4 write it, with each run of spaces made one.
+# The format of CLI11 2.3 and 2.4, with runs of spaces collapsed.
 FLAG = re.compile(r"--(?P<name>[\w-]+)(?: [A-Z]+(?::(?P<allowed>.*?))?(?:(?:=| \[)(?P<default>.*?)\]? ?)?(?: \.\.\.)?)? "
                   r"\(Env:(?P<variable>\w+)\) (?P<meaning>.*)")
 OPTION = re.compile(r"^  (\w+) = (.*)\n      (.*)\n      (.*)$", re.MULTILINE)
@@ -31,11 +31,11 @@ def default_bin():
 
 def options(program):
     """{variable: (default, meaning, allowed)} in the program's order."""
-    # An empty environment: some defaults follow other variables.
+    # With an empty environment, because some defaults depend on other variables.
     text = subprocess.run([program, "--help"], env={}, capture_output=True, text=True, check=True).stdout
     found = {name: (default, meaning, allowed) for name, default, meaning, allowed in OPTION.findall(text)}
     if not found or len(found) != len(re.findall(r"^  \S", text, re.MULTILINE)):
-        raise SystemExit(f"{program} --help does not look as expected")
+        raise SystemExit(f"{program} --help does not have the expected format")
     return found
 
 
@@ -46,7 +46,7 @@ def flags(program, command):
     for entry in entries:
         match = FLAG.fullmatch(" ".join(entry.split()))
         if not match or match["variable"] != "LOADGEN_" + match["name"].upper().replace("-", "_"):
-            raise SystemExit(f"{program} {command} --help does not look as expected: {entry}")
+            raise SystemExit(f"{program} {command} --help does not have the expected format: {entry}")
         default = (match["default"] or "").strip("[]")
         yield f"`--{match['name']}`", default and f"`{default}`", match["meaning"], match["allowed"] or ""
 
@@ -109,7 +109,7 @@ def chart_table():
 
 
 def render(page, folder):
-    """The page's text with its tables renewed."""
+    """The page's text with updated tables."""
     return replaced(page, tables(folder))
 
 
