@@ -7,14 +7,14 @@ namespace dice {
 
 struct RollerMetrics {
   explicit RollerMetrics(Metrics& metrics)
-      : rolls(metrics.counters("dice_rolls_total", "Single rolls, those of batches included.")),
+      : rolls(metrics.counters("dice_rolls_total", "Individual rolls, including those of batches.")),
         values(metrics.counters("dice_roll_values_total", "Values rolled.")),
         batches(metrics.counters("async_rolls_total", "Batches of rolls at the same time.")),
-        batch_size(metrics.histogram("async_roll_batch_size", "Rolls asked for in a batch.", {1, 2, 3, 5, 10, 15, 20})),
-        batch_duration(metrics.histogram("async_roll_duration_seconds", "From a batch's start to its last roll.",
+        batch_size(metrics.histogram("async_roll_batch_size", "Number of rolls in a batch.", {1, 2, 3, 5, 10, 15, 20})),
+        batch_duration(metrics.histogram("async_roll_duration_seconds",
+                                         "Time from the start of a batch to its last roll.",
                                          {0.1, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 5})),
-        work(metrics.counter("async_roll_work_seconds_total",
-                             "Time that the rolls of batches were at work, added up roll by roll.")),
+        work(metrics.counter("async_roll_work_seconds_total", "Total duration of all batch rolls.")),
         in_progress(metrics.gauge("async_rolls_in_progress", "Batch rolls in progress.")),
         die_requests(metrics.counters("die_service_requests_total",
                                       "Calls to die-service by outcome: a status, or unavailable, timeout, invalid, "

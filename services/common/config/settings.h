@@ -1,4 +1,4 @@
-// Typed options from environment variables. The declarations are also the text of --help.
+// Typed options from environment variables; the declarations also define the text of --help.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +10,7 @@
 
 namespace dice {
 
-/// Looks a variable up. Empty counts as unset.
+/// Looks up a variable. An empty value counts as unset.
 using Environment = std::function<std::optional<std::string>(const std::string& name)>;
 
 Environment process_environment();
@@ -38,7 +38,7 @@ class Settings {
   std::string choice(const std::string& name, const std::string& default_value, const std::vector<std::string>& allowed,
                      std::string help);
 
-  /// For rules that span options.
+  /// Reports an error in a rule that involves several options.
   void error(const std::string& name, const std::string& value, const std::string& allowed);
 
   const std::vector<Option>& options() const { return options_; }
