@@ -21,7 +21,7 @@ class Roller {
     RollDelay delay;
     int max_async_rolls = 20;
     Strategy strategy = Strategy::all_or_nothing;
-    /// Makes faces, failures and delays repeatable: the n-th request after the start always comes to the same.
+    /// Makes faces, failures and delays repeatable: the n-th request after startup always gets the same results.
     std::optional<std::uint64_t> seed;
     std::size_t max_roll_threads = 1024;
     /// 0 = no limit.
@@ -30,7 +30,7 @@ class Roller {
 
   static Options declare(Settings& settings);
 
-  /// `service` outlives it.
+  /// `service` must outlive this object.
   Roller(const Options& options, Service& service);
 
  private:
