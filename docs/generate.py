@@ -5,7 +5,7 @@ charts/dice/README.md from the comments in values.yaml.
 
 usage: docs/generate.py [BIN]     (BIN: folder of the programs; default $DICE_BIN, else build/release/bin)
 
-Only what is between the markers <!-- generated: NAME --> and <!-- end: NAME --> is written.
+Only the text between the markers <!-- generated: NAME --> and <!-- end: NAME --> is replaced.
 """
 
 import pathlib
@@ -29,7 +29,7 @@ def options(program, *command):
     text = subprocess.run([program, *command, "--help"], env={}, capture_output=True, text=True, check=True).stdout
     found = {name: (default, meaning, allowed) for name, default, meaning, allowed in OPTION.findall(text)}
     if not found or len(found) != len(re.findall(r"^  \S", text, re.MULTILINE)):
-        raise SystemExit(f"{program} --help does not look as expected")
+        raise SystemExit(f"{program} --help does not have the expected format")
     return found
 
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Runs die-service, dice-roller and frontend on this machine, and ends them together."""
+"""Runs die-service, dice-roller and frontend on this machine, and stops them together."""
 
 import argparse
 import collections
@@ -25,11 +25,11 @@ STOP_SECONDS = 45  # more than SHUTDOWN_GRACE_SECONDS
 
 
 class Failure(Exception):
-    """Something the person at the terminal has to know, in words."""
+    """An error with a message for the user."""
 
 
 class Process:
-    """One running service. `ports` is (port, metrics port), known once it has said that it listens."""
+    """One running service. `ports` is (port, metrics port), known once it has logged that it is listening."""
 
     def __init__(self, name, program, env, log_path, on_line, on_exit):
         self.name = name
@@ -37,7 +37,7 @@ class Process:
         self.last_lines = collections.deque(maxlen=15)
         self.listening = threading.Event()
         try:
-            # A session of its own: the terminal's Ctrl-C reaches the runner only.
+            # A separate session, so that the terminal's Ctrl-C reaches only the runner.
             self._popen = subprocess.Popen([program], env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                            stderr=subprocess.STDOUT, start_new_session=True)
         except OSError as error:
@@ -86,8 +86,8 @@ class Process:
 class System:
     """The three services on this machine.
 
-    `bin_dir` holds the programs, `log_dir` gets <service>.log with the lines as they were written. With `free_ports` each
-    start takes free ports; a restarted service keeps the ones it had, so that the others still find it. `on_line(name, text,
+    `bin_dir` contains the programs; the output of each service is written to <service>.log in `log_dir`. With `free_ports`,
+    each start uses free ports; a restarted service keeps its ports, so that the others still find it. `on_line(name, text,
     record or None)` and `on_exit(process)` are called from reader threads. Not thread-safe otherwise.
     """
 
@@ -143,7 +143,7 @@ class System:
         return name in self._processes
 
     def stop(self):
-        """Ends all: the frontend first, so that no request in flight loses what is behind it. Returns {service: exit code}."""
+        """Stops all services, the frontend first, so that requests in flight can finish. Returns {service: exit code}."""
         return {name: self.stop_one(name) for name in reversed(self._names) if name in self._processes}
 
     def stop_one(self, name):
@@ -157,9 +157,9 @@ class System:
         return process.exit_code
 
     def start_one(self, name, env=None):
-        """Starts one service again, on the ports it had. `env` adds to what `start` was given."""
+        """Starts one service again, on the same ports. `env` is added to the environment given to `start`."""
         if name in self._processes:
-            raise Failure(f"{name} already runs")
+            raise Failure(f"{name} is already running")
         self._launch(name, env)
 
     def restart(self, name, env=None):
@@ -168,7 +168,7 @@ class System:
         self.wait_ready()
 
     def interrupt(self):
-        """Makes a start give up; called again, makes a stop kill. May be called from a signal handler."""
+        """Aborts a start; if called again, makes a stop kill the services. Safe to call from a signal handler."""
         if self._interrupted.is_set():
             self._impatient.set()
         self._interrupted.set()
@@ -208,7 +208,7 @@ class System:
                     except OSError as error:
                         reason = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be used: {error.strerror}"
                         raise Failure(f"port {port} {reason} ({name}, {variable}); "
-                                      "stop what holds it, or take free ports with --ports free") from None
+                                      "stop the program that uses it, or use free ports with --ports free") from None
 
     def _wanted_ports(self, name):
         given = {**self._env.get("all", {}), **self._env.get(name, {})}
@@ -235,7 +235,7 @@ class System:
             if self._interrupted.is_set():
                 raise Failure("stopped while starting")
             if time.monotonic() > deadline:
-                raise Failure(f"{name} does not listen after {READY_SECONDS} s" + tail(process))
+                raise Failure(f"{name} is not listening after {READY_SECONDS} s" + tail(process))
         if not process.ports:
             self._check_alive(process)
             raise Failure(f"{name} closed its log without listening" + tail(process))
@@ -247,7 +247,7 @@ class System:
         if self._interrupted.is_set():
             raise Failure("stopped while starting")
         if process.exit_code is not None:
-            raise Failure(f"{process.name} ended with {ending(process.exit_code)} before it was ready" + tail(process))
+            raise Failure(f"{process.name} exited with {ending(process.exit_code)} before it was ready" + tail(process))
 
     def _readiness(self, name):
         try:
@@ -308,7 +308,7 @@ class Printer:
             try:
                 print(text, file=self._out, flush=True)
             except BrokenPipeError:
-                pass  # the reader of our output left; the services go on until they are stopped
+                pass  # nobody reads our output any more; the services run until they are stopped
 
     def _paint(self, code, text):
         return f"\033[{code}m{text}\033[0m" if self._colour else text
@@ -321,7 +321,7 @@ def show(value):
 
 
 def printable(text):
-    """Nothing in a log line may move the terminal's cursor."""
+    """Escapes everything in a log line that could move the terminal's cursor."""
     return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
 
 
@@ -330,9 +330,9 @@ def options(arguments):
     parser.add_argument("--bin", type=pathlib.Path, default=ROOT / "build/release/bin", metavar="DIR",
                         help="folder of the programs (default: build/release/bin)")
     parser.add_argument("--logs", type=pathlib.Path, default=ROOT / "build/run", metavar="DIR",
-                        help="folder for the JSON log lines, one file a service (default: build/run)")
+                        help="folder for the JSON log lines, one file per service (default: build/run)")
     parser.add_argument("--ports", choices=("fixed", "free"), default="fixed",
-                        help="fixed: 8400-8402 and 9400-9402; free: whatever is free (default: fixed)")
+                        help="fixed: 8400-8402 and 9400-9402; free: any free ports (default: fixed)")
     parser.add_argument("--otlp", metavar="URL", help="send spans to this OTLP/HTTP endpoint, such as http://localhost:4318")
     return parser.parse_args(arguments)
 
@@ -367,7 +367,7 @@ def main(arguments=None):
 
     event = happened.get()
     if isinstance(event, Process):
-        print(f"run.py: {event.name} ended by itself with {ending(event.exit_code)}; stopping the rest", file=sys.stderr)
+        print(f"run.py: {event.name} exited unexpectedly with {ending(event.exit_code)}; stopping the others", file=sys.stderr)
     failed = {name: code for name, code in system.stop().items() if code != 0}
     for name, code in failed.items():
         if not (isinstance(event, Process) and event.name == name):

@@ -23,9 +23,9 @@ Result json_response(std::string body) { return Response{.body = std::move(body)
 /// Standard streams, ports, reactors, files, the exporter, connections past the limit.
 constexpr std::size_t kReservedDescriptors = 96;
 constexpr std::size_t kQuietWorkers = 32;
-/// A large trace takes much memory while it is put together.
+/// Limited, because assembling a large trace takes much memory.
 constexpr std::size_t kSpanRequestsAtOnce = 4;
-/// For work that was cancelled, and then for threads, to end. Three of them are less than a second.
+/// Time for cancelled work, and then for threads, to end. Three times this is less than a second.
 constexpr Seconds kCancelGrace{0.3};
 
 }  // namespace
@@ -47,7 +47,7 @@ int Service::check_health(const Options& options) {
 Service::Connections Service::connections_for(const Options& options, std::size_t descriptors) {
   const auto left = descriptors - std::min(descriptors, kReservedDescriptors);
   const auto metrics = std::max<std::size_t>(1, std::min(options.listener.max_connections, left / 4));
-  // Each connection may have a request that makes a call; but no more requests than `max_requests` do at a time.
+  // Each connection may have a request that makes a call, but at most `max_requests` do so at the same time.
   const auto rest = left - std::min(left, metrics);
   const auto calls = options.descriptors_per_request * options.max_requests;
   const auto main = std::max(rest / (1 + options.descriptors_per_request), rest - std::min(rest, calls));
@@ -169,7 +169,8 @@ int Service::run(const std::function<void()>& on_hangup, const std::function<voi
   wait_for_stop(on_hangup, every_second);
   log_.log(LogMessage::stopping, nullptr, {{"in_flight", static_cast<std::int64_t>(main_.in_flight())}});
   if (stop()) return 0;
-  // Something still runs. What it uses must stay, so this process ends without destroying anything.
+  // Something is still running. The objects that it uses must stay alive, so the process ends without destroying
+  // anything.
   (void)telemetry_.log.sink().flush(kCancelGrace);
   ::_exit(0);
 }

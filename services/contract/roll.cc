@@ -72,10 +72,12 @@ std::vector<ParameterRow> roll_parameters() {
   }
   const std::string rolls = "an integer from 1 to `MAX_ASYNC_ROLLS` (20)";
   constexpr std::string_view kBatch = "`/roll-async`";
-  return {{kDieParameter, "both", "a die's identifier, at most 128 bytes", "none: required"},
-          {kTimes, kBatch, rolls, "none: required"},
-          {kStrategy, kBatch, std::move(strategies), "`ROLL_STRATEGY` (`" + std::string(name_of(kDefaultStrategy)) + "`)"},
-          {kConcurrency, kBatch, rolls + ": the maximum number of concurrent rolls; more than `times` counts as `times`", "`times`"}};
+  return {
+      {kDieParameter, "both", "a die's identifier, at most 128 bytes", "none: required"},
+      {kTimes, kBatch, rolls, "none: required"},
+      {kStrategy, kBatch, std::move(strategies), "`ROLL_STRATEGY` (`" + std::string(name_of(kDefaultStrategy)) + "`)"},
+      {kConcurrency, kBatch, rolls + ": the maximum number of concurrent rolls; more than `times` counts as `times`",
+       "`times`"}};
 }
 
 void write_members(JsonWriter& writer, const RollAnswer& answer) { write_member(writer, "roll", answer.roll); }

@@ -15,7 +15,7 @@ namespace dice {
 
 struct BatchOptions {
   std::size_t times = 1;
-  /// Threads of this batch's own, 1 to `times`.
+  /// Number of dedicated threads, 1 to `times`.
   std::size_t concurrency = 1;
   Strategy strategy = kDefaultStrategy;
 };
@@ -25,7 +25,7 @@ struct BatchResult {
 
   /// In index order, one for each roll.
   std::vector<Roll> rolls;
-  /// The roll that failed first, in time.
+  /// The roll that failed first (by time).
   std::optional<std::size_t> first_failure;
   Outcome outcome = Outcome::cancelled;
 

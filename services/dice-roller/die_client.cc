@@ -8,7 +8,7 @@
 namespace dice {
 namespace {
 
-/// What the metric calls the outcome of a call that ended in an error.
+/// The metric's label value for a call that ended with an error.
 std::string outcome(ErrorCode code) {
   switch (code) {
     case ErrorCode::downstream_unavailable: return "unavailable";
@@ -45,8 +45,8 @@ std::expected<Die, Error> DieClient::fetch(const std::string& identifier, const 
   }
   int status = 0;
   auto die = call(identifier, parent, stop, status);
-  if (!die && die.error().code == ErrorCode::client_gone) return die;  // no verdict on die-service
-  // A refusal of what a client asked for is an answer of a healthy service, whoever's words it is in.
+  if (!die && die.error().code == ErrorCode::client_gone) return die;  // says nothing about die-service
+  // Rejecting a client's request is the response of a healthy service, whatever its message.
   const bool healthy = die || (status >= 400 && status < 500);
   if (healthy && std::move(*ticket).succeeded()) log_.log(LogMessage::breaker_closed, &parent);
   if (!healthy && std::move(*ticket).failed(clock_.now())) {

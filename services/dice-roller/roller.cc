@@ -63,11 +63,12 @@ Roller::Options Roller::declare(Settings& settings) {
       Seconds(settings.number("DIE_SERVICE_TIMEOUT_SECONDS", 2, 0.001, 600, "Timeout of a call to die-service."));
   options.die_service.max_body_bytes = static_cast<std::size_t>(
       settings.integer("DIE_SERVICE_MAX_BODY_BYTES", static_cast<std::int64_t>(options.die_service.max_body_bytes),
-                       1'024, 1LL << 30U, "Maximum bytes of an answer of die-service."));
+                       1'024, 1LL << 30U, "Maximum bytes of a response from die-service."));
   options.die_service.breaker.failures = static_cast<int>(settings.integer(
-      "DIE_BREAKER_FAILURES", 5, 0, 1'000'000, "Consecutive failed calls that open the circuit breaker, 0 = never."));
-  options.die_service.breaker.pause = Seconds(settings.number(
-      "DIE_BREAKER_PAUSE_SECONDS", 2, 0.001, 600, "How long it stays open before it lets one call through."));
+      "DIE_BREAKER_FAILURES", 5, 0, 1'000'000, "Consecutive failed calls that open the circuit breaker; 0 = never."));
+  options.die_service.breaker.pause =
+      Seconds(settings.number("DIE_BREAKER_PAUSE_SECONDS", 2, 0.001, 600,
+                              "How long the circuit breaker stays open before it allows one call."));
   options.delay.min = Seconds(settings.number("ROLL_DELAY_MIN_SECONDS", 0, 0, 60, "Minimum simulated work per roll."));
   options.delay.max = Seconds(settings.number("ROLL_DELAY_MAX_SECONDS", 1, 0, 60, "Maximum simulated work per roll."));
   if (options.delay.max < options.delay.min) {
@@ -84,7 +85,7 @@ Roller::Options Roller::declare(Settings& settings) {
   if (seed >= 0) options.seed = static_cast<std::uint64_t>(seed);
   options.max_roll_threads = static_cast<std::size_t>(
       settings.integer("MAX_ROLL_THREADS", 1024, 1, 100'000, "Maximum number of concurrent rolls."));
-  options.rate_limit = settings.number("RATE_LIMIT_RPS", 0, 0, 1e6, "Maximum roll requests per second, 0 = no limit.");
+  options.rate_limit = settings.number("RATE_LIMIT_RPS", 0, 0, 1e6, "Maximum roll requests per second; 0 = no limit.");
   return options;
 }
 

@@ -31,7 +31,7 @@ class Roller {
 
   static Options declare(Settings& settings);
 
-  /// `service` outlives it.
+  /// `service` must outlive this object.
   Roller(const Options& options, Service& service);
 
  private:

@@ -70,7 +70,7 @@ void DieService::show(const Specifications& specifications) {
   std::map<std::string, prometheus::Gauge*> shown;
   for (const auto& die : specifications) {
     auto& gauge = metrics_.error_rates.Add({{"identifier", die.identifier}}, die.error_rate);
-    gauge.Set(die.error_rate);  // one that was there keeps its value
+    gauge.Set(die.error_rate);  // an existing gauge would keep its old value
     shown.emplace(die.identifier, &gauge);
   }
   for (const auto& [identifier, gauge] : error_rates_) {

@@ -18,8 +18,8 @@ def notes(chart, *values):
     ((), ["kubectl --namespace games port-forward service/dice-frontend 8400", "helm --namespace games test dice"], ["replica"]),
     (("tests.enabled=false",), ["port-forward"], ["helm"]),
     (("ingress.enabled=true", "ingress.tls[0].secretName=x"), ["https://dice.local/"], ["port-forward"]),
-    (("replicaCount=2",), ["traces on the page have gaps"], ["no metrics"]),
-    (("replicaCount=2", "telemetry.tempoUrl=http://tempo:3200"), ["checks no metrics"], ["gaps"]),
+    (("replicaCount=2",), ["traces on the page are incomplete"], ["no metrics"]),
+    (("replicaCount=2", "telemetry.tempoUrl=http://tempo:3200"), ["checks no metrics"], ["incomplete"]),
     (("replicaCount=2", *STACK), [], ["replica"]),
 ])
 def test_notes_say_what_to_type_next(chart, values, said, unsaid):

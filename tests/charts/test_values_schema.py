@@ -53,7 +53,7 @@ def test_misspelt_key_is_refused_by_its_name(path):
     (("diceRoller.maxRollThreads=10",), "diceRoller.maxAsyncRolls (20) must be at most maxRollThreads (10)"),
     (("autoscaling.enabled=true", "autoscaling.minReplicas=9"), "autoscaling.maxReplicas (5) of frontend must be at least minReplicas (9)"),
     (("httpRoute.enabled=true",), "httpRoute.parentRefs is empty"),
-    (("dieService.specifications.x.faces={1}", "dieService.specificationsFile=x"), "allowed: one of them"),
+    (("dieService.specifications.x.faces={1}", "dieService.specificationsFile=x"), "only one of dieService.specifications and dieService.specificationsFile"),
     (("dieService.specificationsFile=fair: [",), "dieService.specificationsFile"),
 ])
 def test_values_that_do_not_fit_each_other_are_refused(values, wanted):

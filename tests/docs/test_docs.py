@@ -119,7 +119,7 @@ def test_flags_that_are_shown_exist(page):
 def test_causes_that_are_listed_are_those_of_the_code():
     """Each begins as the page says."""
     code = " ".join(STRING.findall(uncommented((ROOT / "loadgen/verify/diagnosis.cc").read_text())))
-    listed = [words(row[0])[0] for row in rows(section((ROOT / "docs/loadgen.md").read_text(), "What a broken pipeline says"))]
+    listed = [words(row[0])[0] for row in rows(section((ROOT / "docs/loadgen.md").read_text(), "Diagnosing a broken pipeline"))]
     assert listed
     for cause in listed:
         for part in cause.split("…"):

@@ -1,4 +1,4 @@
-// Typed options from environment variables. The declarations are also the text of --help.
+// Typed options from environment variables; the declarations also define the text of --help.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +10,7 @@
 
 namespace dice {
 
-/// Looks a variable up. Empty counts as unset.
+/// Looks up a variable. An empty value counts as unset.
 using Environment = std::function<std::optional<std::string>(const std::string& name)>;
 
 Environment process_environment();
