@@ -41,7 +41,7 @@ int unreachable(const std::string& url, const std::string& why) {
 std::variant<Tracing::Options, int> tracing_options() {
   const auto environment = process_environment();
   Settings settings(environment);
-  auto options = Tracing::declare(settings, "loadgen");
+  auto options = Tracing::Options::declare(settings, "loadgen");
   for (const auto& error : settings.errors()) std::cerr << error << "\n";
   if (!settings.errors().empty()) return kUsageError;
   const bool wanted = environment("OTEL_TRACES_EXPORTER") || environment("OTEL_EXPORTER_OTLP_ENDPOINT") ||

@@ -142,8 +142,9 @@ Answer Service::spans(const Request& request) {
   auto ticket = span_requests_.try_acquire(1);
   if (!ticket) return std::unexpected(Error{ErrorCode::overloaded, "too many traces are asked for at once", 1});
   return Work([this, id = *id, ticket = std::move(*ticket)]() -> Result {
-    auto body = telemetry_.tracing.remembered(id);
-    if (body.empty()) return std::unexpected(Error{ErrorCode::trace_not_found, "no span of this trace is remembered"});
+    auto body = telemetry_.tracing.recent_spans(id);
+    if (body.empty())
+      return std::unexpected(Error{ErrorCode::trace_not_found, "there are no recent spans of this trace"});
     return json_response(std::move(body));
   });
 }

@@ -66,7 +66,7 @@ Service::Options Service::declare(Settings& settings, const std::string& name, s
                                                    "Then: maximum time for the requests in flight to finish."));
   options.shutdown_flush = Seconds(settings.number("SHUTDOWN_FLUSH_SECONDS", options.shutdown_flush.count(), 0, 600,
                                                    "Then: maximum time to export the queued spans."));
-  options.tracing = Tracing::declare(settings, name);
+  options.tracing = TracingOptions::declare(settings, name);
   return options;
 }
 

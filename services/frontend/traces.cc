@@ -5,92 +5,43 @@
 #include <set>
 #include <string_view>
 #include <utility>
-#include <vector>
 
-#include "common/base/json.h"
-#include "common/base/json_view.h"
-#include "common/telemetry/otlp_json.h"
+#include "contract/names.h"
 
 namespace dice {
 namespace {
-
-using rapidjson::Value;
-
-constexpr int kServer = 2;  // opentelemetry.proto.trace.v1.Span.SpanKind
-constexpr int kClient = 3;
-
-/// The AnyValue of an attribute; nothing when it is not there.
-JsonView attribute(JsonView owner, std::string_view key) {
-  for (const auto& one : owner["attributes"].elements()) {
-    if (one["key"].text() == key) return one["value"];
-  }
-  return {};
-}
-
-std::int64_t whole_number(JsonView value) { return value["intValue"].integer_or_digits().value_or(0); }
 
 struct Children {
   std::int64_t all = 0;
   std::int64_t rolls = 0;
 };
 
-struct SpanFacts {
-  std::string_view id;
-  std::string_view parent;
-  std::string_view service;
-  std::int64_t kind = 0;
-  std::int64_t status = 0;
-  std::int64_t rolls_expected = 0;
-};
-
-std::vector<SpanFacts> facts_of(JsonView trace, std::map<std::string_view, Children>& children) {
-  std::vector<SpanFacts> spans;
-  for (const auto& resource_spans : trace["resourceSpans"].elements()) {
-    const auto service = attribute(resource_spans["resource"], "service.name")["stringValue"].text().value_or("");
-    for (const auto& scope : resource_spans["scopeSpans"].elements()) {
-      for (const auto& span : scope["spans"].elements()) {
-        SpanFacts facts;
-        facts.id = span["spanId"].text().value_or("");
-        facts.parent = span["parentSpanId"].text().value_or("");
-        facts.service = service;
-        facts.kind = span["kind"].integer().value_or(0);
-        facts.status = whole_number(attribute(span, "http.response.status_code"));
-        // A batch whose die was not found, or that was not let in, has no rolls; one that was cancelled has them all.
-        const bool rolled = attribute(span, "die.type") &&
-                            (facts.status == 200 || facts.status == 500 || facts.status == kClientGoneStatus);
-        if (facts.kind == kServer && rolled) {
-          facts.rolls_expected = whole_number(attribute(span, "async.batch_size"));
-        }
-        auto& siblings = children[facts.parent];
-        ++siblings.all;
-        if (attribute(span, "async.roll_index")) ++siblings.rolls;
-        spans.push_back(facts);
-      }
-    }
-  }
-  return spans;
-}
-
-rapidjson::Document parse(const std::string& json) {
-  auto document = parse_json(json);
-  if (!document || !to_otlp_json(*document)) return {};  // null
-  return std::move(*document);
+/// A batch whose die was not found, or that was not let in, has no rolls; one that was cancelled has them all.
+std::int64_t expected_rolls(const TraceSpan& span, std::int64_t status) {
+  const bool rolled =
+      span.attributes.contains(attribute::kDieType) && (status == 200 || status == 500 || status == kClientGoneStatus);
+  return span.kind == SpanKind::server && rolled ? span.integer(attribute::kBatchSize).value_or(0) : 0;
 }
 
 }  // namespace
 
-bool is_complete(const Value& trace, std::string_view entry_service) {
-  std::map<std::string_view, Children> children;
-  const auto spans = facts_of(JsonView(trace), children);
+bool is_complete(const Trace& trace, std::string_view entry_service) {
   std::set<std::string_view> ids;
-  for (const auto& span : spans) ids.insert(span.id);
-  for (const auto& span : spans) {
-    const bool entry = span.kind == kServer && span.service == entry_service;
-    if (!span.parent.empty() && !ids.contains(span.parent) && !entry) return false;
-    if (span.kind == kClient && span.status != 0 && children[span.id].all == 0) return false;
-    if (children[span.id].rolls < span.rolls_expected) return false;
+  std::map<std::string_view, Children> children;
+  for (const auto& span : trace.spans) {
+    ids.insert(span.id);
+    auto& siblings = children[span.parent];
+    ++siblings.all;
+    if (span.attributes.contains(attribute::kRollIndex)) ++siblings.rolls;
   }
-  return !spans.empty();
+  for (const auto& span : trace.spans) {
+    const auto status = span.integer(attribute::kStatus).value_or(0);
+    const bool entry = span.kind == SpanKind::server && span.service == entry_service;
+    if (!span.parent.empty() && !ids.contains(span.parent) && !entry) return false;
+    if (span.kind == SpanKind::client && status != 0 && children[span.id].all == 0) return false;
+    if (children[span.id].rolls < expected_rolls(span, status)) return false;
+  }
+  return !trace.spans.empty();
 }
 
 Traces::Traces(const Options& options, Telemetry& telemetry, std::string service)
@@ -99,66 +50,44 @@ Traces::Traces(const Options& options, Telemetry& telemetry, std::string service
       service_(std::move(service)),
       tempo_({.base_url = options.tempo_url, .name = "Tempo", .max_body_bytes = options.max_body_bytes}),
       die_service_({.base_url = options.die_service_metrics_url,
-                    .name = "die-service",
+                    .name = kDieService.name,
                     .max_body_bytes = options.max_body_bytes}),
       dice_roller_({.base_url = options.dice_roller_metrics_url,
-                    .name = "dice-roller",
+                    .name = kDiceRoller.name,
                     .max_body_bytes = options.max_body_bytes}) {}
 
 std::expected<std::string, Error> Traces::find(const TraceId& id, const std::stop_token& stop) {
-  rapidjson::Document trace;
-  if (options_.tempo_url.empty()) {
-    trace = from_memories(id, stop);
-  } else if (auto answer = from_tempo(to_hex(id), stop)) {
-    trace = std::move(*answer);
-  } else {
-    return std::unexpected(std::move(answer.error()));
-  }
-  if (trace["resourceSpans"].Empty()) {
+  auto trace = options_.tempo_url.empty() ? from_services(id, stop) : from_tempo(id, stop);
+  if (!trace) return std::unexpected(std::move(trace.error()));
+  if (trace->resource_spans().empty()) {
     return std::unexpected(Error{ErrorCode::trace_not_found, "there is no trace " + to_hex(id) + ", or not yet"});
   }
-  rapidjson::StringBuffer buffer;
-  JsonWriter writer(buffer);
-  writer.StartObject();
-  write_member(writer, "complete", is_complete(trace, service_));
-  write_key(writer, "resourceSpans");
-  trace["resourceSpans"].Accept(writer);
-  writer.EndObject();
-  return std::string(buffer.GetString(), buffer.GetSize());
+  return std::string(R"({"complete":)") + (is_complete(trace->trace(), service_) ? "true" : "false") +
+         R"(,"resourceSpans":[)" + trace->resource_spans() + "]}";
 }
 
-std::expected<rapidjson::Document, Error> Traces::from_tempo(const std::string& id, const std::stop_token& stop) {
+std::expected<JoinedTrace, Error> Traces::from_tempo(const TraceId& id, const std::stop_token& stop) {
   auto answer = tempo_.get(
-      {.path = "/api/traces/" + id, .route = "/api/traces/{trace_id}", .timeout = options_.timeout, .stop = stop},
+      {.path = "/api/traces/" + to_hex(id), .route = route::kTrace, .timeout = options_.timeout, .stop = stop},
       nullptr);
   if (!answer) return std::unexpected(std::move(answer.error()));
-  if (answer->status == status_of(ErrorCode::trace_not_found)) return parse("{}");
-  auto trace = parse(answer->body);
-  if (answer->status != 200 || trace.IsNull()) {
+  JoinedTrace trace;
+  if (answer->status == status_of(ErrorCode::trace_not_found)) return trace;
+  if (answer->status != 200 || !trace.add(answer->body)) {
     return std::unexpected(Error{ErrorCode::downstream_invalid, "Tempo gave an answer that was not understood"});
   }
   return trace;
 }
 
-rapidjson::Document Traces::from_memories(const TraceId& id, const std::stop_token& stop) {
-  auto trace = parse("{}");
-  auto& all = trace["resourceSpans"];
-  const auto add = [&](const std::string& json) {
-    const auto part = parse(json);
-    if (part.IsNull()) return;
-    for (const auto& resource : part["resourceSpans"].GetArray()) {
-      all.PushBack(Value(resource, trace.GetAllocator()), trace.GetAllocator());
-    }
-  };
-  if (const auto own = telemetry_.tracing.remembered(id); !own.empty()) add(own);
+JoinedTrace Traces::from_services(const TraceId& id, const std::stop_token& stop) {
+  JoinedTrace trace;
+  trace.add(telemetry_.tracing.recent_spans(id));
   for (Client* service : {&dice_roller_, &die_service_}) {
-    // One that is down, or remembers nothing, leaves a gap, which `is_complete` sees.
-    const auto body = service->get_body({.path = "/debug/spans/" + to_hex(id),
-                                         .route = "/debug/spans/{trace_id}",
-                                         .timeout = options_.timeout,
-                                         .stop = stop},
-                                        nullptr);
-    if (body) add(*body);
+    // One that is down, or has no such spans, leaves a gap, which `is_complete` sees.
+    const auto body = service->get_body(
+        {.path = "/debug/spans/" + to_hex(id), .route = route::kSpans, .timeout = options_.timeout, .stop = stop},
+        nullptr);
+    if (body) trace.add(*body);
   }
   return trace;
 }

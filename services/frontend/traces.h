@@ -1,7 +1,5 @@
-// A whole trace, from Tempo or from the services' own memories.
+// A whole trace, from Tempo or from the recent spans of each service.
 #pragma once
-
-#include <rapidjson/document.h>
 
 #include <cstddef>
 #include <expected>
@@ -11,13 +9,14 @@
 
 #include "common/http/client.h"
 #include "common/telemetry/telemetry.h"
+#include "common/telemetry/trace_model.h"
 
 namespace dice {
 
-/// Whether an OTLP/JSON trace holds all that belongs to it, as far as can be told from what is there: every parent but
+/// Whether a trace holds all that belongs to it, as far as can be told from what is there: every parent but
 /// that of a server span of `entry_service` (a client's own span may be its parent), the far side of every answered
 /// call, and every roll of a batch.
-bool is_complete(const rapidjson::Value& trace, std::string_view entry_service);
+bool is_complete(const Trace& trace, std::string_view entry_service);
 
 /// Thread-safe; `find` blocks.
 class Traces {
@@ -39,8 +38,8 @@ class Traces {
   std::expected<std::string, Error> find(const TraceId& id, const std::stop_token& stop);
 
  private:
-  std::expected<rapidjson::Document, Error> from_tempo(const std::string& id, const std::stop_token& stop);
-  rapidjson::Document from_memories(const TraceId& id, const std::stop_token& stop);
+  std::expected<JoinedTrace, Error> from_tempo(const TraceId& id, const std::stop_token& stop);
+  JoinedTrace from_services(const TraceId& id, const std::stop_token& stop);
 
   const Options options_;
   Telemetry& telemetry_;

@@ -1,7 +1,6 @@
 """The environment variables of the pods, those of OpenTelemetry included."""
 
 import re
-import subprocess
 
 import yaml
 

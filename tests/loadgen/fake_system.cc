@@ -360,10 +360,10 @@ Result FakeSystem::trace(const std::string& id) {
   for (const auto& service : kServices) {
     if (is(Broken::nothing_exported) || is(Broken::collector_down)) break;
     if (is(Broken::die_service_not_exporting) && service == kDieService) continue;
-    const auto remembered = part(service).telemetry.tracing.remembered(parse_trace_id(id).value());
-    if (remembered.empty()) continue;
+    const auto recent = part(service).telemetry.tracing.recent_spans(parse_trace_id(id).value());
+    if (recent.empty()) continue;
     rapidjson::Document one(&all.GetAllocator());
-    one.Parse(remembered.data(), remembered.size());
+    one.Parse(recent.data(), recent.size());
     for (auto& resource : one["resourceSpans"].GetArray()) resources.PushBack(resource, all.GetAllocator());
   }
   if (resources.Empty()) return std::unexpected(Error{ErrorCode::trace_not_found, "no such trace"});

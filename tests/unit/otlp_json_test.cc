@@ -1,38 +1,42 @@
+// OTLP/JSON as it is read, in both dialects, and as it is written.
 #include "common/telemetry/otlp_json.h"
 
 #include <doctest/doctest.h>
+#include <opentelemetry/proto/common/v1/common.pb.h>
+#include <opentelemetry/proto/resource/v1/resource.pb.h>
+#include <opentelemetry/proto/trace/v1/trace.pb.h>
+#include <rapidjson/document.h>
 #include <rapidjson/stringbuffer.h>
 #include <rapidjson/writer.h>
 
+#include <limits>
+#include <memory>
 #include <optional>
 #include <string>
+
+#include "common/telemetry/trace_model.h"
 
 namespace dice {
 namespace {
 
-using rapidjson::Document;
+/// What becomes of `json`; nothing when it is refused.
+std::optional<std::string> converted(const std::string& json) {
+  JoinedTrace trace;
+  const bool added = trace.add(json);
+  CHECK(added == parse_trace(json).has_value());
+  if (!added) return std::nullopt;
+  return R"({"resourceSpans":[)" + trace.resource_spans() + "]}";
+}
 
-std::string written(const Document& document) {
+/// Without blanks.
+std::string compact(const std::string& json) {
+  rapidjson::Document document;
+  document.Parse(json.data(), json.size());
+  REQUIRE_FALSE(document.HasParseError());
   rapidjson::StringBuffer buffer;
   rapidjson::Writer<rapidjson::StringBuffer> writer(buffer);
   document.Accept(writer);
   return buffer.GetString();
-}
-
-/// What becomes of `json`, without blanks; nothing when it is refused.
-std::optional<std::string> converted(const std::string& json) {
-  Document document;
-  document.Parse(json.data(), json.size());
-  REQUIRE_FALSE(document.HasParseError());
-  if (!to_otlp_json(document)) return std::nullopt;
-  return written(document);
-}
-
-std::string compact(const std::string& json) {
-  Document document;
-  document.Parse(json.data(), json.size());
-  REQUIRE_FALSE(document.HasParseError());
-  return written(document);
 }
 
 std::string with_span(const std::string& list, const std::string& span) {
@@ -104,7 +108,7 @@ TEST_CASE("OTLP JSON: what is standard already is left as it is, in every part")
            R"({"resourceSpans":[{"scopeSpans":[{"spans":[{"spanId":"b7ad6b7169203331","parentSpanId":""}]}]}]})",
            R"({"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"abcdefabcdefabcdefabcdefabcdefab"}]}]}]})",
            R"({"resourceSpans":[{"scopeSpans":[{"spans":[{"kind":3,"status":{}}]}]}]})",
-           R"({"resourceSpans":[{"schemaUrl":"x","more":{"spanId":"t61rcWkgMzE="}}],"also":1})",
+           R"({"resourceSpans":[{"schemaUrl":"x","more":{"spanId":"t61rcWkgMzE="}}]})",
        }) {
     CHECK(converted(json) == json);
   }
@@ -113,6 +117,7 @@ TEST_CASE("OTLP JSON: what is standard already is left as it is, in every part")
 TEST_CASE("OTLP JSON: an empty answer is an empty trace") {
   CHECK(converted("{}") == R"({"resourceSpans":[]})");
   CHECK(converted(R"({"batches":[]})") == R"({"resourceSpans":[]})");
+  CHECK(converted(R"({"resourceSpans":[1,null,"x",[]]})") == R"({"resourceSpans":[]})");
 }
 
 TEST_CASE("OTLP JSON: what has not the shape of a trace is refused") {
@@ -125,7 +130,6 @@ TEST_CASE("OTLP JSON: what has not the shape of a trace is refused") {
 
 TEST_CASE("OTLP JSON: odd parts within a trace are passed over") {
   for (const auto* json : {
-           R"({"resourceSpans":[1,null,"x",[]]})",
            R"({"resourceSpans":[{"scopeSpans":7}]})",
            R"({"resourceSpans":[{"scopeSpans":[1,{"spans":{}}]}]})",
            R"({"resourceSpans":[{"scopeSpans":[{"spans":[null,1,[],"x"]}]}]})",
@@ -135,6 +139,91 @@ TEST_CASE("OTLP JSON: odd parts within a trace are passed over") {
        }) {
     CHECK(converted(json) == json);
   }
+}
+
+TEST_CASE("OTLP JSON: what is nested without end is refused, whatever is in strings") {
+  const std::string deep(100'000, '[');
+  CHECK_FALSE(converted(R"({"resourceSpans":[{"x":)" + deep + std::string(100'000, ']') + "}]}"));
+  const auto text = R"({"resourceSpans":[{"x":"\"\\)" + deep + R"("}]})";
+  CHECK(converted(text) == text);
+}
+
+TEST_CASE("OTLP JSON: parts of several sources become one trace") {
+  JoinedTrace trace;
+  CHECK(trace.add(with_span("resourceSpans", R"({"spanId":"b7ad6b7169203331"})")));
+  CHECK_FALSE(trace.add("no JSON"));
+  CHECK_FALSE(trace.add(""));
+  CHECK(trace.add(R"({"resourceSpans":[]})"));
+  CHECK(trace.add(with_span("batches", R"({"spanId":"t61rcWkgMzI="})")));
+  REQUIRE(trace.trace().spans.size() == 2);
+  CHECK(trace.trace().spans[0].id == "b7ad6b7169203331");
+  CHECK(trace.trace().spans[1].id == "b7ad6b7169203332");
+  CHECK(trace.resource_spans() == R"({"scopeSpans":[{"spans":[{"spanId":"b7ad6b7169203331"}]}]},)"
+                                  R"({"scopeSpans":[{"spans":[{"spanId":"b7ad6b7169203332"}]}]})");
+}
+
+namespace proto = opentelemetry::proto;
+
+template <typename List>
+proto::common::v1::AnyValue& add_attribute(List& list, const std::string& key) {
+  auto& attribute = *list.Add();
+  attribute.set_key(key);
+  return *attribute.mutable_value();
+}
+
+TEST_CASE("OTLP JSON: a span is written as the standard says, and read back") {
+  proto::resource::v1::Resource resource;
+  add_attribute(*resource.mutable_attributes(), "service.name").set_string_value("dice-roller");
+  proto::common::v1::InstrumentationScope scope;
+  scope.set_name("dice");
+  scope.set_version("3.0.0");
+  proto::trace::v1::Span span;
+  span.set_trace_id(std::string(15, '\0') + '\x01');
+  span.set_span_id(std::string("\xFF\xFE\0\0\0\0\0\x0A", 8));
+  span.set_parent_span_id(std::string(8, '\x7F'));
+  span.set_trace_state("a=1");
+  span.set_flags(1);
+  span.set_name("GET \"/roll\"\n");
+  span.set_kind(proto::trace::v1::Span::SPAN_KIND_SERVER);
+  span.set_start_time_unix_nano(1'700'000'000'000'000'001);
+  span.set_end_time_unix_nano(std::numeric_limits<std::int64_t>::max());
+  auto& attributes = *span.mutable_attributes();
+  add_attribute(attributes, "text").set_string_value("caf\xC3\xA9");
+  add_attribute(attributes, "yes").set_bool_value(true);
+  add_attribute(attributes, "int").set_int_value(-7);
+  add_attribute(attributes, "half").set_double_value(0.5);
+  span.set_dropped_attributes_count(2);
+  auto& event = *span.add_events();
+  event.set_time_unix_nano(3);
+  event.set_name("e");
+  add_attribute(*event.mutable_attributes(), "i").set_int_value(1);
+  event.set_dropped_attributes_count(4);
+  span.set_dropped_events_count(5);
+  span.mutable_status()->set_code(proto::trace::v1::Status::STATUS_CODE_ERROR);
+  const std::vector<EncodedSpan> spans = {std::make_shared<const std::string>(span.SerializeAsString()),
+                                          std::make_shared<const std::string>("")};
+  const auto json = to_otlp_json({resource.SerializeAsString(), scope.SerializeAsString()}, spans);
+  CHECK(json == compact(R"({"resourceSpans":[{
+    "resource":{"attributes":[{"key":"service.name","value":{"stringValue":"dice-roller"}}]},
+    "scopeSpans":[{"scope":{"name":"dice","version":"3.0.0"},"spans":[{
+      "traceId":"00000000000000000000000000000001","spanId":"fffe00000000000a","traceState":"a=1",
+      "parentSpanId":"7f7f7f7f7f7f7f7f","flags":1,"name":"GET \"/roll\"\n","kind":2,
+      "startTimeUnixNano":"1700000000000000001","endTimeUnixNano":"9223372036854775807",
+      "attributes":[{"key":"text","value":{"stringValue":"café"}},{"key":"yes","value":{"boolValue":true}},
+                    {"key":"int","value":{"intValue":"-7"}},{"key":"half","value":{"doubleValue":0.5}}],
+      "droppedAttributesCount":2,
+      "events":[{"timeUnixNano":"3","name":"e","attributes":[{"key":"i","value":{"intValue":"1"}}],
+                 "droppedAttributesCount":4}],
+      "droppedEventsCount":5,"status":{"code":2}},
+     {"name":"","kind":0,"startTimeUnixNano":"0","endTimeUnixNano":"0","status":{}}]}]}]})"));
+  const auto read = parse_trace(json);
+  REQUIRE(read);
+  REQUIRE(read->spans.size() == 2);
+  CHECK(read->spans[0].service == "dice-roller");
+  CHECK(read->spans[0].kind == SpanKind::server);
+  CHECK(read->spans[0].integer("int") == -7);
+  CHECK(read->spans[0].error);
+  CHECK(converted(json) == json);
 }
 
 }  // namespace

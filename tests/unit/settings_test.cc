@@ -250,7 +250,7 @@ TEST_CASE("settings: the contract's variables are there, with the contract's def
   CHECK_FALSE(service.faults_enabled);
   CHECK(service.tracing.service == "dice-roller");
   CHECK(service.tracing.exporter == "otlp");
-  CHECK(service.tracing.endpoint == "http://localhost:4318/v1/traces");
+  CHECK(service.tracing.otlp.endpoint == "http://localhost:4318/v1/traces");
   CHECK(service.tracing.memory.spans == 20'000);
   CHECK(roller.max_async_rolls == 20);
   CHECK(roller.delay.min == Seconds(0));
@@ -327,11 +327,147 @@ TEST_CASE("settings: a longest delay below the shortest is a mistake") {
   CHECK(settings.errors()[0].ends_with("allowed: at least ROLL_DELAY_MIN_SECONDS"));
 }
 
+TEST_CASE("settings: OTEL_* flags and choices are case-insensitive") {
+  auto settings = with({{"OTEL_F", "TRUE"}, {"OTEL_G", "False"}, {"OTEL_C", "Two"}, {"OTEL_L", " A, b ,a"}});
+  CHECK(settings.flag("OTEL_F", false, ""));
+  CHECK_FALSE(settings.flag("OTEL_G", true, ""));
+  CHECK(settings.choice("OTEL_C", "one", {"one", "two"}, "") == "two");
+  CHECK(settings.choices("OTEL_L", "c", {"a", "b", "c"}, "") == std::vector<std::string>{"a", "b"});
+  CHECK(settings.errors().empty());
+  CHECK(settings.warnings().empty());
+}
+
+TEST_CASE("settings: an OTEL_* value that does not fit is a warning, and ignored") {
+  const auto warning_of = [](const std::string& value, const std::function<void(Settings&)>& read) {
+    auto settings = with({{"OTEL_X", value}});
+    read(settings);
+    CAPTURE(value);
+    CHECK(settings.errors().empty());
+    REQUIRE(settings.warnings().size() == 1);
+    CHECK(settings.warnings()[0].name == "OTEL_X");
+    CHECK(settings.warnings()[0].value == value);
+    return settings.warnings()[0].used;
+  };
+  for (const std::string value : {"yes", "1", "on", "true "}) {
+    CHECK(warning_of(value, [](Settings& settings) { CHECK_FALSE(settings.flag("OTEL_X", true, "")); }) == "false");
+  }
+  CHECK(warning_of("three", [](Settings& settings) {
+          CHECK(settings.choice("OTEL_X", "one", {"one", "two"}, "") == "one");
+        }) == "one");
+  for (const std::string value : {"0", "21", "1.5", "many"}) {
+    CHECK(warning_of(value, [](Settings& settings) { CHECK(settings.integer("OTEL_X", 7, 1, 20, "") == 7); }) == "7");
+  }
+  for (const std::string value : {"-1", "half", "nan"}) {
+    CHECK(warning_of(value, [](Settings& settings) { CHECK(settings.number("OTEL_X", 0.5, 0, 1, "") == 0.5); }) ==
+          "0.5");
+  }
+  CHECK(warning_of("collector:4317", [](Settings& settings) {
+          CHECK(settings.url("OTEL_X", "http://d", "") == "http://d");
+        }) == "http://d");
+  CHECK(warning_of("a,x", [](Settings& settings) {
+          CHECK(settings.choices("OTEL_X", "b", {"a", "b"}, "") == std::vector<std::string>{"a"});
+        }) == "a");
+  CHECK(warning_of("x", [](Settings& settings) {
+          CHECK(settings.choices("OTEL_X", "a,b", {"a", "b"}, "") == std::vector<std::string>{"a", "b"});
+        }) == "a, b");
+}
+
+/// Without an error.
+TracingOptions tracing_with(Variables variables) {
+  auto settings = with(std::move(variables));
+  auto options = TracingOptions::declare(settings, "s");
+  CHECK(settings.errors().empty());
+  return options;
+}
+
+TEST_CASE("settings: what an operator injects for all programs of a cluster does not end this one") {
+  const auto options = tracing_with({{"OTEL_SDK_DISABLED", "TRUE"},
+                                     {"OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"},
+                                     {"OTEL_TRACES_SAMPLER", "parentbased_jaeger_remote"},
+                                     {"OTEL_TRACES_SAMPLER_ARG", "endpoint=http://x"},
+                                     {"OTEL_TRACES_EXPORTER", "otlp,zipkin"},
+                                     {"OTEL_PROPAGATORS", "tracecontext,baggage,b3"},
+                                     {"OTEL_BSP_SCHEDULE_DELAY", "soon"}});
+  CHECK(options.disabled);
+  CHECK(options.exporter == "otlp");
+  CHECK(options.sampler == "parentbased_always_on");
+  CHECK(options.sampler_ratio == 1);
+  CHECK(options.queue.schedule_delay == std::chrono::seconds(5));
+  std::set<std::string> names;
+  for (const auto& warning : options.warnings) names.insert(warning.name);
+  CHECK(names == std::set<std::string>{"OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG",
+                                       "OTEL_TRACES_EXPORTER", "OTEL_PROPAGATORS", "OTEL_BSP_SCHEDULE_DELAY"});
+}
+
+TEST_CASE("settings: exporters are a list") {
+  for (const auto& [value, exporter] : Variables{{"otlp", "otlp"},
+                                                 {"console", "console"},
+                                                 {"otlp,console", "otlp,console"},
+                                                 {"Console, OTLP", "otlp,console"},
+                                                 {"none", "none"},
+                                                 {"none,otlp", "otlp"},
+                                                 {"jaeger", "otlp"}}) {
+    CAPTURE(value);
+    CHECK(tracing_with({{"OTEL_TRACES_EXPORTER", value}}).exporter == exporter);
+  }
+}
+
+TEST_CASE("settings: the variables for traces override those for all signals") {
+  const auto options = tracing_with({{"OTEL_EXPORTER_OTLP_TIMEOUT", "7"},
+                                     {"OTEL_EXPORTER_OTLP_HEADERS", "a=1"},
+                                     {"OTEL_EXPORTER_OTLP_COMPRESSION", "none"},
+                                     {"OTEL_EXPORTER_OTLP_CERTIFICATE", "ca"},
+                                     {"OTEL_EXPORTER_OTLP_CLIENT_KEY", "key"},
+                                     {"OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "9"},
+                                     {"OTEL_EXPORTER_OTLP_TRACES_HEADERS", "b=2"},
+                                     {"OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "GZIP"},
+                                     {"OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "other"}});
+  CHECK(options.otlp.timeout == std::chrono::milliseconds(9));
+  CHECK(options.otlp.headers == std::vector<std::pair<std::string, std::string>>{{"b", "2"}});
+  CHECK(options.otlp.gzip);
+  CHECK(options.otlp.certificate == "other");
+  CHECK(options.otlp.client_key == "key");
+  CHECK(options.otlp.client_certificate.empty());
+  CHECK(options.warnings.empty());
+  CHECK(tracing_with({{"OTEL_BSP_EXPORT_TIMEOUT", "5"}}).otlp.timeout == std::chrono::milliseconds(5));
+}
+
+TEST_CASE("settings: headers of the export are percent-encoded; a bad one is left out, and its value not shown") {
+  const auto options = tracing_with({{"OTEL_EXPORTER_OTLP_HEADERS", "a=1, b = x%20y%3D ,secret,c=%zz,d e=1,f=a%0Ab"}});
+  CHECK(options.otlp.headers == std::vector<std::pair<std::string, std::string>>{{"a", "1"}, {"b", "x y="}});
+  REQUIRE(options.warnings.size() == 1);
+  CHECK(options.warnings[0].name == "OTEL_EXPORTER_OTLP_HEADERS");
+  CHECK(options.warnings[0].value.find("secret") == std::string::npos);
+}
+
+TEST_CASE("settings: limits of spans, the special ones before the general ones") {
+  const auto none = tracing_with({});
+  CHECK(none.limits.value_length == -1);
+  CHECK(none.limits.attributes == 128);
+  CHECK(none.queue.retry_bytes == 8UL << 20U);
+  const auto general =
+      tracing_with({{"OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "10"}, {"OTEL_ATTRIBUTE_COUNT_LIMIT", "11"}});
+  CHECK(general.limits.value_length == 10);
+  CHECK(general.limits.attributes == 11);
+  const auto special = tracing_with({{"OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "10"},
+                                     {"OTEL_ATTRIBUTE_COUNT_LIMIT", "11"},
+                                     {"OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", "20"},
+                                     {"OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "21"},
+                                     {"OTEL_SPAN_EVENT_COUNT_LIMIT", "22"},
+                                     {"OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT", "23"},
+                                     {"TELEMETRY_RETRY_QUEUE_BYTES", "0"}});
+  CHECK(special.limits.value_length == 20);
+  CHECK(special.limits.attributes == 21);
+  CHECK(special.limits.events == 22);
+  CHECK(special.limits.event_attributes == 23);
+  CHECK(special.queue.retry_bytes == 0);
+}
+
 TEST_CASE("settings: the collector's address gets /v1/traces, unless the whole one is given") {
   auto settings = with({{"OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318/"}});
-  CHECK(Tracing::declare(settings, "s").endpoint == "http://collector:4318/v1/traces");
+  CHECK(TracingOptions::declare(settings, "s").otlp.endpoint == "http://collector:4318/v1/traces");
   auto whole = with({{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://collector/elsewhere"}});
-  CHECK(Tracing::declare(whole, "s").endpoint == "http://collector/elsewhere");
+  CHECK(TracingOptions::declare(whole, "s").otlp.endpoint == "http://collector/elsewhere");
 }
 
 }  // namespace

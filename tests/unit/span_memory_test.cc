@@ -3,14 +3,18 @@
 #include <doctest/doctest.h>
 
 #include <atomic>
+#include <memory>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace dice {
 namespace {
 
 using Spans = std::vector<std::string>;
+
+EncodedSpan encoded(std::string text) { return std::make_shared<const std::string>(std::move(text)); }
 
 TraceId id(std::uint8_t number) { return TraceId{number}; }
 
@@ -23,10 +27,10 @@ Spans spans_of(const SpanMemory& memory, const TraceId& trace) {
 TEST_CASE("span memory: gives back the spans of the trace, as they went in and in that order") {
   SpanMemory memory({.spans = 10});
   const std::string binary("\0\xFF\n", 3);
-  memory.add(id(1), "a");
-  memory.add(id(2), "other");
-  memory.add(id(1), binary);
-  memory.add(id(1), "a");
+  memory.add(id(1), encoded("a"));
+  memory.add(id(2), encoded("other"));
+  memory.add(id(1), encoded(binary));
+  memory.add(id(1), encoded("a"));
   CHECK(spans_of(memory, id(1)) == Spans{"a", binary, "a"});
   CHECK(spans_of(memory, id(2)) == Spans{"other"});
   CHECK(spans_of(memory, id(2)) == Spans{"other"});  // still there
@@ -35,17 +39,17 @@ TEST_CASE("span memory: gives back the spans of the trace, as they went in and i
 TEST_CASE("span memory: an unknown trace has none, also when nothing was added") {
   SpanMemory memory({.spans = 10});
   CHECK(memory.find(id(1)).empty());
-  memory.add(id(1), "a");
+  memory.add(id(1), encoded("a"));
   CHECK(memory.find(id(2)).empty());
   CHECK(memory.find(TraceId{}).empty());
 }
 
 TEST_CASE("span memory: full, a new span takes the place of the oldest, of whichever trace") {
   SpanMemory memory({.spans = 3});
-  memory.add(id(1), "1");
-  for (const auto* span : {"2", "3"}) memory.add(id(2), span);
+  memory.add(id(1), encoded("1"));
+  for (const auto* span : {"2", "3"}) memory.add(id(2), encoded(span));
   CHECK(spans_of(memory, id(1)) == Spans{"1"});
-  memory.add(id(2), "4");
+  memory.add(id(2), encoded("4"));
   CHECK(memory.find(id(1)).empty());
   CHECK(spans_of(memory, id(2)) == Spans{"2", "3", "4"});
 }
@@ -54,7 +58,7 @@ TEST_CASE("span memory: never holds more than it says, however often it comes ro
   for (const std::size_t capacity : {1UL, 2UL, 7UL}) {
     SpanMemory memory({.spans = capacity});
     for (std::size_t i = 1; i <= 50; ++i) {
-      memory.add(id(1), std::to_string(i));
+      memory.add(id(1), encoded(std::to_string(i)));
       const auto spans = spans_of(memory, id(1));
       REQUIRE(spans.size() == std::min(i, capacity));
       for (std::size_t k = 0; k < spans.size(); ++k) CHECK(spans[k] == std::to_string(i - spans.size() + 1 + k));
@@ -62,29 +66,29 @@ TEST_CASE("span memory: never holds more than it says, however often it comes ro
   }
 }
 
-TEST_CASE("span memory: 0 remembers nothing") {
+TEST_CASE("span memory: 0 keeps nothing") {
   SpanMemory memory({.spans = 0});
-  memory.add(id(1), "a");
+  memory.add(id(1), encoded("a"));
   CHECK(memory.find(id(1)).empty());
 }
 
 TEST_CASE("span memory: never holds more bytes than it says, and forgets the oldest first") {
   SpanMemory memory({.bytes = 10'000});
   for (std::size_t i = 0; i < 1000; ++i) {
-    memory.add(id(static_cast<std::uint8_t>(i % 7)), std::string(i % 900, 'x'));
+    memory.add(id(static_cast<std::uint8_t>(i % 7)), encoded(std::string(i % 900, 'x')));
     CHECK(memory.bytes() <= 10'000);
   }
   const auto last = spans_of(memory, id(999 % 7));
   REQUIRE_FALSE(last.empty());
   CHECK(last.back().size() == 999 % 900);
-  memory.add(id(1), std::string(10'000, 'x'));  // alone more than may be
+  memory.add(id(1), encoded(std::string(10'000, 'x')));  // alone more than may be
   CHECK(spans_of(memory, id(999 % 7)) == last);
 }
 
 TEST_CASE("span memory: a trace that grows without end keeps its beginning, and the room of others") {
   SpanMemory memory({.bytes = 100'000, .trace_bytes = 5'000});
-  memory.add(id(1), "other");
-  for (int i = 0; i < 1000; ++i) memory.add(id(2), std::to_string(i) + std::string(90, ' '));
+  memory.add(id(1), encoded("other"));
+  for (int i = 0; i < 1000; ++i) memory.add(id(2), encoded(std::to_string(i) + std::string(90, ' ')));
   const auto spans = spans_of(memory, id(2));
   CHECK(spans.size() > 10);
   CHECK(spans.size() < 50);
@@ -103,7 +107,7 @@ TEST_CASE("span memory: many threads may add and look at the same time") {
       std::vector<std::jthread> writers;
       for (std::uint8_t trace = 1; trace <= 3; ++trace) {
         writers.emplace_back([&memory, trace] {
-          for (int i = 0; i < 300; ++i) memory.add(id(trace), std::to_string(i));
+          for (int i = 0; i < 300; ++i) memory.add(id(trace), encoded(std::to_string(i)));
         });
       }
     }

@@ -25,14 +25,14 @@ struct S {
   bool has_die = true;
 };
 
-using Trace = std::vector<S>;
+using Spans = std::vector<S>;
 
 std::string attribute(const std::string& key, const std::string& value) {
   return "{\"key\":\"" + key + "\",\"value\":{" + value + "}}";
 }
 
 /// OTLP/JSON, each span under a resource of its own.
-std::string to_json(const Trace& trace, bool numbers_as_text = true) {
+std::string to_json(const Spans& trace, bool numbers_as_text = true) {
   const auto number = [&](int value) {
     const auto text = std::to_string(value);
     return numbers_as_text ? "\"intValue\":\"" + text + "\"" : "\"intValue\":" + text;
@@ -56,16 +56,14 @@ std::string to_json(const Trace& trace, bool numbers_as_text = true) {
 }
 
 bool complete(const std::string& json) {
-  rapidjson::Document document;
-  document.Parse(json.data(), json.size());
-  REQUIRE_FALSE(document.HasParseError());
-  return is_complete(document, "frontend");
+  const auto trace = parse_trace(json);
+  return trace && is_complete(*trace, "frontend");
 }
 
-bool complete(const Trace& trace) { return complete(to_json(trace)); }
+bool complete(const Spans& trace) { return complete(to_json(trace)); }
 
 /// GET /roll through the frontend; ids begin with `name`.
-Trace sync_trace(const std::string& name = "", const std::string& parent = "") {
+Spans sync_trace(const std::string& name = "", const std::string& parent = "") {
   return {{name + "f", parent, "frontend", Kind::server},
           {name + "fc", name + "f", "frontend", Kind::client},
           {name + "r", name + "fc", "dice-roller", Kind::server},
@@ -74,7 +72,7 @@ Trace sync_trace(const std::string& name = "", const std::string& parent = "") {
 }
 
 /// GET /roll-async: N + 5 spans.
-Trace batch_trace(int times, const std::string& name = "", const std::string& parent = "", int status = 200) {
+Spans batch_trace(int times, const std::string& name = "", const std::string& parent = "", int status = 200) {
   auto trace = sync_trace(name, parent);
   for (auto index : {0UL, 1UL, 2UL}) trace[index].status = status;
   trace[2].batch_size = times;
@@ -84,20 +82,20 @@ Trace batch_trace(int times, const std::string& name = "", const std::string& pa
   return trace;
 }
 
-Trace without(Trace trace, std::size_t index) {
+Spans without(Spans trace, std::size_t index) {
   trace.erase(trace.begin() + static_cast<std::ptrdiff_t>(index));
   return trace;
 }
 
-Trace joined(Trace one, const Trace& other) {
+Spans joined(Spans one, const Spans& other) {
   one.insert(one.end(), other.begin(), other.end());
   return one;
 }
 
 /// Complete as it is, and not without any one of its spans, in whatever order they come.
-void check_needs_every_span(const Trace& trace) {
+void check_needs_every_span(const Spans& trace) {
   CHECK(complete(trace));
-  CHECK(complete(Trace(trace.rbegin(), trace.rend())));
+  CHECK(complete(Spans(trace.rbegin(), trace.rend())));
   for (std::size_t i = 0; i < trace.size(); ++i) {
     CAPTURE(trace[i].id);
     CHECK_FALSE(complete(without(trace, i)));
@@ -140,16 +138,16 @@ TEST_CASE("trace completeness: a downstream that is down has no far side to wait
   CHECK(complete(trace));
   trace[3].status = 500;  // an answer: somebody gave it
   CHECK_FALSE(complete(trace));
-  CHECK(complete(Trace{{"f", "", "frontend", Kind::server, 502}, {"fc", "f", "frontend", Kind::client, 0}}));
-  CHECK_FALSE(complete(Trace{{"f", "", "frontend", Kind::server}, {"fc", "f", "frontend", Kind::client}}));
+  CHECK(complete(Spans{{"f", "", "frontend", Kind::server, 502}, {"fc", "f", "frontend", Kind::client, 0}}));
+  CHECK_FALSE(complete(Spans{{"f", "", "frontend", Kind::server}, {"fc", "f", "frontend", Kind::client}}));
 }
 
 TEST_CASE("trace completeness: the caller of the frontend may be somebody else's span") {
   check_needs_every_span(batch_trace(3, "", "feedfeedfeedfeed"));
   // ... of the frontend only.
-  CHECK_FALSE(complete(Trace{{"r", "feedfeedfeedfeed", "dice-roller", Kind::server}}));
-  CHECK_FALSE(complete(Trace{{"x", "feedfeedfeedfeed", "frontend", Kind::client, 0}}));
-  CHECK_FALSE(complete(Trace{{"x", "feedfeedfeedfeed", "frontend", Kind::internal, 0}}));
+  CHECK_FALSE(complete(Spans{{"r", "feedfeedfeedfeed", "dice-roller", Kind::server}}));
+  CHECK_FALSE(complete(Spans{{"x", "feedfeedfeedfeed", "frontend", Kind::client, 0}}));
+  CHECK_FALSE(complete(Spans{{"x", "feedfeedfeedfeed", "frontend", Kind::internal, 0}}));
 }
 
 TEST_CASE("trace completeness: a trace of several frontend requests needs the spans of each") {
@@ -170,11 +168,11 @@ TEST_CASE("trace completeness: other children of a batch are not counted as roll
 }
 
 TEST_CASE("trace completeness: a page without calls is complete by itself") {
-  CHECK(complete(Trace{{"f", "", "frontend", Kind::server}}));
+  CHECK(complete(Spans{{"f", "", "frontend", Kind::server}}));
 }
 
 TEST_CASE("trace completeness: nothing is not complete") {
-  CHECK_FALSE(complete(Trace{}));
+  CHECK_FALSE(complete(Spans{}));
   CHECK_FALSE(complete(R"({"resourceSpans":[{"scopeSpans":[{"spans":[]}]}]})"));
   CHECK_FALSE(complete("{}"));
 }

@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <string>
 
 namespace dice {
@@ -43,7 +44,6 @@ TEST_CASE("trace context: a later version may have more at its end, version 00 m
   CHECK_FALSE(parse_traceparent("cc" + rest + "."));
   CHECK_FALSE(parse_traceparent(kParent + "-"));
   CHECK_FALSE(parse_traceparent(kParent + "-01"));
-  CHECK_FALSE(parse_traceparent(kParent + " "));
 }
 
 TEST_CASE("trace context: what is malformed is no context") {
@@ -76,7 +76,8 @@ TEST_CASE("trace context: what is malformed is no context") {
            "00_" + kTrace + "-" + kSpan + "-01",
            "00-" + kTrace + "_" + kSpan + "-01",
            "00-" + kTrace + "-" + kSpan + "_01",
-           " " + kParent,
+           kParent + "," + kParent,
+           of("cc", kTrace, kSpan, "01") + "-x," + kParent,
            std::string(55, '-'),
            std::string(55, '\0'),
            std::string(10'000, '0'),
@@ -84,6 +85,72 @@ TEST_CASE("trace context: what is malformed is no context") {
     CAPTURE(header);
     CHECK_FALSE(parse_traceparent(header));
   }
+}
+
+TEST_CASE("trace context: blanks around it are no part of it") {
+  for (const auto* before : {"", " ", "\t \t"}) {
+    for (const auto* after : {"", " ", "\t "}) {
+      const auto context = parse_traceparent(before + kParent + after);
+      REQUIRE(context);
+      CHECK(to_traceparent(*context) == kParent);
+    }
+  }
+  CHECK_FALSE(parse_traceparent("00 -" + kParent.substr(3)));
+}
+
+TEST_CASE("tracestate: well-formed members are handed on in order, without the blanks around them") {
+  CHECK(parse_tracestate("").empty());
+  CHECK(parse_tracestate("foo=1,bar=2") == "foo=1,bar=2");
+  CHECK(parse_tracestate("foo=1 \t , \t bar=2, ,,\t baz=3\t") == "foo=1,bar=2,baz=3");
+  const std::string key = "abcdefghijklmnopqrstuvwxyz0123456789_-*/@";
+  std::string value;
+  for (char c = ' '; c <= '~'; ++c) {
+    if (c != ',' && c != '=') value += c;
+  }
+  CHECK(parse_tracestate(key + "=" + value) == key + "=" + value);
+  const auto longest = std::string(256, 'z') + "=" + std::string(256, 'v');
+  CHECK(parse_tracestate("a=1," + longest) == "a=1," + longest);
+}
+
+TEST_CASE("tracestate: malformed members are left out, and only they") {
+  for (const auto& member :
+       {std::string("foo"), std::string("foo="), std::string("=1"), std::string("foo =1"), std::string("FOO=1"),
+        std::string("foo.bar=1"), std::string("@foo=1"), std::string("_foo=1"), std::string("foo=bar=baz"),
+        std::string("foo=b\xC3\xA9"), std::string("foo=a\tb"), std::string("foo=\x7F"), std::string("="),
+        std::string(257, 'z') + "=1", "foo=" + std::string(257, 'v')}) {
+    CAPTURE(member);
+    CHECK(parse_tracestate("a=1," + member + ",b=2") == "a=1,b=2");
+    CHECK(parse_tracestate(member).empty());
+  }
+}
+
+TEST_CASE("tracestate: the first member of a key, the first 32, and no more than 8192 bytes") {
+  CHECK(parse_tracestate("foo=1,bar=2,foo=3") == "foo=1,bar=2");
+  std::string list;
+  for (int i = 0; i < 40; ++i) list += "k" + std::to_string(i) + "=1,";
+  const auto kept = parse_tracestate(list);
+  CHECK(std::ranges::count(kept, ',') == 31);
+  CHECK(kept.starts_with("k0=1,"));
+  CHECK(kept.ends_with(",k31=1"));
+  std::string large;
+  for (int i = 10; i < 42; ++i) large += "k" + std::to_string(i) + "=" + std::string(256, 'v') + ",";
+  CHECK(parse_tracestate(large).size() <= 8192);
+  CHECK(parse_tracestate(large + large).size() > 8192 - 512);
+}
+
+TEST_CASE("baggage: well-formed members are handed on, the others are left out") {
+  CHECK(parse_baggage("").empty());
+  CHECK(parse_baggage("user.id=7") == "user.id=7");
+  CHECK(parse_baggage(" a=1 , b = 2 ;p; q=3,c=%20x=y") == "a=1,b = 2 ;p; q=3,c=%20x=y");
+  CHECK(parse_baggage("a=,b=1") == "a=,b=1");
+  for (const auto* member :
+       {"x", "=1", "x y=1", "x=a b", "x=\"1\"", "x=1\\", "x=\xC3\xA9", "x=1;", "x=1;p q", "x(=1"}) {
+    CAPTURE(member);
+    CHECK(parse_baggage("a=1," + std::string(member) + ",b=2") == "a=1,b=2");
+  }
+  const auto large = "a=" + std::string(5000, 'x');
+  CHECK(parse_baggage(large + ",b=" + std::string(5000, 'y')) == large);
+  CHECK(parse_baggage("a=" + std::string(9000, 'x')).empty());
 }
 
 TEST_CASE("trace context: a trace id is 32 lower-case hex digits, not all zero") {

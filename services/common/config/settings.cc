@@ -27,10 +27,30 @@ std::string shown(double value) {
   return {buffer, result.ptr};
 }
 
+bool is_standard(const std::string& name) { return name.starts_with("OTEL_"); }
+
+std::string lower(std::string text) {
+  std::ranges::transform(text, text.begin(),
+                         [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c; });
+  return text;
+}
+
 std::string joined(const std::vector<std::string>& words, const char* separator) {
   std::string text;
   for (const auto& word : words) text += (text.empty() ? "" : separator) + word;
   return text;
+}
+
+/// The members of a comma-separated list, without the blanks around them and without empty ones.
+std::vector<std::string> split(const std::string& text) {
+  std::vector<std::string> members;
+  for (std::size_t at = 0; at < text.size();) {
+    const auto end = std::min(text.find(',', at), text.size());
+    const auto first = text.find_first_not_of(" \t", at);
+    if (first < end) members.push_back(text.substr(first, text.find_last_not_of(" \t", end - 1) + 1 - first));
+    at = end + 1;
+  }
+  return members;
 }
 
 std::string between(const std::string& kind, const std::string& min, const std::string& max) {
@@ -65,6 +85,12 @@ void Settings::error(const std::string& name, const std::string& value, const st
   errors_.push_back(name + ": \"" + value + "\" is not allowed; allowed: " + allowed);
 }
 
+void Settings::reject(const std::string& name, const std::string& value, const std::string& allowed,
+                      const std::string& used) {
+  if (is_standard(name)) warnings_.push_back({name, value, used});
+  else error(name, value, allowed);
+}
+
 std::string Settings::text(const std::string& name, const std::string& default_value, std::string help) {
   return declare({name, default_value, "text", std::move(help)}).value_or(default_value);
 }
@@ -73,7 +99,7 @@ std::string Settings::url(const std::string& name, const std::string& default_va
   auto value = declare({name, default_value, kUrlForm, std::move(help)});
   if (!value) return default_value;
   if (normalize_url(*value)) return *value;
-  error(name, *value, kUrlForm);
+  reject(name, *value, kUrlForm, default_value);
   return default_value;
 }
 
@@ -86,7 +112,7 @@ std::int64_t Settings::integer(const std::string& name, std::int64_t default_val
   if (!text) return default_value;
   const auto value = parse<std::int64_t>(*text);
   if (value && *value >= min && *value <= max) return *value;
-  error(name, *text, allowed);
+  reject(name, *text, allowed, std::to_string(default_value));
   return default_value;
 }
 
@@ -96,22 +122,43 @@ double Settings::number(const std::string& name, double default_value, double mi
   if (!text) return default_value;
   const auto value = parse<double>(*text);
   if (value && std::isfinite(*value) && *value >= min && *value <= max) return *value;
-  error(name, *text, allowed);
+  reject(name, *text, allowed, shown(default_value));
   return default_value;
 }
 
 bool Settings::flag(const std::string& name, bool default_value, std::string help) {
-  return choice(name, default_value ? "true" : "false", {"true", "false"}, std::move(help)) == "true";
+  const std::string allowed = "true, false";
+  const auto text = declare({name, default_value ? "true" : "false", allowed, std::move(help)});
+  if (!text) return default_value;
+  const auto value = is_standard(name) ? lower(*text) : *text;
+  if (value == "true" || value == "false") return value == "true";
+  reject(name, *text, allowed, "false");
+  return is_standard(name) ? false : default_value;
 }
 
 std::string Settings::choice(const std::string& name, const std::string& default_value,
                              const std::vector<std::string>& allowed, std::string help) {
-  const auto words = joined(allowed, ", ");
-  auto value = declare({name, default_value, words, std::move(help)});
-  if (!value) return default_value;
-  if (std::ranges::find(allowed, *value) != allowed.end()) return *value;
-  error(name, *value, words);
+  const auto text = declare({name, default_value, joined(allowed, ", "), std::move(help)});
+  if (!text) return default_value;
+  const auto value = is_standard(name) ? lower(*text) : *text;
+  if (std::ranges::find(allowed, value) != allowed.end()) return value;
+  reject(name, *text, joined(allowed, ", "), default_value);
   return default_value;
+}
+
+std::vector<std::string> Settings::choices(const std::string& name, const std::string& default_value,
+                                           const std::vector<std::string>& allowed, std::string help) {
+  const auto text = declare({name, default_value, "a list of " + joined(allowed, ", "), std::move(help)});
+  if (!text) return split(default_value);
+  std::vector<std::string> known;
+  bool all_known = true;
+  for (const auto& member : split(lower(*text))) {
+    if (std::ranges::find(allowed, member) == allowed.end()) all_known = false;
+    else if (std::ranges::find(known, member) == known.end()) known.push_back(member);
+  }
+  if (known.empty()) known = split(default_value);
+  if (!all_known) reject(name, *text, joined(allowed, ", "), joined(known, ", "));
+  return known;
 }
 
 std::vector<std::string> Settings::list(const std::string& name, std::vector<std::string> default_value,

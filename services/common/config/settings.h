@@ -22,6 +22,9 @@ bool normalize_url(std::string& url);
 
 /// Each call declares an option and reads it; a value that does not fit is noted and the default returned, so that all
 /// mistakes are told at once. Not thread-safe; used at start.
+///
+/// OTEL_* variables follow OpenTelemetry's rules instead, since an operator may set them for all programs of a cluster:
+/// flags and choices are case-insensitive, a flag is true only when it says so, and what does not fit is a warning.
 class Settings {
  public:
   struct Option {
@@ -29,6 +32,12 @@ class Settings {
     std::string default_value;
     std::string allowed;
     std::string help;
+  };
+  /// A value that was ignored, and what is used instead.
+  struct Warning {
+    std::string name;
+    std::string value;
+    std::string used;
   };
 
   explicit Settings(Environment environment) : environment_(std::move(environment)) {}
@@ -42,6 +51,10 @@ class Settings {
   bool flag(const std::string& name, bool default_value, std::string help);
   std::string choice(const std::string& name, const std::string& default_value, const std::vector<std::string>& allowed,
                      std::string help);
+  /// A comma-separated list of choices; only for OTEL_* variables. Unknown members are ignored; without a known one it
+  /// is `default_value`.
+  std::vector<std::string> choices(const std::string& name, const std::string& default_value,
+                                   const std::vector<std::string>& allowed, std::string help);
 
   /// Comma-separated elements, each of which `element` checks and may change; `allowed` says what it accepts.
   std::vector<std::string> list(const std::string& name, std::vector<std::string> default_value,
@@ -55,6 +68,7 @@ class Settings {
   const std::vector<std::string>& errors() const { return errors_; }
   /// All options, for --help; `label` is how a name is shown.
   std::string help(const std::function<std::string(const std::string&)>& label) const;
+  const std::vector<Warning>& warnings() const { return warnings_; }
 
   /// Deals with --help, --version, --healthcheck and mistakes: the exit code to end with, or nothing to go on.
   std::optional<int> finish(int argc, const char* const* argv, std::string_view about,
@@ -62,10 +76,13 @@ class Settings {
 
  private:
   std::optional<std::string> declare(Option option);
+  /// An error, or of an OTEL_* variable a warning.
+  void reject(const std::string& name, const std::string& value, const std::string& allowed, const std::string& used);
 
   Environment environment_;
   std::vector<Option> options_;
   std::vector<std::string> errors_;
+  std::vector<Warning> warnings_;
 };
 
 }  // namespace dice

@@ -1,5 +1,7 @@
 #include "common/http/connection.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -43,6 +45,22 @@ std::string_view date() {
   return text.data();
 }
 
+std::string peer_of(int descriptor) {
+  sockaddr_storage address{};
+  socklen_t length = sizeof address;
+  if (::getpeername(descriptor, reinterpret_cast<sockaddr*>(&address), &length) != 0) return {};
+  std::array<char, INET6_ADDRSTRLEN> text{};
+  if (address.ss_family == AF_INET) {
+    const auto& v4 = reinterpret_cast<const sockaddr_in&>(address);
+    ::inet_ntop(AF_INET, &v4.sin_addr, text.data(), text.size());
+  } else if (address.ss_family == AF_INET6) {
+    const auto& bytes = reinterpret_cast<const sockaddr_in6&>(address).sin6_addr;
+    if (IN6_IS_ADDR_V4MAPPED(&bytes)) ::inet_ntop(AF_INET, &bytes.s6_addr[12], text.data(), text.size());
+    else ::inet_ntop(AF_INET6, &bytes, text.data(), text.size());
+  }
+  return text.data();
+}
+
 }  // namespace
 
 Connection::Connection(int descriptor, std::uint64_t id, const Limits& limits, Loop& loop, Owner& owner,
@@ -53,6 +71,7 @@ Connection::Connection(int descriptor, std::uint64_t id, const Limits& limits, L
       owner_(owner),
       buffered_(buffered),
       over_limit_(over_limit),
+      client_address_(peer_of(descriptor)),
       descriptor_(descriptor),
       deadline_(steady_clock::now() + to_steady(limits.idle_timeout)),
       last_byte_(steady_clock::now()) {}

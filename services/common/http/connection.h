@@ -84,6 +84,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::uint64_t id() const { return id_; }
   int descriptor() const { return descriptor_; }
   bool over_limit() const { return over_limit_; }
+  /// The client's IP address as text; empty when it is not known.
+  const std::string& client_address() const { return client_address_; }
 
   // --- on the I/O thread; each says whether the connection is still open ---
 
@@ -147,6 +149,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Owner& owner_;
   std::atomic<std::size_t>& buffered_;
   const bool over_limit_;
+  const std::string client_address_;
 
   // The I/O thread's alone.
   std::string input_;

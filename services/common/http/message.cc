@@ -31,6 +31,14 @@ std::string_view Request::header(std::string_view name) const {
   return {};
 }
 
+std::string Request::header_list(std::string_view name) const {
+  std::string list;
+  for (const auto& [key, value] : headers) {
+    if (equal_ignoring_case(key, name)) list.append(list.empty() ? "" : ",").append(value);
+  }
+  return list;
+}
+
 std::unexpected<Error> cancelled() {
   return std::unexpected(Error{ErrorCode::client_gone, "the client did not wait for the answer"});
 }

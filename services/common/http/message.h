@@ -64,6 +64,8 @@ struct Request {
   const TraceContext& trace() const { return span->context(); }
   /// The value of the first header of that name, without regard to case; empty when there is none.
   std::string_view header(std::string_view name) const;
+  /// The values of all headers of that name, with commas between them: one list (RFC 9110, section 5.3).
+  std::string header_list(std::string_view name) const;
 };
 
 struct Response {

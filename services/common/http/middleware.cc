@@ -8,19 +8,10 @@
 namespace dice {
 namespace {
 
-constexpr std::size_t kLongestBaggage = 8192;  // W3C Baggage, section 3.3.2
-constexpr std::size_t kLongestState = 512;     // W3C Trace Context, section 3.3.1.5
-
-/// To be sent on as it is: one line of printable ASCII.
-std::string passable(std::string_view value, std::size_t longest) {
-  const auto printable = [](char c) { return c >= ' ' && c <= '~'; };
-  return value.size() <= longest && std::ranges::all_of(value, printable) ? std::string(value) : std::string();
-}
-
 TraceContext parent_of(const Request& request) {
-  auto parent = parse_traceparent(request.header("traceparent")).value_or(TraceContext{});
-  if (parent.valid()) parent.state = passable(request.header("tracestate"), kLongestState);
-  parent.baggage = passable(request.header("baggage"), kLongestBaggage);
+  auto parent = parse_traceparent(request.header_list("traceparent")).value_or(TraceContext{});
+  if (parent.valid()) parent.state = parse_tracestate(request.header_list("tracestate"));
+  parent.baggage = parse_baggage(request.header_list("baggage"));
   return parent;
 }
 
@@ -34,17 +25,32 @@ std::optional<Answer> SpanMiddleware::before(Exchange& exchange) {
     return std::nullopt;
   }
   const auto method = name_of(request.method);
+  const auto& route = exchange.match.path;
+  const auto path = shortened(request.path, max_text_bytes_);
+  const auto query = shortened(request.query_text, max_text_bytes_);
+  const auto user_agent =
+      shortened(to_utf8(request.header("User-Agent").substr(0, max_text_bytes_ + 1)), max_text_bytes_);
+  const auto host = shortened(request.host, max_text_bytes_);
+  const auto& client = exchange.connection->client_address();
+  std::vector<Attribute> attributes;
+  attributes.reserve(10);
+  const auto add = [&attributes](std::string_view key, std::string_view value) {
+    if (!value.empty()) attributes.push_back({key, value});
+  };
+  add("http.request.method", method);
+  add("http.route", route);
+  add("url.path", path);
+  add("url.query", query);
+  add("url.scheme", "http");
+  add("user_agent.original", user_agent);
+  add("client.address", client);
+  add("network.protocol.version", request.http_1_0 ? "1.0" : "1.1");
+  add("server.address", host);
+  if (request.port != 0) attributes.push_back({"server.port", std::int64_t{request.port}});
   std::string name(method);
-  if (!exchange.match.path.empty()) name.append(" ").append(exchange.match.path);
-  exchange.span = tracing_.start(name, SpanKind::server, parent,
-                                 {{"http.request.method", method},
-                                  {"url.path", shortened(request.path, max_text_bytes_)},
-                                  {"url.scheme", std::string_view("http")}});
-  auto& span = exchange.span;
-  if (!exchange.match.path.empty()) span.set("http.route", exchange.match.path);
-  if (!request.host.empty()) span.set("server.address", shortened(request.host, max_text_bytes_));
-  if (request.port != 0) span.set("server.port", std::int64_t{request.port});
-  exchange.trace = span.context();
+  if (!route.empty()) name.append(" ").append(route);
+  exchange.span = tracing_.start(name, SpanKind::server, parent, attributes);
+  exchange.trace = exchange.span.context();
   return std::nullopt;
 }
 

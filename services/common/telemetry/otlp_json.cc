@@ -1,115 +1,141 @@
 #include "common/telemetry/otlp_json.h"
 
-#include <array>
+#include <opentelemetry/proto/common/v1/common.pb.h>
+#include <opentelemetry/proto/resource/v1/resource.pb.h>
+#include <opentelemetry/proto/trace/v1/trace.pb.h>
+
 #include <cstdint>
-#include <optional>
-#include <string>
 #include <string_view>
+
+#include "common/base/json.h"
 
 namespace dice {
 namespace {
 
-using rapidjson::Value;
-using Allocator = rapidjson::Document::AllocatorType;
+namespace proto = opentelemetry::proto;
+using proto::common::v1::AnyValue;
 
-std::optional<std::string> base64_to_hex(std::string_view text) {
-  constexpr std::string_view kAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+void write_id(JsonWriter& writer, std::string_view key, std::string_view bytes) {
   constexpr std::string_view kHex = "0123456789abcdef";
-  while (text.ends_with('=')) text.remove_suffix(1);
-  std::string hex;
-  std::uint32_t bits = 0;
-  unsigned count = 0;
-  for (const char c : text) {
-    const auto digit = kAlphabet.find(c);
-    if (digit == std::string_view::npos) return std::nullopt;
-    bits = bits << 6U | static_cast<std::uint32_t>(digit);
-    count += 6;
-    if (count >= 8) {
-      count -= 8;
-      const auto byte = bits >> count & 0xFFU;
-      hex += kHex[byte >> 4U];
-      hex += kHex[byte & 0xFU];
-    }
+  if (bytes.empty()) return;
+  std::string text;
+  text.reserve(2 * bytes.size());
+  for (const char c : bytes) {
+    const auto byte = static_cast<unsigned char>(c);
+    text += {kHex[byte >> 4U], kHex[byte & 0xFU]};
   }
-  return hex;
+  write_member(writer, key, text);
 }
 
-/// `bytes` is the id's length; hex of that length is left alone, since it is never base64 of it.
-void id_to_hex(Value& object, const char* name, std::size_t bytes, Allocator& allocator) {
-  const auto member = object.FindMember(name);
-  if (member == object.MemberEnd() || !member->value.IsString()) return;
-  const std::string_view text(member->value.GetString(), member->value.GetStringLength());
-  if (text.size() == 2 * bytes) return;
-  const auto hex = base64_to_hex(text);
-  if (hex) member->value.SetString(hex->data(), static_cast<rapidjson::SizeType>(hex->size()), allocator);
+void write_text(JsonWriter& writer, std::string_view key, const std::string& text) {
+  if (!text.empty()) write_member(writer, key, text);
 }
 
-template <std::size_t N>
-void name_to_number(Value& object, const char* name, std::string_view prefix,
-                    const std::array<std::string_view, N>& names) {
-  const auto member = object.FindMember(name);
-  if (member == object.MemberEnd() || !member->value.IsString()) return;
-  std::string_view text(member->value.GetString(), member->value.GetStringLength());
-  if (!text.starts_with(prefix)) return;
-  text.remove_prefix(prefix.size());
-  for (std::size_t i = 0; i < N; ++i) {
-    if (names[i] == text) return void(member->value.SetInt(static_cast<int>(i)));
-  }
+template <typename Number>
+void write_count(JsonWriter& writer, std::string_view key, Number count) {
+  if (count != 0) write_member(writer, key, count);
 }
 
-Value* array(Value& object, const char* name) {
-  if (!object.IsObject()) return nullptr;
-  const auto member = object.FindMember(name);
-  return member != object.MemberEnd() && member->value.IsArray() ? &member->value : nullptr;
+/// Of scalars; this process sets no other ones.
+void write_any(JsonWriter& writer, const AnyValue& value) {
+  writer.StartObject();
+  switch (value.value_case()) {
+    case AnyValue::kStringValue: write_member(writer, "stringValue", value.string_value()); break;
+    case AnyValue::kBoolValue: write_member(writer, "boolValue", value.bool_value()); break;
+    case AnyValue::kIntValue: write_member(writer, "intValue", std::to_string(value.int_value())); break;
+    case AnyValue::kDoubleValue: write_member(writer, "doubleValue", value.double_value()); break;
+    default: break;
+  }
+  writer.EndObject();
 }
 
-void convert_span(Value& span, Allocator& allocator) {
-  constexpr std::array<std::string_view, 6> kKinds = {"UNSPECIFIED", "INTERNAL", "SERVER",
-                                                      "CLIENT",      "PRODUCER", "CONSUMER"};
-  constexpr std::array<std::string_view, 3> kCodes = {"UNSET", "OK", "ERROR"};
-  id_to_hex(span, "traceId", 16, allocator);
-  id_to_hex(span, "spanId", 8, allocator);
-  id_to_hex(span, "parentSpanId", 8, allocator);
-  name_to_number(span, "kind", "SPAN_KIND_", kKinds);
-  const auto status = span.FindMember("status");
-  if (status != span.MemberEnd() && status->value.IsObject()) {
-    name_to_number(status->value, "code", "STATUS_CODE_", kCodes);
+template <typename List>
+void write_attributes(JsonWriter& writer, const List& attributes) {
+  if (attributes.empty()) return;
+  write_key(writer, "attributes");
+  writer.StartArray();
+  for (const auto& one : attributes) {
+    writer.StartObject();
+    write_member(writer, "key", one.key());
+    write_key(writer, "value");
+    write_any(writer, one.value());
+    writer.EndObject();
   }
-  if (Value* links = array(span, "links")) {
-    for (auto& link : links->GetArray()) {
-      if (!link.IsObject()) continue;
-      id_to_hex(link, "traceId", 16, allocator);
-      id_to_hex(link, "spanId", 8, allocator);
-    }
+  writer.EndArray();
+}
+
+void write_event(JsonWriter& writer, const proto::trace::v1::Span::Event& event) {
+  writer.StartObject();
+  write_member(writer, "timeUnixNano", std::to_string(event.time_unix_nano()));
+  write_member(writer, "name", event.name());
+  write_attributes(writer, event.attributes());
+  write_count(writer, "droppedAttributesCount", event.dropped_attributes_count());
+  writer.EndObject();
+}
+
+void write_span(JsonWriter& writer, const proto::trace::v1::Span& span) {
+  writer.StartObject();
+  write_id(writer, "traceId", span.trace_id());
+  write_id(writer, "spanId", span.span_id());
+  write_text(writer, "traceState", span.trace_state());
+  write_id(writer, "parentSpanId", span.parent_span_id());
+  write_count(writer, "flags", span.flags());
+  write_member(writer, "name", span.name());
+  write_member(writer, "kind", static_cast<int>(span.kind()));
+  write_member(writer, "startTimeUnixNano", std::to_string(span.start_time_unix_nano()));
+  write_member(writer, "endTimeUnixNano", std::to_string(span.end_time_unix_nano()));
+  write_attributes(writer, span.attributes());
+  write_count(writer, "droppedAttributesCount", span.dropped_attributes_count());
+  if (!span.events().empty()) {
+    write_key(writer, "events");
+    writer.StartArray();
+    for (const auto& event : span.events()) write_event(writer, event);
+    writer.EndArray();
   }
+  write_count(writer, "droppedEventsCount", span.dropped_events_count());
+  write_key(writer, "status");
+  writer.StartObject();
+  write_text(writer, "message", span.status().message());
+  write_count(writer, "code", static_cast<int>(span.status().code()));
+  writer.EndObject();
+  writer.EndObject();
 }
 
 }  // namespace
 
-bool to_otlp_json(rapidjson::Document& trace) {
-  if (!trace.IsObject()) return false;
-  auto& allocator = trace.GetAllocator();
-  if (const auto batches = trace.FindMember("batches"); batches != trace.MemberEnd()) {
-    batches->name.SetString("resourceSpans", allocator);
-  }
-  Value* resources = array(trace, "resourceSpans");
-  if (resources == nullptr) {
-    if (trace.HasMember("resourceSpans")) return false;
-    trace.AddMember("resourceSpans", Value(rapidjson::kArrayType), allocator);
-    return true;
-  }
-  for (auto& resource : resources->GetArray()) {
-    Value* scopes = array(resource, "scopeSpans");
-    if (scopes == nullptr) continue;
-    for (auto& scope : scopes->GetArray()) {
-      Value* spans = array(scope, "spans");
-      if (spans == nullptr) continue;
-      for (auto& span : spans->GetArray()) {
-        if (span.IsObject()) convert_span(span, allocator);
-      }
+std::string to_otlp_json(const SpanSource& source, std::span<const EncodedSpan> spans) {
+  proto::resource::v1::Resource resource;
+  proto::common::v1::InstrumentationScope scope;
+  (void)resource.ParseFromString(source.resource);
+  (void)scope.ParseFromString(source.scope);
+  return json_object([&](JsonWriter& writer) {
+    write_key(writer, "resourceSpans");
+    writer.StartArray();
+    writer.StartObject();
+    write_key(writer, "resource");
+    writer.StartObject();
+    write_attributes(writer, resource.attributes());
+    writer.EndObject();
+    write_key(writer, "scopeSpans");
+    writer.StartArray();
+    writer.StartObject();
+    write_key(writer, "scope");
+    writer.StartObject();
+    write_member(writer, "name", scope.name());
+    write_text(writer, "version", scope.version());
+    writer.EndObject();
+    write_key(writer, "spans");
+    writer.StartArray();
+    proto::trace::v1::Span span;
+    for (const auto& one : spans) {
+      if (span.ParseFromString(*one)) write_span(writer, span);
     }
-  }
-  return true;
+    writer.EndArray();
+    writer.EndObject();
+    writer.EndArray();
+    writer.EndObject();
+    writer.EndArray();
+  });
 }
 
 }  // namespace dice

@@ -1,13 +1,22 @@
-// OTLP/JSON: https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding
+// Writes spans as OTLP/JSON: https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding
 #pragma once
 
-#include <rapidjson/document.h>
+#include <span>
+#include <string>
+
+#include "common/telemetry/span_memory.h"
 
 namespace dice {
 
-/// Turns the JSON that a protobuf library prints for a trace (ids in base64, enumerations as names; Tempo's
-/// `/api/traces/{id}`, where the list is called `batches`) into OTLP/JSON: `resourceSpans`, ids in hex, enumerations as
-/// numbers. What is standard already stays as it is. False when it is not the shape of a trace at all.
-bool to_otlp_json(rapidjson::Document& trace);
+/// What all spans of a process have in common, encoded as protobuf.
+struct SpanSource {
+  /// opentelemetry.proto.resource.v1.Resource
+  std::string resource;
+  /// opentelemetry.proto.common.v1.InstrumentationScope
+  std::string scope;
+};
+
+/// {"resourceSpans":[…]} without a line break: ids in hex, enumerations as numbers, 64-bit integers as strings.
+std::string to_otlp_json(const SpanSource& source, std::span<const EncodedSpan> spans);
 
 }  // namespace dice

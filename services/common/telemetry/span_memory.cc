@@ -19,10 +19,9 @@ void SpanMemory::forget_oldest() {
   ++first_;
 }
 
-void SpanMemory::add(const TraceId& trace, std::string span) {
-  const auto size = cost(span);
+void SpanMemory::add(const TraceId& trace, EncodedSpan span) {
+  const auto size = cost(*span);
   if (!enabled() || size > limits_.trace_bytes || size > limits_.bytes) return;
-  auto kept = std::make_shared<const std::string>(std::move(span));
   const Lock lock(mutex_);
   if (const auto known = traces_.find(trace); known != traces_.end()) {
     if (known->second.bytes + size > limits_.trace_bytes) return;
@@ -32,11 +31,11 @@ void SpanMemory::add(const TraceId& trace, std::string span) {
   spans.spans.push_back(first_ + entries_.size());
   spans.bytes += size;
   bytes_ += size;
-  entries_.push_back({trace, std::move(kept)});
+  entries_.push_back({trace, std::move(span)});
 }
 
-std::vector<std::shared_ptr<const std::string>> SpanMemory::find(const TraceId& trace) const {
-  std::vector<std::shared_ptr<const std::string>> spans;
+std::vector<EncodedSpan> SpanMemory::find(const TraceId& trace) const {
+  std::vector<EncodedSpan> spans;
   const Lock lock(mutex_);
   const auto found = traces_.find(trace);
   if (found == traces_.end()) return spans;

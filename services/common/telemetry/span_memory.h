@@ -15,6 +15,9 @@
 
 namespace dice {
 
+/// An ended span, encoded once: opentelemetry.proto.trace.v1.Span. Never null.
+using EncodedSpan = std::shared_ptr<const std::string>;
+
 /// Bounded in spans and in bytes: a new span takes the place of the oldest ones. Thread-safe; a call takes as long as
 /// the spans of one trace, not as long as all of them.
 class SpanMemory {
@@ -32,18 +35,17 @@ class SpanMemory {
 
   bool enabled() const { return limits_.spans > 0; }
 
-  /// `span` in any encoding; it comes back as it went in.
-  void add(const TraceId& trace, std::string span);
+  void add(const TraceId& trace, EncodedSpan span);
 
   /// Spans of the trace in the order in which they came.
-  std::vector<std::shared_ptr<const std::string>> find(const TraceId& trace) const;
+  std::vector<EncodedSpan> find(const TraceId& trace) const;
 
   std::size_t bytes() const;
 
  private:
   struct Entry {
     TraceId trace;
-    std::shared_ptr<const std::string> span;
+    EncodedSpan span;
   };
   struct Trace {
     /// Numbers of its spans, in order.

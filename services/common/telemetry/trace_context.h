@@ -17,7 +17,7 @@ struct TraceContext {
   TraceId trace_id{};
   SpanId span_id{};
   bool sampled = false;
-  /// The headers `tracestate` and `baggage`, handed on as they came.
+  /// The headers `tracestate` and `baggage`, as they are handed on.
   std::string state;
   std::string baggage;
 
@@ -31,8 +31,16 @@ std::string to_hex(const SpanId& id);
 /// 32 lower-case hex digits, not all zero.
 std::optional<TraceId> parse_trace_id(std::string_view text);
 
-/// The context that the header names; nothing when it is malformed.
+/// The context that the header names, blanks around it aside; nothing when it is malformed.
 std::optional<TraceContext> parse_traceparent(std::string_view header);
+
+/// What is handed on of a `tracestate` header, or of several with commas between them: at most 32 members, the first of
+/// each key. Malformed members are left out.
+std::string parse_tracestate(std::string_view header);
+
+/// What is handed on of `baggage` (https://www.w3.org/TR/baggage/): the first members, up to 8192 bytes. Malformed ones
+/// are left out.
+std::string parse_baggage(std::string_view header);
 
 /// The value of `traceparent`, and of `traceresponse`.
 std::string to_traceparent(const TraceContext& context);

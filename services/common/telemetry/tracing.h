@@ -1,18 +1,19 @@
-// Spans. The only place that includes opentelemetry-cpp is tracing.cc: its headers cost ten seconds a file.
+// Spans: how they are made, ended and found again. opentelemetry-cpp stays behind it: its headers cost ten seconds a
+// file.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
 #include <initializer_list>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <variant>
 
-#include "common/config/settings.h"
 #include "common/telemetry/logging.h"
-#include "common/telemetry/span_memory.h"
 #include "common/telemetry/trace_context.h"
+#include "common/telemetry/tracing_options.h"
 
 namespace dice {
 
@@ -51,29 +52,10 @@ class Span {
   TraceContext context_;
 };
 
-/// Makes spans, remembers the recent ones and exports them in batches. Thread-safe.
+/// Makes spans, keeps the recent ones and exports them in batches. Thread-safe.
 class Tracing {
  public:
-  struct Options {
-    std::string service;
-    /// otlp, console (OTLP/JSON on standard error) or none.
-    std::string exporter = "otlp";
-    /// The whole URL, path included.
-    std::string endpoint = "http://localhost:4318/v1/traces";
-    std::chrono::milliseconds export_timeout{10'000};
-    std::string sampler = "parentbased_always_on";
-    double sampler_ratio = 1.0;
-    std::size_t queue_size = 2048;
-    std::size_t batch_size = 512;
-    std::chrono::milliseconds schedule_delay{5'000};
-    /// Of the spans kept in memory.
-    SpanMemory::Limits memory{};
-    /// Ids are made, nothing is recorded.
-    bool disabled = false;
-  };
-
-  /// Declares the OTEL_* variables. `service` is the default of OTEL_SERVICE_NAME.
-  static Options declare(Settings& settings, const std::string& service);
+  using Options = TracingOptions;
 
   Tracing(const Options& options, const Logger& logger);
   /// As `shutdown`.
@@ -81,24 +63,26 @@ class Tracing {
   Tracing(const Tracing&) = delete;
   Tracing& operator=(const Tracing&) = delete;
 
-  /// Without a valid `parent` the span is a root.
+  /// Without a valid `parent` the span is a root. The sampler sees `attributes`.
+  Span start(std::string_view name, SpanKind kind, const TraceContext& parent, std::span<const Attribute> attributes);
   Span start(std::string_view name, SpanKind kind, const TraceContext& parent,
-             std::initializer_list<Attribute> attributes = {});
+             std::initializer_list<Attribute> attributes = {}) {
+    return start(name, kind, parent, std::span(attributes.begin(), attributes.size()));
+  }
 
   /// A context that no span stands behind, not sampled: for answers that are not traced.
   TraceContext untraced(const TraceContext& parent) const;
 
-  /// What this process remembers of the trace, as OTLP/JSON; empty when it remembers nothing. Takes some 20 ms and, for
-  /// as long, 40 times the bytes for a trace as large as it may be.
-  std::string remembered(const TraceId& trace) const;
+  /// The trace's spans that this process still keeps, as OTLP/JSON; empty when there are none.
+  std::string recent_spans(const TraceId& trace) const;
 
-  /// Spans that wait for the exporter or for its answer, that it delivered, and that it could not deliver or that found
-  /// the queue full. Read in this order every exported span is in one of them.
+  /// Spans that wait for an export or are being exported, that were exported, and that were dropped. Read in this order
+  /// every span is in one of them. With two exporters a span counts twice.
   std::uint64_t queued() const;
   std::uint64_t exported() const;
   std::uint64_t dropped() const;
 
-  /// Exports what waits; later spans are lost. Waits at most `limit`, plus one export already under way.
+  /// Exports what waits, for at most `limit`; what is left then, and later spans, are dropped.
   void shutdown(std::chrono::milliseconds limit);
 
  private:

@@ -1,0 +1,242 @@
+#include <curl/curl.h>
+#include <opentelemetry/proto/collector/trace/v1/trace_service.pb.h>
+#include <zlib.h>
+
+#include <algorithm>
+#include <mutex>
+#include <optional>
+#include <stdexcept>
+#include <string_view>
+#include <utility>
+
+#include "common/base/utf8.h"
+#include "common/base/version.h"
+#include "common/telemetry/span_exporter.h"
+
+namespace dice {
+namespace {
+
+namespace collector = opentelemetry::proto::collector::trace::v1;
+
+/// Of an answer's headers, and of its body.
+constexpr std::size_t kMaxAnswerBytes = 64UL << 10U;
+/// A collector's message is logged.
+constexpr std::size_t kMaxMessage = 256;
+/// Seconds. A Service in Kubernetes chooses a pod for each connection: one that is never renewed knows no new pod.
+constexpr long kMaxConnectionAge = 30;
+/// Between two questions whether to go on.
+constexpr int kPollMilliseconds = 50;
+
+// Both kinds of handle are void*.
+struct FreeEasy {
+  void operator()(CURL* handle) const { curl_easy_cleanup(handle); }
+};
+struct FreeMulti {
+  void operator()(CURLM* handle) const { curl_multi_cleanup(handle); }
+};
+struct FreeList {
+  void operator()(curl_slist* list) const { curl_slist_free_all(list); }
+};
+
+// --- an ExportTraceServiceRequest, put together from what is encoded already
+// ------------------------------------------
+
+void append_varint(std::string& to, std::size_t value) {
+  for (; value >= 0x80; value >>= 7U) to += static_cast<char>(value | 0x80U);
+  to += static_cast<char>(value);
+}
+
+std::size_t varint_bytes(std::size_t value) {
+  std::size_t bytes = 1;
+  for (; value >= 0x80; value >>= 7U) ++bytes;
+  return bytes;
+}
+
+constexpr std::size_t kTagBytes = 1;  // of fields 1 to 15
+
+std::size_t field_bytes(std::size_t length) { return kTagBytes + varint_bytes(length) + length; }
+
+/// The tag of a length-delimited field, and the length of what follows.
+void begin_field(std::string& to, unsigned number, std::size_t length) {
+  constexpr unsigned kLengthDelimited = 2;
+  to += static_cast<char>(number << 3U | kLengthDelimited);
+  append_varint(to, length);
+}
+
+void append_field(std::string& to, unsigned number, std::string_view value) {
+  begin_field(to, number, value.size());
+  to += value;
+}
+
+std::string export_request(const SpanSource& source, std::span<const EncodedSpan> spans) {
+  std::size_t scope_spans = field_bytes(source.scope.size());
+  for (const auto& span : spans) scope_spans += field_bytes(span->size());
+  const auto resource_spans = field_bytes(source.resource.size()) + field_bytes(scope_spans);
+  std::string request;
+  request.reserve(field_bytes(resource_spans));
+  begin_field(request, 1, resource_spans);                         // ExportTraceServiceRequest.resource_spans
+  append_field(request, 1, source.resource);                       // ResourceSpans.resource
+  begin_field(request, 2, scope_spans);                            // ResourceSpans.scope_spans
+  append_field(request, 1, source.scope);                          // ScopeSpans.scope
+  for (const auto& span : spans) append_field(request, 2, *span);  // ScopeSpans.spans
+  return request;
+}
+
+/// Nothing when there is no memory for it.
+std::optional<std::string> gzip(const std::string& data) {
+  constexpr int kGzipWindow = 15 + 16;
+  constexpr int kMemoryLevel = 8;
+  z_stream stream{};
+  if (deflateInit2(&stream, Z_DEFAULT_COMPRESSION, Z_DEFLATED, kGzipWindow, kMemoryLevel, Z_DEFAULT_STRATEGY) != Z_OK) {
+    return std::nullopt;
+  }
+  std::string packed(deflateBound(&stream, data.size()), '\0');
+  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(data.data()));  // NOLINT: it is not written
+  stream.avail_in = static_cast<uInt>(data.size());
+  stream.next_out = reinterpret_cast<Bytef*>(packed.data());
+  stream.avail_out = static_cast<uInt>(packed.size());
+  const bool done = deflate(&stream, Z_FINISH) == Z_STREAM_END;
+  packed.resize(stream.total_out);
+  deflateEnd(&stream);
+  return done ? std::optional(std::move(packed)) : std::nullopt;
+}
+
+// --- the answer ------------------------------------------------------------------------------------------------------
+
+struct CollectorAnswer {
+  std::string body;
+  std::size_t header_bytes = 0;
+  /// The last line of the headers has come.
+  bool has_headers = false;
+};
+
+std::size_t receive_header(char* data, std::size_t size, std::size_t count, void* target) {
+  auto& answer = *static_cast<CollectorAnswer*>(target);
+  answer.header_bytes += size * count;
+  if (answer.header_bytes > kMaxAnswerBytes) return 0;  // ends the transfer
+  answer.has_headers = std::string_view(data, size * count) == "\r\n";
+  return size * count;
+}
+
+std::size_t receive_body(char* data, std::size_t size, std::size_t count, void* target) {
+  auto& answer = *static_cast<CollectorAnswer*>(target);
+  if (answer.body.size() + size * count > kMaxAnswerBytes) return 0;
+  answer.body.append(data, size * count);
+  return size * count;
+}
+
+class OtlpExporter final : public SpanExporter {
+ public:
+  OtlpExporter(const OtlpOptions& options, SpanSource source) : options_(options), source_(std::move(source)) {
+    static std::once_flag once;
+    std::call_once(once, [] { curl_global_init(CURL_GLOBAL_DEFAULT); });
+    multi_.reset(curl_multi_init());
+    easy_.reset(curl_easy_init());
+    if (!multi_ || !easy_) throw std::runtime_error("no memory for the exporter");
+    add_header("Content-Type: application/x-protobuf");
+    add_header("Expect:");
+    if (options_.gzip) add_header("Content-Encoding: gzip");
+    for (const auto& [name, value] : options_.headers) add_header(name + ": " + value);
+    prepare();
+  }
+
+  Result send(std::span<const EncodedSpan> spans, const Proceed& proceed) override {
+    auto request = export_request(source_, spans);
+    if (options_.gzip) {
+      auto packed = gzip(request);
+      if (!packed) return {.kind = Result::Kind::failed, .reason = "no memory to compress"};
+      request = std::move(*packed);
+    }
+    CollectorAnswer answer;
+    auto* const curl = easy_.get();
+    curl_easy_setopt(curl, CURLOPT_POSTFIELDS, request.data());
+    curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(request.size()));
+    curl_easy_setopt(curl, CURLOPT_HEADERDATA, &answer);
+    curl_easy_setopt(curl, CURLOPT_WRITEDATA, &answer);
+    return judge(perform(proceed), answer, spans.size());
+  }
+
+  void wake() override { curl_multi_wakeup(multi_.get()); }
+
+ private:
+  void add_header(const std::string& line) { headers_.reset(curl_slist_append(headers_.release(), line.c_str())); }
+
+  void prepare() {
+    auto* const curl = easy_.get();
+    const auto set = [curl](CURLoption option, const std::string& text) {
+      if (!text.empty()) curl_easy_setopt(curl, option, text.c_str());
+    };
+    set(CURLOPT_URL, options_.endpoint);
+    set(CURLOPT_USERAGENT, "dice/" + std::string(version));
+    set(CURLOPT_CAINFO, options_.certificate);
+    set(CURLOPT_SSLKEY, options_.client_key);
+    set(CURLOPT_SSLCERT, options_.client_certificate);
+    curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers_.get());
+    curl_easy_setopt(curl, CURLOPT_POST, 1L);
+    curl_easy_setopt(curl, CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1));
+    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, static_cast<long>(options_.timeout.count()));
+    curl_easy_setopt(curl, CURLOPT_MAXLIFETIME_CONN, kMaxConnectionAge);
+    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(curl, CURLOPT_QUICK_EXIT, 1L);  // a name that is still being resolved is not waited for
+    curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, receive_header);
+    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, receive_body);
+  }
+
+  CURLcode perform(const Proceed& proceed) {
+    auto* const multi = multi_.get();
+    auto result = CURLE_ABORTED_BY_CALLBACK;
+    if (curl_multi_add_handle(multi, easy_.get()) != CURLM_OK) return CURLE_FAILED_INIT;
+    for (int running = 1; running > 0 && proceed();) {
+      if (curl_multi_perform(multi, &running) != CURLM_OK) break;
+      if (running > 0) curl_multi_poll(multi, nullptr, 0, kPollMilliseconds, nullptr);
+    }
+    int left = 0;
+    while (const auto* message = curl_multi_info_read(multi, &left)) {
+      if (message->msg == CURLMSG_DONE) result = message->data.result;
+    }
+    curl_multi_remove_handle(multi, easy_.get());
+    return result;
+  }
+
+  /// An answer that does not end, or is too large, counts by its status.
+  Result judge(CURLcode outcome, const CollectorAnswer& answer, std::uint64_t spans) const {
+    using Kind = Result::Kind;
+    long status = 0;
+    curl_easy_getinfo(easy_.get(), CURLINFO_RESPONSE_CODE, &status);
+    if (outcome == CURLE_URL_MALFORMAT) return {.kind = Kind::failed, .reason = "the collector's URL is not valid"};
+    if (outcome != CURLE_OK && !(answer.has_headers && status >= 200)) {
+      return {.kind = Kind::retryable, .reason = curl_easy_strerror(outcome)};
+    }
+    if (status >= 200 && status < 300) return delivered(answer, spans);
+    const auto reason = "the collector answered " + std::to_string(status);
+    if (status != 429 && status != 502 && status != 503 && status != 504) {
+      return {.kind = Kind::failed, .reason = reason};
+    }
+    curl_off_t seconds = 0;
+    curl_easy_getinfo(easy_.get(), CURLINFO_RETRY_AFTER, &seconds);
+    return {.kind = Kind::retryable, .retry_after = std::chrono::seconds(seconds), .reason = reason};
+  }
+
+  static Result delivered(const CollectorAnswer& answer, std::uint64_t spans) {
+    collector::ExportTraceServiceResponse response;
+    if (!response.ParseFromString(answer.body)) return {};  // what a proxy added, perhaps
+    const auto rejected = std::max<std::int64_t>(0, response.partial_success().rejected_spans());
+    return {.rejected = std::min(static_cast<std::uint64_t>(rejected), spans),
+            .reason = "rejected: " + shortened(response.partial_success().error_message(), kMaxMessage)};
+  }
+
+  const OtlpOptions options_;
+  const SpanSource source_;
+  // Destroyed in the reverse order: the connections are the multi handle's.
+  std::unique_ptr<curl_slist, FreeList> headers_;
+  std::unique_ptr<CURLM, FreeMulti> multi_;
+  std::unique_ptr<CURL, FreeEasy> easy_;
+};
+
+}  // namespace
+
+std::unique_ptr<SpanExporter> make_otlp_exporter(const OtlpOptions& options, SpanSource source) {
+  return std::make_unique<OtlpExporter>(options, std::move(source));
+}
+
+}  // namespace dice

@@ -1,0 +1,50 @@
+// The SDK's recording of a span, kept as the protobuf message it becomes. Includes opentelemetry-cpp: slow to compile.
+#pragma once
+
+#include <opentelemetry/proto/trace/v1/trace.pb.h>
+#include <opentelemetry/sdk/resource/resource.h>
+#include <opentelemetry/sdk/trace/recordable.h>
+
+#include <string>
+
+#include "common/telemetry/tracing_options.h"
+
+namespace dice {
+
+/// Obeys the limits. Not thread-safe: the SDK's span has the lock.
+class SpanRecord final : public opentelemetry::sdk::trace::Recordable {
+ public:
+  explicit SpanRecord(const SpanLimits& limits) : limits_(limits) {}
+
+  const opentelemetry::proto::trace::v1::Span& span() const { return span_; }
+
+  void SetIdentity(const opentelemetry::trace::SpanContext& context,
+                   opentelemetry::trace::SpanId parent) noexcept override;
+  /// Of two values of one key the later one counts.
+  void SetAttribute(opentelemetry::nostd::string_view key,
+                    const opentelemetry::common::AttributeValue& value) noexcept override;
+  void AddEvent(opentelemetry::nostd::string_view name, opentelemetry::common::SystemTimestamp time,
+                const opentelemetry::common::KeyValueIterable& attributes) noexcept override;
+  /// There are no links.
+  void AddLink(const opentelemetry::trace::SpanContext& /*context*/,
+               const opentelemetry::common::KeyValueIterable& /*attributes*/) noexcept override {}
+  void SetStatus(opentelemetry::trace::StatusCode code, opentelemetry::nostd::string_view text) noexcept override;
+  void SetName(opentelemetry::nostd::string_view name) noexcept override;
+  void SetTraceFlags(opentelemetry::trace::TraceFlags flags) noexcept override;
+  void SetSpanKind(opentelemetry::trace::SpanKind kind) noexcept override;
+  // Resource and scope are the same for all spans of a process.
+  void SetResource(const opentelemetry::sdk::resource::Resource& /*resource*/) noexcept override {}
+  void SetInstrumentationScope(
+      const opentelemetry::sdk::instrumentationscope::InstrumentationScope& /*scope*/) noexcept override {}
+  void SetStartTime(opentelemetry::common::SystemTimestamp time) noexcept override;
+  void SetDuration(std::chrono::nanoseconds duration) noexcept override;
+
+ private:
+  const SpanLimits& limits_;
+  opentelemetry::proto::trace::v1::Span span_;
+};
+
+/// opentelemetry.proto.resource.v1.Resource
+std::string encode(const opentelemetry::sdk::resource::Resource& resource);
+
+}  // namespace dice

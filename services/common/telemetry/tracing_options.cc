@@ -1,0 +1,182 @@
+#include "common/telemetry/tracing_options.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <limits>
+#include <optional>
+
+#include "common/base/utf8.h"
+
+namespace dice {
+namespace {
+
+using std::chrono::milliseconds;
+
+/// OTEL_SERVICE_NAME comes before service.name in OTEL_RESOURCE_ATTRIBUTES, and that before the program's own.
+std::string service_name_in(const std::string& attributes, const std::string& otherwise) {
+  constexpr std::string_view kKey = "service.name=";
+  for (std::size_t at = 0; at < attributes.size();) {
+    const auto end = std::min(attributes.find(',', at), attributes.size());
+    const auto pair = attributes.substr(at, end - at);
+    if (pair.starts_with(kKey)) return pair.substr(kKey.size());
+    at = end + 1;
+  }
+  return otherwise;
+}
+
+std::string_view trimmed(std::string_view text) {
+  const auto first = std::min(text.find_first_not_of(" \t"), text.size());
+  text.remove_prefix(first);
+  return text.substr(0, text.find_last_not_of(" \t") + 1);
+}
+
+std::optional<std::string> percent_decoded(std::string_view text) {
+  const auto digit = [](char c) { return std::string_view("0123456789abcdef").find(static_cast<char>(c | 0x20)); };
+  std::string decoded;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] != '%') {
+      decoded += text[i];
+      continue;
+    }
+    const auto high = i + 1 < text.size() ? digit(text[i + 1]) : std::string_view::npos;
+    const auto low = i + 2 < text.size() ? digit(text[i + 2]) : std::string_view::npos;
+    if (high == std::string_view::npos || low == std::string_view::npos) return std::nullopt;
+    decoded += static_cast<char>(high << 4U | low);
+    i += 2;
+  }
+  return decoded;
+}
+
+/// key=value,… with percent-encoded values. `bad` is set when a member is not one; its text may be a secret.
+std::vector<std::pair<std::string, std::string>> parse_headers(std::string_view text, bool& bad) {
+  std::vector<std::pair<std::string, std::string>> headers;
+  while (!text.empty()) {
+    const auto end = std::min(text.find(','), text.size());
+    const auto member = trimmed(text.substr(0, end));
+    text.remove_prefix(std::min(end + 1, text.size()));
+    if (member.empty()) continue;
+    const auto equals = std::min(member.find('='), member.size());
+    const auto name = trimmed(member.substr(0, equals));
+    const auto value = percent_decoded(trimmed(member.substr(std::min(equals + 1, member.size()))));
+    const auto printable = [](char c) { return c >= ' ' && c <= '~'; };
+    const auto in_name = [](char c) { return c > ' ' && c <= '~' && c != ':'; };
+    if (name.empty() || equals == member.size() || !value || !std::ranges::all_of(name, in_name) ||
+        !std::ranges::all_of(*value, printable)) {
+      bad = true;
+    } else {
+      headers.emplace_back(name, *value);
+    }
+  }
+  return headers;
+}
+
+constexpr const char* kTracesPrefix = "OTEL_EXPORTER_OTLP_TRACES_";
+
+/// Each variable of the exporter, and after it the one for traces only, which overrides it.
+OtlpOptions declare_otlp(Settings& settings, TracingOptions& all) {
+  OtlpOptions options;
+  const auto both = [](const auto& read, const char* name, auto default_value, const char* help) {
+    const auto general = read("OTEL_EXPORTER_OTLP_" + std::string(name), std::move(default_value), std::string(help));
+    return read(kTracesPrefix + std::string(name), general, "For traces: overrides the one above.");
+  };
+  const auto text = [&settings](const std::string& name, const std::string& value, const std::string& help) {
+    return settings.text(name, value, help);
+  };
+  const auto endpoint = settings.url("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:4318",
+                                     "Base URL of the collector; /v1/traces is appended.");
+  options.endpoint = settings.url("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", endpoint + "/v1/traces",
+                                  "Full URL for traces; overrides the one above.");
+  both([&settings](const std::string& name, const std::string& value,
+                   const std::string& help) { return settings.choice(name, value, {"http/protobuf"}, help); },
+       "PROTOCOL", std::string("http/protobuf"), "Protocol of the export.");
+  const auto timeout = [&settings](const std::string& name, std::int64_t value, const std::string& help) {
+    return settings.integer(name, value, 1, 600'000, help);
+  };
+  options.timeout =
+      milliseconds(both(timeout, "TIMEOUT", std::int64_t{10'000}, "Timeout of one attempt to export, milliseconds."));
+  bool bad = false;
+  options.headers = parse_headers(
+      both(text, "HEADERS", std::string(), "Headers of each export: key=value,… with percent-encoded values."), bad);
+  if (bad) all.warnings.push_back({"OTEL_EXPORTER_OTLP_HEADERS", "(not shown)", "the members that are key=value"});
+  options.gzip =
+      both([&settings](const std::string& name, const std::string& value,
+                       const std::string& help) { return settings.choice(name, value, {"none", "gzip"}, help); },
+           "COMPRESSION", std::string("none"), "Compression of the export.") == "gzip";
+  options.certificate = both(text, "CERTIFICATE", std::string(), "File of certificates to trust, PEM.");
+  options.client_key = both(text, "CLIENT_KEY", std::string(), "File of the client's private key, PEM.");
+  options.client_certificate =
+      both(text, "CLIENT_CERTIFICATE", std::string(), "File of the client's certificate, PEM.");
+  return options;
+}
+
+}  // namespace
+
+TracingOptions TracingOptions::declare(Settings& settings, const std::string& service) {
+  TracingOptions options;
+  const auto size = [&settings](const char* name, std::size_t value, std::int64_t min, std::int64_t max,
+                                const char* help) {
+    return static_cast<std::size_t>(settings.integer(name, static_cast<std::int64_t>(value), min, max, help));
+  };
+  const auto attributes = settings.text("OTEL_RESOURCE_ATTRIBUTES", "", "More resource attributes: key=value,…");
+  options.service =
+      to_utf8(settings.text("OTEL_SERVICE_NAME", service_name_in(attributes, service), "Name in traces and logs."));
+  const auto exporters = settings.choices("OTEL_TRACES_EXPORTER", "otlp", {"otlp", "console", "none"},
+                                          "Where spans are sent; none only by itself.");
+  options.exporter.clear();
+  for (const auto* one : {"otlp", "console"}) {
+    if (std::ranges::find(exporters, one) == exporters.end()) continue;
+    options.exporter += (options.exporter.empty() ? "" : ",") + std::string(one);
+  }
+  if (options.exporter.empty()) options.exporter = "none";
+  options.otlp = declare_otlp(settings, options);
+  (void)settings.choices("OTEL_PROPAGATORS", "tracecontext,baggage", {"tracecontext", "baggage"},
+                         "How contexts travel: always W3C Trace Context and Baggage.");
+  options.sampler = settings.choice("OTEL_TRACES_SAMPLER", "parentbased_always_on",
+                                    {"always_on", "always_off", "traceidratio", "parentbased_always_on",
+                                     "parentbased_always_off", "parentbased_traceidratio"},
+                                    "Which traces are recorded.");
+  options.sampler_ratio =
+      settings.number("OTEL_TRACES_SAMPLER_ARG", 1, 0, 1, "Fraction of traces to record, for the ratio samplers.");
+
+  auto& queue = options.queue;
+  queue.queue_size = size("OTEL_BSP_MAX_QUEUE_SIZE", queue.queue_size, 1, 1'000'000,
+                          "Maximum number of spans that wait to be put into a batch; more are dropped.");
+  queue.batch_size = size("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", queue.batch_size, 1, 1'000'000,
+                          "Maximum number of spans per export; at most OTEL_BSP_MAX_QUEUE_SIZE.");
+  queue.batch_size = std::min(queue.batch_size, queue.queue_size);
+  queue.schedule_delay = milliseconds(
+      settings.integer("OTEL_BSP_SCHEDULE_DELAY", 5'000, 1, 600'000, "Delay between exports, milliseconds."));
+  const milliseconds export_timeout(settings.integer(
+      "OTEL_BSP_EXPORT_TIMEOUT", 30'000, 1, 600'000,
+      "Timeout of one attempt to export, milliseconds; the smaller of it and OTEL_EXPORTER_OTLP_TIMEOUT counts."));
+  options.otlp.timeout = std::min(options.otlp.timeout, export_timeout);
+  queue.retry_bytes = size("TELEMETRY_RETRY_QUEUE_BYTES", queue.retry_bytes, 0, 1LL << 34U,
+                           "Maximum bytes of spans that wait for a collector that cannot be reached or is busy, "
+                           "0 = no second attempt. When full, the oldest are dropped.");
+
+  auto& limits = options.limits;
+  constexpr std::int64_t kMax = std::numeric_limits<std::int32_t>::max();
+  const auto length = settings.integer("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", limits.value_length, -1, kMax,
+                                       "Maximum characters of an attribute's text, -1 = any number.");
+  limits.value_length =
+      settings.integer("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", length, -1, kMax, "Overrides the one above.");
+  const auto count =
+      size("OTEL_ATTRIBUTE_COUNT_LIMIT", limits.attributes, 0, kMax, "Maximum number of attributes of a span.");
+  limits.attributes = size("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", count, 0, kMax, "Overrides the one above.");
+  limits.events = size("OTEL_SPAN_EVENT_COUNT_LIMIT", limits.events, 0, kMax, "Maximum number of events of a span.");
+  limits.event_attributes = size("OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT", limits.event_attributes, 0, kMax,
+                                 "Maximum number of attributes of an event.");
+  options.disabled = settings.flag("OTEL_SDK_DISABLED", false, "Record no spans at all.");
+
+  auto& memory = options.memory;
+  memory.spans =
+      size("TRACE_MEMORY_SPANS", memory.spans, 0, 10'000'000, "Maximum recent spans kept in memory, 0 = none.");
+  memory.bytes =
+      size("TRACE_MEMORY_BYTES", memory.bytes, 1'024, 1LL << 34U, "Maximum bytes of the recent spans kept in memory.");
+  memory.trace_bytes = size("TRACE_MEMORY_BYTES_PER_TRACE", memory.trace_bytes, 1'024, 1LL << 30U,
+                            "Maximum bytes kept of one trace; later spans of it are not kept.");
+  options.warnings.insert(options.warnings.end(), settings.warnings().begin(), settings.warnings().end());
+  return options;
+}
+
+}  // namespace dice

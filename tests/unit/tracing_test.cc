@@ -1,0 +1,115 @@
+// Spans as they are recorded: limits, samplers' view and what is kept of them.
+#include "common/telemetry/tracing.h"
+
+#include <doctest/doctest.h>
+#include <fcntl.h>
+
+#include <string>
+
+#include "common/telemetry/trace_model.h"
+
+namespace dice {
+namespace {
+
+struct Recorder {
+  explicit Recorder(const SpanLimits& limits) : tracing(options(limits), Logger(sink, "test", LogLevel::error)) {}
+
+  static TracingOptions options(const SpanLimits& limits) {
+    TracingOptions made;
+    made.service = "test";
+    made.exporter = "none";
+    made.limits = limits;
+    return made;
+  }
+
+  LogSink sink{::open("/dev/null", O_WRONLY | O_CLOEXEC)};
+  Tracing tracing;
+};
+
+/// The only span of its trace, as OTLP/JSON tells it.
+TraceSpan ended(Recorder& recorder, Span span, std::string* json = nullptr) {
+  const auto id = span.context().trace_id;
+  span.end();
+  const auto text = recorder.tracing.recent_spans(id);
+  if (json != nullptr) *json = text;
+  const auto trace = parse_trace(text);
+  REQUIRE(trace);
+  REQUIRE(trace->spans.size() == 1);
+  return trace->spans[0];
+}
+
+TEST_CASE("tracing: a span is kept with all that was set, the later value of a key") {
+  Recorder recorder({});
+  auto span = recorder.tracing.start("GET /x", SpanKind::server, {}, {{"a", std::int64_t{1}}, {"b", true}});
+  span.set("a", std::string_view("two"));
+  span.set("c", 0.5);
+  span.event("e", {{"k", std::string_view("v")}});
+  span.fail("bad");
+  const auto context = span.context();
+  const auto read = ended(recorder, std::move(span));
+  CHECK(read.name == "GET /x");
+  CHECK(read.kind == SpanKind::server);
+  CHECK(read.service == "test");
+  CHECK(read.id == to_hex(context.span_id));
+  CHECK(read.parent.empty());
+  CHECK(read.text("a") == "two");
+  CHECK(read.boolean("b") == true);
+  CHECK(std::get<double>(read.attributes.at("c")) == 0.5);
+  CHECK(read.text("error.type") == "bad");
+  CHECK(read.error);
+  REQUIRE(read.events.size() == 1);
+  CHECK(std::get<std::string>(read.events[0].attributes.at("k")) == "v");
+  CHECK(read.end_nanoseconds >= read.start_nanoseconds);
+}
+
+TEST_CASE("tracing: attributes and events past the limits are left out and counted") {
+  Recorder recorder({.attributes = 2, .events = 1, .event_attributes = 1});
+  auto span = recorder.tracing.start("x", SpanKind::internal, {}, {{"a", true}, {"b", true}, {"c", true}});
+  span.set("d", true);
+  span.set("a", false);  // there is room: it has its place already
+  for (int i = 0; i < 3; ++i) span.event("e", {{"k", true}, {"l", true}});
+  std::string json;
+  const auto read = ended(recorder, std::move(span), &json);
+  CHECK(read.attributes.size() == 2);
+  CHECK(read.boolean("a") == false);
+  CHECK(json.find(R"("droppedAttributesCount":2)") != std::string::npos);
+  REQUIRE(read.events.size() == 1);
+  CHECK(read.events[0].attributes.size() == 1);
+  CHECK(json.find(R"("droppedAttributesCount":1)") != std::string::npos);
+  CHECK(json.find(R"("droppedEventsCount":2)") != std::string::npos);
+}
+
+TEST_CASE("tracing: long text is cut after whole characters") {
+  for (const auto& [limit, expected] : {std::pair<std::int64_t, std::string>{-1, "caf\xC3\xA9s"},
+                                        {0, ""},
+                                        {3, "caf"},
+                                        {4, "caf\xC3\xA9"},
+                                        {5, "caf\xC3\xA9s"},
+                                        {100, "caf\xC3\xA9s"}}) {
+    Recorder recorder({.value_length = limit});
+    auto span = recorder.tracing.start("a long name", SpanKind::internal, {}, {{"a", "caf\xC3\xA9s"}});
+    span.event("e", {{"k", "caf\xC3\xA9s"}});
+    const auto read = ended(recorder, std::move(span));
+    CHECK(read.name == "a long name");
+    CHECK(read.text("a") == expected);
+    CHECK(std::get<std::string>(read.events.at(0).attributes.at("k")) == expected);
+  }
+}
+
+TEST_CASE("tracing: a child has its parent's trace, and both are kept") {
+  Recorder recorder({});
+  auto parent = recorder.tracing.start("parent", SpanKind::server, {});
+  auto child = recorder.tracing.start("child", SpanKind::internal, parent.context());
+  CHECK(child.context().trace_id == parent.context().trace_id);
+  const auto id = parent.context().trace_id;
+  child.end();
+  parent.end();
+  const auto trace = parse_trace(recorder.tracing.recent_spans(id));
+  REQUIRE(trace);
+  REQUIRE(trace->spans.size() == 2);
+  CHECK(trace->spans[0].parent == trace->spans[1].id);
+  CHECK(recorder.tracing.recent_spans(TraceId{1}).empty());
+}
+
+}  // namespace
+}  // namespace dice
