@@ -316,7 +316,7 @@ TEST_CASE("mistakes stop the start with a line that names them") {
              {{"DICE_ROLLER_URL", "dice-roller:8401"}},
              2,
              "DICE_ROLLER_URL: \"dice-roller:8401\" is not allowed; allowed: http://"},
-        Case{"frontend", {{"LOG_LEVEL", "all"}, {"OTEL_TRACES_SAMPLER", "some"}}, 2, "OTEL_TRACES_SAMPLER"}}) {
+        Case{"frontend", {{"LOG_LEVEL", "all"}, {"MAX_REQUESTS", "some"}}, 2, "MAX_REQUESTS"}}) {
     CAPTURE(in_output);
     Process process(program, alone(variables));
     CHECK(process.wait() == code);

@@ -23,6 +23,7 @@ struct ReceivedSpan {
   std::string trace_id;
   std::string span_id;
   std::string parent_span_id;
+  std::string trace_state;
   std::uint64_t start = 0;
   std::uint64_t end = 0;
   bool error = false;
@@ -36,16 +37,26 @@ struct ReceivedSpan {
   }
 };
 
-/// Listens on a free port. Thread-safe.
+/// Thread-safe.
 class OtlpReceiver {
  public:
-  OtlpReceiver();
+  /// 0 = a free port.
+  explicit OtlpReceiver(std::uint16_t port = 0);
   ~OtlpReceiver();
+
+  std::uint16_t port() const;
 
   /// For OTEL_EXPORTER_OTLP_ENDPOINT.
   std::string url() const;
-  /// From now on every export is answered with this status.
-  void answer_with(int status);
+  /// From now on every export is answered with this status, and with Retry-After unless it is empty.
+  void answer_with(int status, const std::string& retry_after = "");
+  /// From now on so many spans of each export are told to be rejected.
+  void reject(std::int64_t spans);
+
+  /// Exports that came, answered with whatever status.
+  int requests() const;
+  /// Of the last one; empty when it was not there.
+  std::string header(const std::string& name) const;
 
   std::vector<ReceivedSpan> spans() const;
   /// Waits until `count` spans of the trace are there, then gives all that are.

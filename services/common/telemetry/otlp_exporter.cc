@@ -24,6 +24,8 @@ constexpr std::size_t kMaxAnswerBytes = 64UL << 10U;
 constexpr std::size_t kMaxMessage = 256;
 /// Seconds. A Service in Kubernetes chooses a pod for each connection: one that is never renewed knows no new pod.
 constexpr long kMaxConnectionAge = 30;
+/// For the body of an answer whose headers are there: the status is what counts.
+constexpr std::chrono::seconds kMaxBodyTime{1};
 /// Between two questions whether to go on.
 constexpr int kPollMilliseconds = 50;
 
@@ -106,8 +108,9 @@ std::optional<std::string> gzip(const std::string& data) {
 struct CollectorAnswer {
   std::string body;
   std::size_t header_bytes = 0;
-  /// The last line of the headers has come.
+  /// The last line of the headers has come, then.
   bool has_headers = false;
+  std::chrono::steady_clock::time_point headers_at;
 };
 
 std::size_t receive_header(char* data, std::size_t size, std::size_t count, void* target) {
@@ -115,6 +118,7 @@ std::size_t receive_header(char* data, std::size_t size, std::size_t count, void
   answer.header_bytes += size * count;
   if (answer.header_bytes > kMaxAnswerBytes) return 0;  // ends the transfer
   answer.has_headers = std::string_view(data, size * count) == "\r\n";
+  answer.headers_at = std::chrono::steady_clock::now();
   return size * count;
 }
 
@@ -153,7 +157,7 @@ class OtlpExporter final : public SpanExporter {
     curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(request.size()));
     curl_easy_setopt(curl, CURLOPT_HEADERDATA, &answer);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, &answer);
-    return judge(perform(proceed), answer, spans.size());
+    return judge(perform(proceed, answer), answer, spans.size());
   }
 
   void wake() override { curl_multi_wakeup(multi_.get()); }
@@ -182,12 +186,13 @@ class OtlpExporter final : public SpanExporter {
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, receive_body);
   }
 
-  CURLcode perform(const Proceed& proceed) {
+  CURLcode perform(const Proceed& proceed, const CollectorAnswer& answer) {
     auto* const multi = multi_.get();
     auto result = CURLE_ABORTED_BY_CALLBACK;
     if (curl_multi_add_handle(multi, easy_.get()) != CURLM_OK) return CURLE_FAILED_INIT;
     for (int running = 1; running > 0 && proceed();) {
       if (curl_multi_perform(multi, &running) != CURLM_OK) break;
+      if (answer.has_headers && std::chrono::steady_clock::now() - answer.headers_at > kMaxBodyTime) break;
       if (running > 0) curl_multi_poll(multi, nullptr, 0, kPollMilliseconds, nullptr);
     }
     int left = 0;

@@ -50,20 +50,20 @@ struct ExportQueueOptions {
 };
 
 struct TracingOptions {
-  std::string service;
+  std::string service = {};
   /// otlp, console (OTLP/JSON on standard error), both with a comma between them, or none.
   std::string exporter = "otlp";
-  OtlpOptions otlp;
-  ExportQueueOptions queue;
+  OtlpOptions otlp = {};
+  ExportQueueOptions queue = {};
   std::string sampler = "parentbased_always_on";
   double sampler_ratio = 1.0;
-  SpanLimits limits;
+  SpanLimits limits = {};
   /// Of the spans kept in memory.
   SpanMemory::Limits memory{};
   /// Ids are made, nothing is recorded.
   bool disabled = false;
   /// To be logged: OTEL_* variables that were ignored.
-  std::vector<Settings::Warning> warnings;
+  std::vector<Settings::Warning> warnings = {};
 
   /// Declares the OTEL_* variables. `service` is the default of OTEL_SERVICE_NAME.
   static TracingOptions declare(Settings& settings, const std::string& service);
