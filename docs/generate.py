@@ -19,20 +19,17 @@ LOADGEN = ROOT / "docs/loadgen.md"
 CHART = ROOT / "charts/dice"
 SERVICES = ("frontend", "dice-roller", "die-service")
 COMMANDS = ("traffic", "compare", "verify")
-# The format of CLI11 2.3 and 2.4, with runs of spaces collapsed.
-FLAG = re.compile(r"--(?P<name>[\w-]+)(?: [A-Z]+(?::(?P<allowed>.*?))?(?:(?:=| \[)(?P<default>.*?)\]? ?)?(?: \.\.\.)?)? "
-                  r"\(Env:(?P<variable>\w+)\) (?P<meaning>.*)")
-OPTION = re.compile(r"^  (\w+) = (.*)\n      (.*)\n      (.*)$", re.MULTILINE)
+OPTION = re.compile(r"^  (\S+|--\S+, \w+) = (.*)\n      (.*)\n      (.*)$", re.MULTILINE)
 
 
 def default_bin():
     return pathlib.Path(os.environ.get("DICE_BIN", ROOT / "build/release/bin"))
 
 
-def options(program):
-    """{variable: (default, meaning, allowed)} in the program's order."""
+def options(program, *command):
+    """{variable, or "--flag, variable": (default, meaning, allowed)} in the program's order."""
     # With an empty environment, because some defaults depend on other variables.
-    text = subprocess.run([program, "--help"], env={}, capture_output=True, text=True, check=True).stdout
+    text = subprocess.run([program, *command, "--help"], env={}, capture_output=True, text=True, check=True).stdout
     found = {name: (default, meaning, allowed) for name, default, meaning, allowed in OPTION.findall(text)}
     if not found or len(found) != len(re.findall(r"^  \S", text, re.MULTILINE)):
         raise SystemExit(f"{program} --help does not have the expected format")
@@ -41,14 +38,8 @@ def options(program):
 
 def flags(program, command):
     """(flag, default, meaning, allowed) of a command of loadgen, in its order."""
-    text = subprocess.run([program, command, "--help"], env={}, capture_output=True, text=True, check=True).stdout
-    entries = re.split(r"^ {1,12}(?=--)", text.split("Exit codes:")[0], flags=re.MULTILINE)[1:]
-    for entry in entries:
-        match = FLAG.fullmatch(" ".join(entry.split()))
-        if not match or match["variable"] != "LOADGEN_" + match["name"].upper().replace("-", "_"):
-            raise SystemExit(f"{program} {command} --help does not have the expected format: {entry}")
-        default = (match["default"] or "").strip("[]")
-        yield f"`--{match['name']}`", default and f"`{default}`", match["meaning"], match["allowed"] or ""
+    for name, (default, meaning, allowed) in options(program, command).items():
+        yield f"`{name.split(',')[0]}`", code(default), meaning, allowed
 
 
 def code(text):

@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "common/base/process.h"
+#include "common/base/signals.h"
 #include "loadgen/options.h"
 
 namespace dice::loadgen {
@@ -19,7 +20,7 @@ class Signals {
       : thread_([this](const std::stop_token& end) {
           while (!end.stop_requested()) {
             const int signal = wait_for_signal(std::chrono::milliseconds(50));
-            if (asks_to_end(signal) && !stop_.request_stop()) ::_exit(128 + signal);
+            if (is_stop_signal(signal) && !stop_.request_stop()) ::_exit(128 + signal);
           }
         }) {}
 

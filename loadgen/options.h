@@ -14,7 +14,6 @@ namespace dice::loadgen {
 
 struct TrafficCommand {
   Traffic::Options traffic;
-  std::vector<std::string> expected_failures = {"roll_failed", "batch_failed"};
   /// Empty = all that the frontend lists.
   std::vector<std::string> dice;
   /// Maximum wait for the target to be reachable.
@@ -45,8 +44,6 @@ struct VerifyCommand {
   std::vector<std::string> metrics_urls;
   bool answers_only = false;
   Verify::Options verify;
-  /// auto, required or off.
-  std::string exported = "auto";
   bool json = false;
   std::string junit;
 };

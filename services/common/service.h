@@ -86,7 +86,6 @@ class Service {
 
  private:
   void add_common_routes();
-  void add_fault_routes();
   Answer spans(const Request& request);
 
   const Options options_;

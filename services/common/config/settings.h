@@ -15,6 +15,11 @@ using Environment = std::function<std::optional<std::string>(const std::string& 
 
 Environment process_environment();
 
+inline constexpr const char* kUrlForm = "http://HOST[:PORT] or https://HOST[:PORT]";
+
+/// Whether `url` has that form. Removes trailing slashes.
+bool normalize_url(std::string& url);
+
 /// Each call declares an option and reads it; a value that does not fit is noted and the default returned, so that all
 /// mistakes are told at once. Not thread-safe; used at start.
 class Settings {
@@ -38,11 +43,18 @@ class Settings {
   std::string choice(const std::string& name, const std::string& default_value, const std::vector<std::string>& allowed,
                      std::string help);
 
+  /// Comma-separated elements, each of which `element` checks and may change; `allowed` says what it accepts.
+  std::vector<std::string> list(const std::string& name, std::vector<std::string> default_value,
+                                const std::function<bool(std::string&)>& element, std::string allowed,
+                                std::string help);
+
   /// Reports an error in a rule that involves several options.
   void error(const std::string& name, const std::string& value, const std::string& allowed);
 
   const std::vector<Option>& options() const { return options_; }
   const std::vector<std::string>& errors() const { return errors_; }
+  /// All options, for --help; `label` is how a name is shown.
+  std::string help(const std::function<std::string(const std::string&)>& label) const;
 
   /// Deals with --help, --version, --healthcheck and mistakes: the exit code to end with, or nothing to go on.
   std::optional<int> finish(int argc, const char* const* argv, std::string_view about,
