@@ -20,7 +20,7 @@ namespace {
 
 Result json_response(std::string body) { return Response{.body = std::move(body)}; }
 
-/// Standard streams, ports, reactors, files, the exporter, connections past the limit.
+/// Descriptors for standard streams, ports, reactors, files, the exporter, connections above the limit.
 constexpr std::size_t kReservedDescriptors = 96;
 constexpr std::size_t kQuietWorkers = 32;
 /// Limited, because assembling a large trace takes much memory.

@@ -1,15 +1,15 @@
-// What a process sets up before its first thread.
+// Process setup before the first thread is started.
 #pragma once
 
 #include <cstddef>
 
 namespace dice {
 
-/// First thing in main, before any thread: signals are blocked as in signals.h, a broken pipe is an error like others,
-/// and as many descriptors may be open as the system allows.
+/// Call first in main, before any thread exists: blocks signals as described in signals.h, ignores SIGPIPE, and raises
+/// the limit on open descriptors to the maximum.
 void prepare_process();
 
-/// Descriptors that may be open at once.
+/// Maximum number of open descriptors.
 std::size_t descriptor_limit();
 
 }  // namespace dice

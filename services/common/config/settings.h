@@ -61,7 +61,7 @@ class Settings {
                                 const std::function<bool(std::string&)>& element, std::string allowed,
                                 std::string help);
 
-  /// For rules that span options.
+  /// Reports an error in a rule that involves several options.
   void error(const std::string& name, const std::string& value, const std::string& allowed);
 
   const std::vector<Option>& options() const { return options_; }
