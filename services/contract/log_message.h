@@ -23,6 +23,7 @@ enum class LogMessage {
   export_resumed,
   export_failed,
   spans_not_flushed,
+  setting_ignored,
   stopping,
   stopped_in_flight,
   stopped,

@@ -31,7 +31,7 @@ constexpr std::array kRows = {
               "1 while a fault is injected through PUT /debug/faults."},
     MetricRow{spans_exported, "telemetry_spans_exported_total", kCounter, "", "", "Spans exported successfully."},
     MetricRow{spans_dropped, "telemetry_spans_dropped_total", kCounter, "", "",
-              "Spans dropped because the export failed or the queue was full."},
+              "Spans dropped because the collector rejected them or a queue was full."},
     MetricRow{spans_queued, "telemetry_spans_queued", kGauge, "", "", "Spans queued for export or being exported.",
               "Stays 0 when nothing is exported."},
     MetricRow{log_lines_dropped, "telemetry_log_lines_dropped_total", kCounter, "", "",

@@ -31,21 +31,18 @@ std::optional<Answer> SpanMiddleware::before(Exchange& exchange) {
   const auto user_agent =
       shortened(to_utf8(request.header("User-Agent").substr(0, max_text_bytes_ + 1)), max_text_bytes_);
   const auto host = shortened(request.host, max_text_bytes_);
-  const auto& client = exchange.connection->client_address();
-  std::vector<Attribute> attributes;
-  attributes.reserve(10);
-  const auto add = [&attributes](std::string_view key, std::string_view value) {
-    if (!value.empty()) attributes.push_back({key, value});
-  };
-  add("http.request.method", method);
-  add("http.route", route);
-  add("url.path", path);
-  add("url.query", query);
-  add("url.scheme", "http");
-  add("user_agent.original", user_agent);
-  add("client.address", client);
-  add("network.protocol.version", request.http_1_0 ? "1.0" : "1.1");
-  add("server.address", host);
+  const std::string_view client = exchange.connection->client_address();
+  const std::string_view version = request.http_1_0 ? "1.0" : "1.1";
+  std::vector<Attribute> attributes = {{"http.request.method", method},
+                                       {"http.route", route},
+                                       {"url.path", path},
+                                       {"url.query", query},
+                                       {"url.scheme", std::string_view("http")},
+                                       {"user_agent.original", user_agent},
+                                       {"client.address", client},
+                                       {"network.protocol.version", version},
+                                       {"server.address", host}};
+  std::erase_if(attributes, [](const Attribute& one) { return std::get<std::string_view>(one.value).empty(); });
   if (request.port != 0) attributes.push_back({"server.port", std::int64_t{request.port}});
   std::string name(method);
   if (!route.empty()) name.append(" ").append(route);
