@@ -1,4 +1,4 @@
-// What the fake system can't show: traces that are wrong in time or in form, and causes by themselves.
+// Traces that are wrong in time or in form, and causes by themselves: without a system.
 #include "loadgen/verify/checks.h"
 
 #include <doctest/doctest.h>

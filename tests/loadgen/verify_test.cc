@@ -3,12 +3,12 @@
 
 #include <doctest/doctest.h>
 
-#include "fake_system.h"
+#include "tampered_system.h"
 
 using namespace dice::loadgen;
 using dice::Seconds;
 using dice::loadgen::test::Broken;
-using dice::loadgen::test::FakeSystem;
+using dice::loadgen::test::TamperedSystem;
 
 namespace {
 
@@ -23,11 +23,11 @@ struct Setup {
   bool shared = false;
 };
 
-Report verify(FakeSystem& system, const Setup& setup = {}) {
+Report verify(TamperedSystem& system, const Setup& setup = {}) {
   dice::SteadyClock clock;
   Target target(system.url());
   TraceSource traces("frontend", system.url());
-  LogFiles files({system.logs()});
+  LogFiles files(system.logs());
   Loki loki(setup.loki_url.empty() ? system.backends_url() : setup.loki_url, R"({job="dice"})");
   Scrapes scrapes(system.metrics_urls());
   Prometheus prometheus(system.backends_url());
@@ -39,8 +39,10 @@ Report verify(FakeSystem& system, const Setup& setup = {}) {
 }
 
 Report verify_broken(Broken broken, const Setup& setup = {}) {
-  FakeSystem system(broken);
+  TamperedSystem system(broken);
   auto report = verify(system, setup);
+  // What is broken may require a roll that fails: then it is rolled again.
+  for (int i = 0; i < 20 && report.passed() && !system.tampered(); ++i) report = verify(system, setup);
   CHECK_FALSE(report.passed());
   return report;
 }
@@ -79,7 +81,7 @@ bool says(const Report& report, const std::string& signal, const std::string& wh
 
 TEST_CASE("a sound system passes, read from files and scrapes and from Loki and Prometheus") {
   for (const auto from : {From::files_and_scrapes, From::backends}) {
-    FakeSystem system;
+    TamperedSystem system;
     const auto report = verify(system, {.from = from, .deadline = Seconds(30)});
     CHECK_MESSAGE(report.passed(), to_table(report));
     CHECK(broken_signals(report).empty());
@@ -87,6 +89,7 @@ TEST_CASE("a sound system passes, read from files and scrapes and from Loki and 
     CHECK_MESSAGE(again.passed(), to_table(again));
     const auto shared = verify(system, {.from = from, .deadline = Seconds(30), .shared = true});
     CHECK_MESSAGE(shared.passed(), to_table(shared));
+    CHECK_FALSE(system.tampered());
   }
 }
 
@@ -130,13 +133,13 @@ TEST_CASE("a span of another kind") {
 
 TEST_CASE("a span whose value is not the answer's") {
   const auto report = verify_broken(Broken::span_value_wrong);
-  CHECK(says(report, "traces", "die.result of async_roll_0: expected 1, found 2"));
+  CHECK(says(report, "traces", "die.result of async_roll_0: expected 3, found 4"));
 }
 
 TEST_CASE("a failed roll whose span is no error") {
   const auto report = verify_broken(Broken::span_status_missing);
   CHECK(broken_signals(report) == "traces");
-  CHECK(says(report, "traces", "status of async_roll_1: expected ERROR, as die.error says, found not ERROR"));
+  CHECK(says(report, "traces", "expected ERROR, as die.error says, found not ERROR"));
 }
 
 TEST_CASE("sequential rolls") {
@@ -183,7 +186,7 @@ TEST_CASE("a collector that does not answer, from the start") {
 }
 
 TEST_CASE("a service of several processes, whose metrics can't be compared") {
-  FakeSystem system(Broken::roller_of_two_processes);
+  TamperedSystem system(Broken::roller_of_two_processes);
   const auto report = verify(system, {.deadline = Seconds(30)});
   CHECK_MESSAGE(report.passed(), to_table(report));
   REQUIRE(report.not_checked.size() == 1);
@@ -198,7 +201,7 @@ TEST_CASE("spans dropped") {
 }
 
 TEST_CASE("a log line that is missing") {
-  const auto report = verify_broken(Broken::log_line_missing);
+  const auto report = verify_broken(Broken::log_line_missing, {.from = From::backends});
   CHECK(broken_signals(report) == "logs");
   CHECK(says(report, "logs",
              "log line is missing: expected dice-roller die_type=fair message=Async roll completed roll_index=2 "
@@ -207,13 +210,13 @@ TEST_CASE("a log line that is missing") {
 }
 
 TEST_CASE("a log line that comes twice") {
-  const auto report = verify_broken(Broken::log_line_twice);
+  const auto report = verify_broken(Broken::log_line_twice, {.from = From::backends});
   CHECK(broken_signals(report) == "logs");
   CHECK(says(report, "logs", "unexpected log line"));
 }
 
 TEST_CASE("a log line of another span") {
-  const auto report = verify_broken(Broken::log_span_id_foreign);
+  const auto report = verify_broken(Broken::log_span_id_foreign, {.from = From::backends});
   CHECK(broken_signals(report) == "logs");
   CHECK(says(report, "logs", "expected a span of its trace, found eeeeeeeeeeeeeeee"));
 }
@@ -231,7 +234,7 @@ TEST_CASE("Loki not getting the logs of one service") {
 }
 
 TEST_CASE("Loki down") {
-  FakeSystem system;
+  TamperedSystem system;
   const auto report = verify(system, {.from = From::backends, .loki_url = "http://127.0.0.1:1"});
   CHECK_FALSE(report.passed());
   CHECK(causes(report) == "Loki at http://127.0.0.1:1 can't be read: no connection to Loki at http://127.0.0.1:1");
@@ -294,7 +297,7 @@ TEST_CASE("a target that is not there") {
 }
 
 TEST_CASE("answers only") {
-  FakeSystem system;
+  TamperedSystem system;
   dice::SteadyClock clock;
   Target target(system.url());
   const auto report = Verify({.probes = {.concurrency = false}, .collect = {}}, target, {}, clock).run().value();

@@ -41,6 +41,7 @@ Environment Flags::environment() const {
 
 std::vector<std::string> Flags::errors(const std::vector<Settings::Option>& options) const {
   std::vector<std::string> errors;
+  errors.reserve(not_flags_.size() + values_.size());
   for (const auto& argument : not_flags_) errors.push_back("unknown argument \"" + argument + "\"");
   for (const auto& [flag, value] : values_) {
     const auto option = std::ranges::find(options, flag, &Settings::Option::name);

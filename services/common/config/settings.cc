@@ -162,7 +162,7 @@ std::vector<std::string> Settings::choices(const std::string& name, const std::s
 }
 
 std::vector<std::string> Settings::list(const std::string& name, std::vector<std::string> default_value,
-                                        const std::function<bool(std::string&)>& element, std::string allowed,
+                                        const std::function<bool(std::string&)>& element, const std::string& allowed,
                                         std::string help) {
   const auto text = declare({name, joined(default_value, ","), allowed, std::move(help)});
   if (!text) return default_value;

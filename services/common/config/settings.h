@@ -58,7 +58,7 @@ class Settings {
 
   /// Comma-separated elements, each of which `element` checks and may change; `allowed` says what it accepts.
   std::vector<std::string> list(const std::string& name, std::vector<std::string> default_value,
-                                const std::function<bool(std::string&)>& element, std::string allowed,
+                                const std::function<bool(std::string&)>& element, const std::string& allowed,
                                 std::string help);
 
   /// Reports an error in a rule that involves several options.
