@@ -28,7 +28,7 @@ help: ## Show this list
 
 run: ## Build and run the three services; OTLP=http://host:4318 also exports spans
 	@tools/setup.sh
-	@$(MAKE) build TESTS=OFF TARGETS="contract-json die-service dice-roller frontend"
+	@$(MAKE) build TESTS=OFF TARGETS=services
 	@exec /usr/bin/python3 tools/run.py $(if $(OTLP),--otlp $(OTLP))
 
 TARGETS ?= all
@@ -51,7 +51,7 @@ test: ## Run all tests; SANITIZE=address|thread: the C++ tests under that saniti
 
 e2e-backends: ## Run verify against a Collector, Loki, Prometheus and Tempo, if they are installed
 	@tools/setup.sh test
-	@$(MAKE) build TESTS=OFF TARGETS="contract-json die-service dice-roller frontend loadgen"
+	@$(MAKE) build TESTS=OFF TARGETS="services loadgen"
 	@$(MAKE) $(PYTHON)
 	@DICE_BIN=$(CURDIR)/$(BUILD)/bin $(PYTHON) -m pytest -q -rs -p no:cacheprovider tests/backends
 
@@ -92,7 +92,7 @@ format: ## Format the C++ code in place
 	@git ls-files '*.h' '*.cc' | xargs clang-format-19 -i
 
 VERSION = $$(awk '$$1 == "version:" { print $$2 }' charts/dice/Chart.yaml)
-images: ## Build the images dice/frontend, dice/dice-roller, dice/die-service, dice/loadgen
+images: ## Build the container images of the services and of loadgen
 	@for image in $$($(MAKE) image-names); do \
 	  echo "$$image"; \
 	  program=$${image#dice/}; \
@@ -101,7 +101,7 @@ images: ## Build the images dice/frontend, dice/dice-roller, dice/die-service, d
 	done
 
 image-names: ## Print the names and tags of the images
-	@printf 'dice/%s:'"$(VERSION)"'\n' die-service dice-roller frontend loadgen
+	@sed -n 's|^FROM base AS \(.*\)|dice/\1:'"$(VERSION)"'|p' Dockerfile
 
 REGISTRY ?=
 release: ## Build and push images (amd64, arm64), bills of materials and the chart; REGISTRY=… VERSION=…

@@ -42,8 +42,7 @@ up() {
   use_cluster
 
   make images
-  tag=$(awk '$1 == "appVersion:" { print $2 }' charts/dice/Chart.yaml)
-  images=("dice/frontend:$tag" "dice/dice-roller:$tag" "dice/die-service:$tag" "dice/loadgen:$tag")
+  mapfile -t images < <(make image-names)
   kind load docker-image --name dice "${images[@]}"
   [ ! -f build/stack/images.tar ] || stack/images.sh load
 

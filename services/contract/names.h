@@ -16,6 +16,12 @@ struct ServiceName {
 
   constexpr std::uint16_t metrics_port() const { return static_cast<std::uint16_t>(port + 1000); }
   std::string url() const { return "http://localhost:" + std::to_string(port); }
+  /// dice-roller: DICE_ROLLER
+  std::string variable_prefix() const {
+    std::string prefix;
+    for (const char c : std::string_view(name)) prefix += c == '-' ? '_' : static_cast<char>(c - 'a' + 'A');
+    return prefix;
+  }
   std::string about() const { return std::string(name) + " " + purpose + "."; }
   std::string metrics_url() const { return "http://localhost:" + std::to_string(metrics_port()); }
 };

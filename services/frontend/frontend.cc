@@ -35,10 +35,12 @@ Frontend::Options Frontend::declare(Settings& settings) {
   options.dice_roller_url = settings.url("DICE_ROLLER_URL", kDiceRoller.url(), "Address of dice-roller.");
   options.traces.tempo_url = settings.url(
       "TEMPO_URL", "", "Tempo, to read traces from; unset: they are gathered from the services' memories.");
-  options.traces.die_service_metrics_url =
-      settings.url("DIE_SERVICE_METRICS_URL", kDieService.metrics_url(), "die-service's metrics port, for its spans.");
-  options.traces.dice_roller_metrics_url =
-      settings.url("DICE_ROLLER_METRICS_URL", kDiceRoller.metrics_url(), "dice-roller's metrics port, for its spans.");
+  for (const auto& service : kServices) {
+    if (service.name == std::string_view(kFrontend.name)) continue;
+    options.traces.metrics_urls[service.name] =
+        settings.url(service.variable_prefix() + "_METRICS_URL", service.metrics_url(),
+                     "Metrics port of " + std::string(service.name) + ", to read its spans.");
+  }
   options.grafana_url = settings.url("GRAFANA_URL", "", "Grafana, for links on the page.");
   options.roll_timeout = Seconds(settings.number("ROLL_TIMEOUT_SECONDS", 10, 0.001, 600, "Timeout of a single roll."));
   options.roll_async_timeout =

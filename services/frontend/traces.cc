@@ -48,13 +48,12 @@ Traces::Traces(const Options& options, Telemetry& telemetry, std::string service
     : options_(options),
       telemetry_(telemetry),
       service_(std::move(service)),
-      tempo_({.base_url = options.tempo_url, .name = "Tempo", .max_body_bytes = options.max_body_bytes}),
-      die_service_({.base_url = options.die_service_metrics_url,
-                    .name = kDieService.name,
-                    .max_body_bytes = options.max_body_bytes}),
-      dice_roller_({.base_url = options.dice_roller_metrics_url,
-                    .name = kDiceRoller.name,
-                    .max_body_bytes = options.max_body_bytes}) {}
+      tempo_({.base_url = options.tempo_url, .name = "Tempo", .max_body_bytes = options.max_body_bytes}) {
+  for (const auto& [name, url] : options.metrics_urls) {
+    services_.push_back(std::make_unique<Client>(
+        Client::Options{.base_url = url, .name = name, .max_body_bytes = options.max_body_bytes}));
+  }
+}
 
 std::expected<std::string, Error> Traces::find(const TraceId& id, const std::stop_token& stop) {
   auto trace = options_.tempo_url.empty() ? from_services(id, stop) : from_tempo(id, stop);
@@ -82,7 +81,7 @@ std::expected<JoinedTrace, Error> Traces::from_tempo(const TraceId& id, const st
 JoinedTrace Traces::from_services(const TraceId& id, const std::stop_token& stop) {
   JoinedTrace trace;
   trace.add(telemetry_.tracing.recent_spans(id));
-  for (Client* service : {&dice_roller_, &die_service_}) {
+  for (const auto& service : services_) {
     // One that is down, or has no such spans, leaves a gap, which `is_complete` sees.
     const auto body = service->get_body(
         {.path = "/debug/spans/" + to_hex(id), .route = route::kSpans, .timeout = options_.timeout, .stop = stop},

@@ -26,7 +26,7 @@ Sent sent_list() {
 Sent sent_roll() {
   auto sent = sent_list();
   sent.probe.wants = Probe::Wants::roll;
-  sent.probe.query = {.kind = Kind::roll, .die = "fair"};
+  sent.probe.request = {.die = "fair"};
   sent.probe.route = "/roll";
   sent.answer.roll = 4;
   sent.answer.trace_id = sent.probe.trace_id();
@@ -78,7 +78,8 @@ ServiceEvidence sound_service() {
 
 Evidence sound_evidence() {
   Evidence evidence;
-  for (const auto* name : {kFrontend, kDiceRoller, kDieService}) evidence.services[name] = sound_service();
+  for (const auto* name : {dice::kFrontend.name, dice::kDiceRoller.name, dice::kDieService.name})
+    evidence.services[name] = sound_service();
   evidence.traces = {.checked = true, .name = "Tempo"};
   evidence.logs = {.checked = true, .name = "Loki"};
   evidence.metrics = {.checked = true, .name = "Prometheus"};
@@ -162,7 +163,7 @@ TEST_CASE("nothing broken, no cause") { CHECK(diagnose(sound_evidence()).empty()
 
 TEST_CASE("causes that are each other's opposite are told apart") {
   auto evidence = sound_evidence();
-  auto& roller = evidence.services[kDiceRoller];
+  auto& roller = evidence.services[dice::kDiceRoller.name];
   roller.spans_found = 0;
   CHECK(diagnose(evidence).at(0).starts_with("dice-roller does not export its spans"));
   roller.context_seen = false;
@@ -173,9 +174,9 @@ TEST_CASE("causes that are each other's opposite are told apart") {
         "no span of dice-roller is in Tempo: its exporter is off, or it does not receive the context");
 
   evidence = sound_evidence();
-  evidence.services[kFrontend].spans_dropped = 3;
+  evidence.services[dice::kFrontend.name].spans_dropped = 3;
   CHECK(diagnose(evidence).at(0).starts_with("the collector is down"));
-  evidence.services[kDieService].spans_exported = 5;
+  evidence.services[dice::kDieService.name].spans_exported = 5;
   CHECK(diagnose(evidence).at(0).starts_with("spans are dropped: frontend could not deliver 3 spans, while 5"));
 
   evidence = sound_evidence();

@@ -11,7 +11,7 @@
 #include "common/base/json.h"
 #include "common/base/json_view.h"
 #include "common/http/message.h"
-#include "loadgen/model/query.h"
+#include "contract/names.h"
 #include "loadgen/model/series.h"
 #include "support/wait.h"
 
@@ -26,8 +26,6 @@ using dice::test::Variables;
 using rapidjson::Document;
 using rapidjson::Value;
 using Kind = RunningService::Kind;
-
-const std::vector<std::string> kServices = {kFrontend, kDiceRoller, kDieService};
 
 Reply not_found() { return {.status = 404, .headers = {}, .body = "{}"}; }
 Reply json(std::string body) { return {.status = 200, .headers = {}, .body = std::move(body)}; }
@@ -120,18 +118,18 @@ TamperedSystem::TamperedSystem(Broken broken)
 }
 
 const RunningService& TamperedSystem::service(const std::string& name) const {
-  return name == kFrontend ? frontend_ : name == kDiceRoller ? dice_roller_ : die_service_;
+  return name == kFrontend.name ? frontend_ : name == kDiceRoller.name ? dice_roller_ : die_service_;
 }
 
 std::vector<std::string> TamperedSystem::metrics_urls() const {
   std::vector<std::string> urls;
-  for (const auto& name : kServices) urls.push_back(backends_url() + "/services/" + name);
+  for (const auto& [name, port, purpose] : kServices) urls.push_back(backends_url() + "/services/" + name);
   return urls;
 }
 
 std::vector<std::filesystem::path> TamperedSystem::logs() const {
   std::vector<std::filesystem::path> files;
-  for (const auto& name : kServices) files.push_back(service(name).log_file());
+  for (const auto& [name, port, purpose] : kServices) files.push_back(service(name).log_file());
   return files;
 }
 
@@ -159,7 +157,7 @@ std::string TamperedSystem::tamper_trace(const std::string& text) const {
   if (is(Broken::die_service_not_exporting)) {
     auto& resources = trace["resourceSpans"];
     for (auto* one = resources.Begin(); one != resources.End();) {
-      one = service_of(*one) == kDieService ? resources.Erase(one) : one + 1;
+      one = service_of(*one) == kDieService.name ? resources.Erase(one) : one + 1;
     }
     return to_text(trace);
   }
@@ -172,7 +170,7 @@ std::string TamperedSystem::tamper_trace(const std::string& text) const {
   }
   if (is(Broken::span_kind_wrong)) {
     for (const auto& [spans, span, service] : places) {
-      if (service == kFrontend && span["kind"].GetInt() == 3) span["kind"].SetInt(1);
+      if (service == kFrontend.name && span["kind"].GetInt() == 3) span["kind"].SetInt(1);
     }
   }
   if (is(Broken::span_status_missing)) {
@@ -201,9 +199,9 @@ Reply TamperedSystem::answer_backends(const std::string& head) {
   if (target.starts_with("/loki/")) return json(loki(query()));
   if (target.starts_with("/api/v1/query_exemplars")) return json(prometheus(true, {}));
   if (target.starts_with("/api/v1/query")) return json(prometheus(false, query()));
-  for (const auto& name : kServices) {
-    const bool missing = is(Broken::scrape_missing) && name == kDieService;
-    if (target == "/services/" + name + "/metrics" && !missing) return json(scrape(name));
+  for (const auto& [name, port, purpose] : kServices) {
+    const bool missing = is(Broken::scrape_missing) && name == kDieService.name;
+    if (target == "/services/" + std::string(name) + "/metrics" && !missing) return json(scrape(name));
   }
   return not_found();
 }
@@ -213,7 +211,7 @@ std::string TamperedSystem::scrape(const std::string& name) {
                                      {{"Accept", "application/openmetrics-text; version=1.0.0"}});
   const Lock lock(mutex_);
   const auto [first, inserted] = first_scrapes_.emplace(name, reply.body);
-  return tamper_metrics(name, is(Broken::scrape_stale) && name == kDiceRoller ? first->second : reply.body);
+  return tamper_metrics(name, is(Broken::scrape_stale) && name == kDiceRoller.name ? first->second : reply.body);
 }
 
 std::string TamperedSystem::tamper_metrics(const std::string& name, const std::string& text) {
@@ -222,11 +220,11 @@ std::string TamperedSystem::tamper_metrics(const std::string& name, const std::s
     if (series.name == "http_requests_total") requests += series.value;
   }
   const auto spans = 100 * requests;
-  const bool loses = is(Broken::collector_down) || (is(Broken::spans_dropped_by_exporter) && name == kDiceRoller);
+  const bool loses = is(Broken::collector_down) || (is(Broken::spans_dropped_by_exporter) && name == kDiceRoller.name);
   const bool waits = is(Broken::collector_silent);
   const bool delivers = !is(Broken::collector_down) && !is(Broken::nothing_exported) && !waits;
-  const bool second = is(Broken::roller_of_two_processes) && name == kDiceRoller && ++scrapes_ % 2 == 0;
-  const bool rolled = rolled_ && name == kDiceRoller;
+  const bool second = is(Broken::roller_of_two_processes) && name == kDiceRoller.name && ++scrapes_ % 2 == 0;
+  const bool rolled = rolled_ && name == kDiceRoller.name;
   const bool histogram = is(Broken::histogram_off_by_one) && rolled;
   /// A series, whether it is changed, and its new value: the old one times `factor` plus `plus`.
   struct Change {
@@ -262,9 +260,9 @@ std::string TamperedSystem::tamper_metrics(const std::string& name, const std::s
 
 std::vector<std::string> TamperedSystem::log_lines(const std::vector<std::string>& ids) const {
   std::vector<std::string> lines;
-  for (const auto& name : kServices) {
+  for (const auto& [name, port, purpose] : kServices) {
     if (is(Broken::logs_not_shipped) || is(Broken::collector_down)) break;
-    if (is(Broken::roller_logs_not_shipped) && name == kDiceRoller) continue;
+    if (is(Broken::roller_logs_not_shipped) && name == kDiceRoller.name) continue;
     std::ifstream file(service(name).log_file());
     for (std::string line; std::getline(file, line);) {
       if (file.eof()) break;  // an incomplete line
@@ -351,8 +349,8 @@ std::string TamperedSystem::prometheus(bool exemplars, const std::string& query)
       write_key(writer, "result");
     }
     writer.StartArray();
-    for (const auto& service : kServices) {
-      const bool down = is(Broken::scrape_missing) && service == kDieService;
+    for (const auto& [service, port, purpose] : kServices) {
+      const bool down = is(Broken::scrape_missing) && service == kDieService.name;
       const Series up{.name = times ? "" : "up", .labels = {}, .value = down ? 0.0 : times ? scraped : 1.0};
       if (!exemplars && !(down && times)) write_series(writer, service, up);
       if (down || times) continue;
