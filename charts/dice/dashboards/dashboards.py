@@ -295,8 +295,8 @@ def rolling():
               its trace, with a bar for every roll. A second cluster above 1 s: batches with fewer threads than rolls.""",
               prometheus(f"sum by (le) (increase(async_roll_duration_seconds_bucket{{{NS}}}{RATE}))", "{{le}}", exemplar=True,
                          format="heatmap"), to_dependencies, unit="s", width=12),
-        panel("timeseries", "Batches by result", """success: all rolls succeeded. partial: best effort, some rolls failed. failure: stopped at
-              the first failure, or all rolls failed. Failures follow the dice's error_rate.""",
+        panel("timeseries", "Batches by result", """success: all rolls succeeded, or the one that ended the batch. partial: best effort,
+              some rolls failed. failure: stopped at the first failure, or all rolls failed. Failures follow the dice's error_rate.""",
               prometheus(f"sum by (result) (rate(async_roll_batches_total{{{NS}}}{RATE}))", "{{result}}"), to_dependencies, unit="reqps",
               width=6, stack=True),
         panel("timeseries", "Batch duration, quantiles", "Median and 95th percentile, without the call to die-service.",
