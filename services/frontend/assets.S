@@ -1,12 +1,10 @@
 /* The files of the page, as they are in web/. */
-#define ASSET(name, file)          \
-  .global dice_asset_##name;       \
-  dice_asset_##name :.incbin file; \
-  .global dice_asset_##name##_end; \
-  dice_asset_##name##_end :.byte 0
+#define ASSET(name, file)               \
+  .global dice_asset_##name;            \
+  dice_asset_##name: .incbin file;      \
+  .global dice_asset_##name##_end;      \
+  dice_asset_##name##_end: .byte 0
 
-.section.rodata
+.section .rodata
 #include "assets.inc"
-        .section.note.GNU -
-    stack,
-    "", % progbits
+.section .note.GNU-stack, "", %progbits
