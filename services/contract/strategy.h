@@ -7,7 +7,7 @@
 
 namespace dice {
 
-enum class Strategy { all_or_nothing, best_effort };
+enum class Strategy { all_or_nothing, best_effort, first_success };
 
 struct StrategyRow {
   Strategy strategy;
@@ -26,6 +26,10 @@ inline constexpr std::array kStrategies = {
     StrategyRow{Strategy::best_effort, "best-effort", StrategyRow::Until::all_ended,
                 "Every roll runs to its end. `rolls` holds the values of those that succeeded and `count` is their "
                 "number. If any failed, `failed` lists them. If all failed, the answer is 500 `batch_failed`."},
+    StrategyRow{Strategy::first_success, "first-success", StrategyRow::Until::success,
+                "The first roll that succeeds ends the batch: it is the answer, `count` is 1, and the others are "
+                "cancelled. If any failed before, `failed` lists them. If all failed, the answer is 500 "
+                "`batch_failed`."},
 };
 
 /// Of a batch whose request names none, unless ROLL_STRATEGY says otherwise.

@@ -38,8 +38,11 @@ std::optional<BatchResult> run_batch(const BatchOptions& options, ThreadPool& po
       auto none = kNone;
       first_failure.compare_exchange_strong(none, index);
     }
-    const bool decides = until == Until::failure && roll.state == Roll::State::failed;
-    if (decides && !decided.exchange(true)) all.request_stop();
+    const bool decides = (until == Until::failure && roll.state == Roll::State::failed) ||
+                         (until == Until::success && roll.state == Roll::State::succeeded);
+    if (!decides) return roll;
+    if (!decided.exchange(true)) all.request_stop();
+    else if (until == Until::success) return Roll{Roll::State::cancelled};
     return roll;
   };
   const auto work = [&] {

@@ -56,6 +56,22 @@ def answer_with(page, code, **headers):
         body=json.dumps({"error": {"code": code, "message": f"message of {code}"}, "trace_id": TRACE})))
 
 
+def first_success(page, index, times, failed=()):
+    """Answers a batch as the services do when roll `index` is the first that succeeds, after the rolls of `failed` have failed."""
+    def roll(i):
+        came = {"die_result": 4} if i == index else {"die_error": True} if i in failed else {"die_cancelled": True}
+        return span(f"r{i}", "b", f"async_roll_{i}", 10, 30 if i in failed else 50, async_roll_index=i, **came)
+
+    arrived = []
+    page.route(re.compile(r"/roll-async\?"), lambda route: route.fulfill(json={
+        "total": 4, "rolls": [4], "count": 1, "trace_id": TRACE,
+        **({"failed": [{"index": i, "error": "roll_failed"} for i in failed]} if failed else {})}))
+    page.route(f"**/api/traces/{TRACE}", lambda route: route.fulfill(json={"complete": bool(arrived), **(otlp(
+        frontend=[span("a", "", "GET /roll-async", 0, 60, 2)],
+        dice_roller=[span("b", "a", "GET /roll-async", 5, 55, 2), *map(roll, range(times))]) if arrived else otlp())}))
+    return lambda: arrived.append(True)
+
+
 def test_roll_once(page):
     expect(page.locator("#die option")).to_have_text(["fair", "risky"])
     expect(page.locator("#roll")).to_have_text("Roll once")
@@ -153,7 +169,46 @@ def test_strategies_are_the_services(page):
     assert known == [option.get_attribute("value") for option in page.locator("#strategy option").all()]
 
 
-@pytest.mark.parametrize("strategy, words", [("all-or-nothing", "A roll failed"), ("best-effort", "All rolls")])
+def test_first_success_shows_which_die_won(page, artifacts):
+    arrive = first_success(page, index=2, times=5, failed=[0])
+    ask(page, die="risky", times=5, strategy="first-success")
+    page.click("#roll")
+    expect(page.locator(".die[data-state=unknown]")).to_have_count(4)
+    expect(page.locator("#history b")).to_have_text("total 4, 1 of 5 rolls")
+    arrive()
+    settle(page)
+    expect(page.locator(LABELS)).to_have_text(["failed", "cancelled", "won", "cancelled", "cancelled"])
+    expect(page.locator(".die[data-value='4'] circle")).to_have_count(4)
+    expect(page.locator("[data-stat=total] dd")).to_have_text("4")
+    expect(page.locator("[data-stat=succeeded] dd")).to_have_text("1 of 5")
+    expect(page.locator("#verdict")).to_have_text("async_roll_2 succeeded first, after 40.0 ms, and ended the batch.")
+    expect(page.locator(".row[data-state=cancelled]")).to_have_count(3)
+    assert "async_roll_2" in [bar["name"] for bar in bars(page, "[data-critical=true]")]
+    page.screenshot(path=artifacts / "first-success.png", full_page=True)
+
+
+def test_first_success_of_the_last_that_is_left_needs_no_trace(page):
+    first_success(page, index=1, times=3, failed=[0, 2])
+    ask(page, die="risky", times=3, strategy="first-success")
+    page.click("#roll")
+    expect(page.locator(LABELS)).to_have_text(["failed", "won", "failed"])
+
+
+def test_compare_stops_at_the_first_success_in_both(page):
+    first_success(page, index=1, times=4)()
+    answers = iter([{"status": 500, "json": {"error": {"code": "roll_failed", "message": "failed"}, "trace_id": TRACE}},
+                    {"json": {"roll": 6, "trace_id": TRACE}}])
+    page.route(re.compile(r"/roll\?"), lambda route: route.fulfill(**next(answers)))
+    ask(page, times=4, strategy="first-success")
+    page.click("#compare")
+    expect(page.locator("#run[data-state=done]")).to_be_visible()
+    in_turn, batch = page.locator(".part").all()
+    expect(in_turn.locator(LABELS)).to_have_text(["failed", "won", "skipped", "skipped"])
+    expect(batch.locator(LABELS)).to_have_text(["cancelled", "won", "cancelled", "cancelled"])
+    expect(page.locator("[data-figure=sequential] .hint")).to_contain_text("2 requests")
+
+
+@pytest.mark.parametrize("strategy, words", [("all-or-nothing", "A roll failed"), ("best-effort", "All rolls"), ("first-success", "All rolls")])
 def test_failed_batch_in_the_words_of_its_strategy(page, strategy, words):
     page.route(re.compile(r"/roll-async\?"), lambda route: route.fulfill(status=500, json={
         "error": {"code": "batch_failed", "message": "failed"}, "trace_id": TRACE}))

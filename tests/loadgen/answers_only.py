@@ -63,8 +63,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if path == "/roll-async":
             if query.get("times", "") not in map(str, range(1, 21)):
                 raise Failure(400, "invalid_parameter", "times must be a whole number from 1 to 20")
-            if query.get("strategy", "best-effort") not in ("all-or-nothing", "best-effort"):
-                raise Failure(400, "invalid_parameter", "strategy must be all-or-nothing or best-effort")
+            if query.get("strategy", "best-effort") not in ("all-or-nothing", "best-effort", "first-success"):
+                raise Failure(400, "invalid_parameter", "strategy must be all-or-nothing, best-effort or first-success")
         if query.get("die") not in DICE:
             raise Failure(404, "die_not_found", "no such die")
         return self.roll(query) if path == "/roll" else self.batch(query)
@@ -83,8 +83,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         values = [self.one(query["die"]) for _ in range(int(query["times"]))]
         failed = [{"index": index, "error": "roll_failed"} for index, value in enumerate(values) if value is None]
         rolls = [value for value in values if value is not None]
-        if failed and (query.get("strategy") != "best-effort" or not rolls):
+        strategy = query.get("strategy", "all-or-nothing")
+        if failed and (strategy == "all-or-nothing" or not rolls):
             raise Failure(500, "batch_failed", "a roll failed")
+        if strategy == "first-success":
+            rolls = rolls[:1]
         body = {"total": sum(rolls), "rolls": rolls, "count": len(rolls)}
         return {**body, "failed": failed} if failed else body
 

@@ -23,6 +23,7 @@ using Outcome = BatchResult::Outcome;
 
 constexpr auto kAllOrNothing = Strategy::all_or_nothing;
 constexpr auto kBestEffort = Strategy::best_effort;
+constexpr auto kFirstSuccess = Strategy::first_success;
 
 Roll rolled(std::size_t value) { return {State::succeeded, static_cast<int>(value)}; }
 
@@ -62,10 +63,11 @@ BatchResult run_timed(const BatchOptions& options, const std::vector<int>& delay
     done = true;
   });
   const Release release{clock};
-  // All-or-nothing: time stops with the first failure, and the rest must end all the same.
+  // Time stops with the roll that decides the batch, and the rest must end all the same.
   auto last = *std::ranges::max_element(delays);
-  if (options.strategy == kAllOrNothing) {
-    for (const auto index : failing) last = std::min(last, delays[index]);
+  for (std::size_t index = 0; index < delays.size(); ++index) {
+    const bool decides = options.strategy == (failing.contains(index) ? kAllOrNothing : kFirstSuccess);
+    if (decides) last = std::min(last, delays[index]);
   }
   for (int second = 1; second <= last; ++second) {
     const auto due = static_cast<std::size_t>(std::ranges::count_if(delays, [&](int d) { return d < second; }));
@@ -210,6 +212,37 @@ TEST_CASE("batch: best effort never requests a stop") {
   CHECK(stopped == 0);
   CHECK(result->count(State::failed) == 10);
   CHECK(result->outcome == Outcome::failure);
+}
+
+TEST_CASE("batch: first-success ends with the first roll that succeeds; failures before it do not end it") {
+  const auto result = run_timed({5, 5, kFirstSuccess}, {3, 1, 2, 3, 3}, {1});
+  CHECK(values(result) == std::vector<int>{2});
+  CHECK(result.count(State::failed) == 1);
+  CHECK(result.count(State::cancelled) == 3);
+  CHECK(result.outcome == Outcome::success);
+}
+
+TEST_CASE("batch: first-success counts one success even when all succeed at the same time") {
+  ThreadPool pool({.max_threads = 8});
+  for (int i = 0; i < 200; ++i) {
+    std::latch all_here(8);
+    const auto result = run_batch({8, 8, kFirstSuccess}, pool, {},
+                                  [&](std::size_t index, const std::stop_token&, const Settle& settle) {
+                                    all_here.arrive_and_wait();
+                                    return settle(rolled(index));
+                                  });
+    REQUIRE(result);
+    CHECK(result->count(State::succeeded) == 1);
+    CHECK(result->count(State::cancelled) == 7);
+    CHECK(result->outcome == Outcome::success);
+  }
+}
+
+TEST_CASE("batch: first-success fails when every roll fails") {
+  const auto result = run_timed({3, 3, kFirstSuccess}, {1, 2, 3}, {0, 1, 2});
+  CHECK(result.outcome == Outcome::failure);
+  CHECK(result.count(State::failed) == 3);
+  CHECK(result.first_failure == 0);
 }
 
 TEST_CASE("batch: what is stopped from outside counts as cancelled, unless a roll had decided it") {
