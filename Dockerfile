@@ -1,6 +1,6 @@
-# Four images of one build: docker build --target frontend|dice-roller|die-service|loadgen .
-# Each holds a program, the libraries that it loads and CA certificates: no shell, no package manager.
-# It is compiled on the machine's own architecture, for that of --platform.
+# Four images from one build: docker build --target frontend|dice-roller|die-service|loadgen .
+# Each contains a program, the libraries that it loads and CA certificates: no shell, no package manager.
+# The compiler runs on the machine's own architecture and compiles for that of --platform.
 FROM --platform=$BUILDPLATFORM debian:trixie-slim AS build
 ARG TARGETARCH
 COPY tools/setup.sh tools/progress.sh /src/tools/
@@ -11,7 +11,7 @@ COPY charts/dice/Chart.yaml charts/dice/
 COPY services services
 COPY loadgen loadgen
 ARG COMMIT=unknown
-# Where BuildKit keeps its caches, a change compiles only what it touches.
+# With BuildKit's cache mounts, a change only recompiles what it affects.
 ENV CCACHE_DIR=/ccache
 RUN --mount=type=cache,target=/ccache \
     set -eu; \
@@ -38,14 +38,14 @@ LABEL org.opencontainers.image.version=$VERSION \
 FROM base AS frontend
 COPY --from=build /images/frontend /
 LABEL org.opencontainers.image.title=frontend \
-      org.opencontainers.image.description="The page on which dice are rolled, and its API"
+      org.opencontainers.image.description="Web page for rolling dice, and its API"
 EXPOSE 8400 9400
 ENTRYPOINT ["/usr/bin/frontend"]
 
 FROM base AS dice-roller
 COPY --from=build /images/dice-roller /
 LABEL org.opencontainers.image.title=dice-roller \
-      org.opencontainers.image.description="Rolls a die once, or many times at once"
+      org.opencontainers.image.description="Rolls a die, once or many times concurrently"
 EXPOSE 8401 9401
 ENTRYPOINT ["/usr/bin/dice-roller"]
 
@@ -60,6 +60,6 @@ ENTRYPOINT ["/usr/bin/die-service"]
 FROM base AS loadgen
 COPY --from=build /images/loadgen /
 LABEL org.opencontainers.image.title=loadgen \
-      org.opencontainers.image.description="Makes traffic, compares, and verifies that its telemetry arrives"
+      org.opencontainers.image.description="Load generator and verifier for the dice services"
 ENTRYPOINT ["/usr/bin/loadgen"]
 CMD ["traffic"]

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""The measurements of docs/benchmarks.md. Each prints what it measured and whether it held.
+"""The benchmarks of docs/benchmarks.md. Each prints its measurements and whether they meet the targets.
 
 usage: bench/run.py BIN [batch|throughput|overload ...]
 
-BEFORE=BIN, the programs of an earlier commit, adds them to `throughput`: both in the same run.
+BEFORE=BIN adds the programs of an earlier commit to `throughput`, measured in the same run.
 """
 
 import http.client
@@ -23,7 +23,14 @@ import time
 import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tools"))
+
+import contract  # noqa: E402
+
 DEADLINE_SECONDS = 20
+CONTRACT = contract.read(sys.argv[1] if sys.argv[1:] else None)
+FRONTEND, DICE_ROLLER, DIE_SERVICE = (one["name"] for one in CONTRACT["services"])
+ROLL_SPAN = CONTRACT["roll_span_prefix"]
 
 
 def free_port():
@@ -33,7 +40,7 @@ def free_port():
 
 
 class Program:
-    """One program of ours on free ports, its log in a file. `descriptors` may be open in it; None = as many as here."""
+    """A program on free ports, with its log in a file. `descriptors`: its limit on open files; None = inherited."""
 
     def __init__(self, folder, name, env, descriptors=None):
         self.log = tempfile.NamedTemporaryFile(prefix=name, suffix=".log")
@@ -57,7 +64,7 @@ class Program:
             if found:
                 return found
             if self.process.poll() is not None or time.monotonic() > deadline:
-                sys.exit(f"waited in vain for {what}:\n{pathlib.Path(self.log.name).read_text()[-2000:]}")
+                sys.exit(f"timed out waiting for {what}:\n{pathlib.Path(self.log.name).read_text()[-2000:]}")
             time.sleep(0.01)
 
     def metrics(self):
@@ -68,7 +75,7 @@ class Program:
         return float(self.metrics().get(series, 0))
 
     def resident(self):
-        """Bytes of memory."""
+        """Resident memory in bytes."""
         text = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
         return int(re.search(r"^VmRSS:\s+(\d+)", text, re.MULTILINE)[1]) * 1024
 
@@ -87,18 +94,18 @@ class Program:
 
 
 def die_service(folder, **env):
-    return Program(folder, "die-service", {"DIE_SPECIFICATIONS": str(ROOT / "services/die-service/dice.yaml"), **env})
+    return Program(folder, DIE_SERVICE, {"DIE_SPECIFICATIONS": str(ROOT / "services/die-service/dice.yaml"), **env})
 
 
-def verdict(name, held, text):
-    print(f"  {'held' if held else 'NOT HELD'}: {name}: {text}", flush=True)
-    return held
+def verdict(name, passed, text):
+    print(f"  {'passed' if passed else 'FAILED'}: {name}: {text}", flush=True)
+    return passed
 
 
 def batch(folder):
     """A batch takes as long as its longest roll."""
     dice = die_service(folder)
-    roller = Program(folder, "dice-roller", {"DIE_SERVICE_URL": dice.url})
+    roller = Program(folder, DICE_ROLLER, {"DIE_SERVICE_URL": dice.url})
     connection = http.client.HTTPConnection("127.0.0.1", roller.port)
 
     def timed(path):
@@ -114,7 +121,7 @@ def batch(folder):
         document = json.load(urllib.request.urlopen(f"{roller.metrics_url}/debug/spans/{trace}"))
         spans = [span for resource in document["resourceSpans"] for scope in resource["scopeSpans"] for span in scope["spans"]]
         rolls = [(int(span["endTimeUnixNano"]) - int(span["startTimeUnixNano"])) / 1e9
-                 for span in spans if span["name"].startswith("async_roll_")]
+                 for span in spans if span["name"].startswith(ROLL_SPAN)]
         assert len(rolls) == 10
         walls.append(wall)
         longests.append(max(rolls))
@@ -124,10 +131,10 @@ def batch(folder):
     roller.stop()
     dice.stop()
     wall, longest = statistics.median(walls), statistics.median(longests)
-    print(f"batch: 20 batches of 10, the wall time at the client against the longest roll of the same batch")
-    print(f"  median: wall {wall * 1e3:.2f} ms, longest roll {longest * 1e3:.2f} ms, above it {statistics.median(overheads) * 1e3:.2f} ms")
-    print(f"  ten rolls one after another: {sequential * 1e3:.0f} ms, {sequential / wall:.2f} × a batch of ten;"
-          f" the batches' own rolls added up: {statistics.median(sums) / wall:.2f} × their wall time")
+    print(f"batch: 20 batches of 10, wall time at the client compared with the longest roll of the same batch")
+    print(f"  median: wall {wall * 1e3:.2f} ms, longest roll {longest * 1e3:.2f} ms, overhead {statistics.median(overheads) * 1e3:.2f} ms")
+    print(f"  ten sequential rolls: {sequential * 1e3:.0f} ms, {sequential / wall:.2f} × a batch of ten;"
+          f" sum of the batches' own rolls: {statistics.median(sums) / wall:.2f} × their wall time")
     limits = [w - (1.02 * l + 0.005) for w, l in zip(walls, longests)]
     return verdict("wall ≤ 1.02 × longest + 5 ms, median of 20", statistics.median(limits) <= 0,
                    f"{wall / longest:.4f} × the longest roll")
@@ -142,24 +149,24 @@ def wrk(port, path, seconds):
 
 
 def throughput(folder, seconds=4, rounds=5):
-    """What telemetry costs: /dice, each step with one thing more, in turn with a bare Pistache server."""
+    """The cost of telemetry: /dice, adding one feature per step, alternating with a bare Pistache server."""
     hello_port, sink_port = free_port(), free_port()
     helpers = [subprocess.Popen([folder / "bench-hello", str(hello_port)]),
                subprocess.Popen([folder / "bench-sink", str(sink_port)])]
     exporting = {"OTEL_TRACES_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{sink_port}"}
     steps = [("routing and metrics", {"OTEL_SDK_DISABLED": "true", "LOG_LEVEL": "error"}),
-             ("+ a log line each", {"OTEL_SDK_DISABLED": "true"}),
-             ("+ a span each, remembered", {}),
+             ("+ a log line per request", {"OTEL_SDK_DISABLED": "true"}),
+             ("+ a span kept in memory", {}),
              ("+ every span exported", {**exporting, "OTEL_BSP_MAX_QUEUE_SIZE": "65536"})]
     programs = [die_service(folder, **env) for _, env in steps]
     before = os.environ.get("BEFORE")
-    if before:  # everything on, as it was
+    if before:  # everything on, in the earlier version
         steps.append(("  the same, before", {**exporting, "OTEL_BSP_MAX_QUEUE_SIZE": "65536"}))
         programs.append(die_service(pathlib.Path(before).resolve(), **steps[-1][1]))
     wrk(hello_port, "/", 1)
     rates = [[] for _ in steps]
     for number in range(rounds):
-        # The machine's speed drifts: each step against the bare server just before and just after it.
+        # The machine's speed drifts: compare each step with the bare server just before and just after it.
         bare = [wrk(hello_port, "/", seconds / 2)]
         for rate, program in zip(rates, programs):
             here = wrk(program.port, "/dice", seconds)
@@ -177,22 +184,22 @@ def throughput(folder, seconds=4, rounds=5):
     for helper in helpers:
         helper.terminate()
         helper.wait()
-    print(f"throughput: wrk, 32 connections kept, {seconds} s a run, median of {rounds}; server, client and collector share this machine")
+    print(f"throughput: wrk, 32 keep-alive connections, {seconds} s per run, median of {rounds}; server, client and collector share this machine")
     print(f"  {'bare Pistache':28} 1.00")
     for (name, _), rate in zip(steps, rates):
         print(f"  {name:28} {statistics.median(rate):.2f}")
     medians = [statistics.median(rate) for rate in rates]
-    held = verdict("every span exported", dropped == 0, f"{exported:.0f} exported, {dropped:.0f} dropped")
-    held &= verdict("everything off ≥ 1.05 × bare Pistache", medians[0] >= 1.05, f"{medians[0]:.2f}")
-    held &= verdict("everything on ≥ 0.5 × bare Pistache", medians[3] >= 0.5, f"{medians[3]:.2f}")
+    passed = verdict("every span exported", dropped == 0, f"{exported:.0f} exported, {dropped:.0f} dropped")
+    passed &= verdict("everything off ≥ 1.05 × bare Pistache", medians[0] >= 1.05, f"{medians[0]:.2f}")
+    passed &= verdict("everything on ≥ 0.5 × bare Pistache", medians[3] >= 0.5, f"{medians[3]:.2f}")
     if before:
         ratio = statistics.median(now / then for now, then in zip(rates[3], rates[4]))
-        held &= verdict("everything on ≥ 1.1 × before", ratio >= 1.1, f"{ratio:.2f}")
-    return held
+        passed &= verdict("everything on ≥ 1.1 × before", ratio >= 1.1, f"{ratio:.2f}")
+    return passed
 
 
 def probe(ports, stop, out):
-    """In a process of its own: the longest time that health and metrics took to answer."""
+    """Runs in a separate process: the response times of health and metrics."""
     worst = {}
     while not stop.is_set():
         for port, path in ports:
@@ -206,9 +213,9 @@ def probe(ports, stop, out):
 
 
 def overload(folder):
-    """200 batches of 20 at once: more than is let in."""
+    """200 concurrent batches of 20: more than are admitted."""
     dice = die_service(folder)
-    roller = Program(folder, "dice-roller", {"DIE_SERVICE_URL": dice.url, "LOG_LEVEL": "warn", "TRACE_MEMORY_SPANS": "0"})
+    roller = Program(folder, DICE_ROLLER, {"DIE_SERVICE_URL": dice.url, "LOG_LEVEL": "warn", "TRACE_MEMORY_SPANS": "0"})
     answers = []
 
     def one():
@@ -232,7 +239,7 @@ def overload(folder):
                         if series.startswith("http_requests_in_progress") and "/roll" in series))
 
     def phase():
-        """Three waves, probed all the while: the times, and the memory when all is over."""
+        """Three waves, with probes throughout: the response times, and the memory at the end."""
         answers.clear()
         stop, out = multiprocessing.Event(), multiprocessing.Queue()
         targets = [(roller.port, "/healthz"), (roller.metrics_port, "/metrics")]
@@ -246,7 +253,7 @@ def overload(folder):
         roller.wait_for(settled, "the gauges to return to 0 and the threads to end")
         return times, roller.metric("process_resident_memory_bytes")
 
-    memory = [phase()[1] for _ in range(3)]  # what an allocator keeps of its first peaks is no leak
+    memory = [phase()[1] for _ in range(3)]  # memory that the allocator keeps after its first peaks is not a leak
     worst, after = phase()
     before = memory[-1]
     code = roller.stop()
@@ -254,14 +261,14 @@ def overload(folder):
 
     good = sum(status == 200 for status, _ in answers)
     refused = sum(status == 503 and retry is not None for status, retry in answers)
-    print("overload: 3 waves of 200 batches of 20 at once, 1024 rolls let in")
-    held = verdict("every answer is 200, or 503 with Retry-After", good + refused == len(answers) == 600, f"{good} and {refused} of {len(answers)}")
+    print("overload: 3 waves of 200 concurrent batches of 20, 1024 rolls admitted")
+    passed = verdict("every answer is 200, or 503 with Retry-After", good + refused == len(answers) == 600, f"{good} and {refused} of {len(answers)}")
     for path, times in sorted(worst.items()):
-        held &= verdict(f"{path} within 50 ms", max(times) <= 0.05,
+        passed &= verdict(f"{path} within 50 ms", max(times) <= 0.05,
                         f"worst {max(times) * 1e3:.1f} ms, median {statistics.median(times) * 1e3:.1f} ms of {len(times)}")
-    held &= verdict("memory returns to where it was (within 10 %)", after <= 1.1 * before, " → ".join(f"{one / 1e6:.1f}" for one in [*memory, after]) + " MB after each phase")
-    held &= verdict("gauges return to 0, and exit 0", code == 0, "after the last answer")
-    return held
+    passed &= verdict("memory returns to its previous level (within 10 %)", after <= 1.1 * before, " → ".join(f"{one / 1e6:.1f}" for one in [*memory, after]) + " MB after each phase")
+    passed &= verdict("gauges return to 0, and exit 0", code == 0, "after the last answer")
+    return passed
 
 
 MEASUREMENTS = {"batch": batch, "throughput": throughput, "overload": overload}
@@ -271,8 +278,8 @@ def main():
     if len(sys.argv) < 2 or not set(sys.argv[2:]) <= MEASUREMENTS.keys():
         sys.exit(__doc__)
     folder = pathlib.Path(sys.argv[1]).resolve()
-    held = [MEASUREMENTS[name](folder) for name in sys.argv[2:] or MEASUREMENTS]
-    sys.exit(0 if all(held) else 1)
+    passed = [MEASUREMENTS[name](folder) for name in sys.argv[2:] or MEASUREMENTS]
+    sys.exit(0 if all(passed) else 1)
 
 
 if __name__ == "__main__":

@@ -1,54 +1,42 @@
 #!/usr/bin/env python3
-"""Writes the tables of docs/configuration.md and docs/loadgen.md from what the programs say with --help, and the one
-of charts/dice/README.md from the comments in values.yaml.
+"""Writes the tables of the documents: those of docs/configuration.md and docs/loadgen.md from what the programs say with
+--help, those of docs/api.md and docs/telemetry.md from the contract (services/contract), and the one of
+charts/dice/README.md from the comments in values.yaml.
 
 usage: docs/generate.py [BIN]     (BIN: folder of the programs; default $DICE_BIN, else build/release/bin)
 
-Only what is between the markers <!-- generated: NAME --> and <!-- end: NAME --> is written.
+Only the text between the markers <!-- generated: NAME --> and <!-- end: NAME --> is replaced.
 """
 
-import os
 import pathlib
 import re
 import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-PAGE = ROOT / "docs/configuration.md"
-LOADGEN = ROOT / "docs/loadgen.md"
+sys.path.insert(0, str(ROOT / "tools"))
+
+import contract  # noqa: E402
+
 CHART = ROOT / "charts/dice"
-SERVICES = ("frontend", "dice-roller", "die-service")
 COMMANDS = ("traffic", "compare", "verify")
-# As CLI11 2.3 and 2.4 write it, with each run of spaces made one.
-FLAG = re.compile(r"--(?P<name>[\w-]+)(?: [A-Z]+(?::(?P<allowed>.*?))?(?:(?:=| \[)(?P<default>.*?)\]? ?)?(?: \.\.\.)?)? "
-                  r"\(Env:(?P<variable>\w+)\) (?P<meaning>.*)")
-OPTION = re.compile(r"^  (\w+) = (.*)\n      (.*)\n      (.*)$", re.MULTILINE)
+OPTION = re.compile(r"^  (\S+|--\S+, \w+) = (.*)\n      (.*)\n      (.*)$", re.MULTILINE)
 
 
-def default_bin():
-    return pathlib.Path(os.environ.get("DICE_BIN", ROOT / "build/release/bin"))
-
-
-def options(program):
-    """{variable: (default, meaning, allowed)} in the program's order."""
+def options(program, *command):
+    """{variable, or "--flag, variable": (default, meaning, allowed)} in the program's order."""
     # An empty environment: some defaults follow other variables.
-    text = subprocess.run([program, "--help"], env={}, capture_output=True, text=True, check=True).stdout
+    text = subprocess.run([program, *command, "--help"], env={}, capture_output=True, text=True, check=True).stdout
     found = {name: (default, meaning, allowed) for name, default, meaning, allowed in OPTION.findall(text)}
     if not found or len(found) != len(re.findall(r"^  \S", text, re.MULTILINE)):
-        raise SystemExit(f"{program} --help does not look as expected")
+        raise SystemExit(f"{program} --help does not have the expected format")
     return found
 
 
 def flags(program, command):
     """(flag, default, meaning, allowed) of a command of loadgen, in its order."""
-    text = subprocess.run([program, command, "--help"], env={}, capture_output=True, text=True, check=True).stdout
-    entries = re.split(r"^ {1,12}(?=--)", text.split("Exit codes:")[0], flags=re.MULTILINE)[1:]
-    for entry in entries:
-        match = FLAG.fullmatch(" ".join(entry.split()))
-        if not match or match["variable"] != "LOADGEN_" + match["name"].upper().replace("-", "_"):
-            raise SystemExit(f"{program} {command} --help does not look as expected: {entry}")
-        default = (match["default"] or "").strip("[]")
-        yield f"`--{match['name']}`", default and f"`{default}`", match["meaning"], match["allowed"] or ""
+    for name, (default, meaning, allowed) in options(program, command).items():
+        yield f"`{name.split(',')[0]}`", code(default), meaning, allowed
 
 
 def code(text):
@@ -67,18 +55,20 @@ def rows(lines, head=("variable", "default", "meaning", "allowed")):
 
 def tables(folder):
     """{marker's name: table}"""
-    of = {service: options(pathlib.Path(folder).resolve() / service) for service in SERVICES}
-    shared = [name for name in of["frontend"] if all(name in one and one[name][1:] == of["frontend"][name][1:] for one in of.values())]
+    services = contract.services(folder)
+    of = {service: options(pathlib.Path(folder).resolve() / service) for service in services}
+    first = of[services[0]]
+    shared = [name for name in first if all(name in one and one[name][1:] == first[name][1:] for one in of.values())]
     common = []
     for name in shared:
-        defaults = {service: of[service][name][0] for service in SERVICES}
+        defaults = {service: of[service][name][0] for service in services}
         if len(set(defaults.values())) == 1:
-            default = code(defaults["frontend"])
+            default = code(defaults[services[0]])
         else:
             default = ", ".join(f"{service} {code(value)}" for service, value in defaults.items())
-        common.append((f"`{name}`", default, *of["frontend"][name][1:]))
+        common.append((f"`{name}`", default, *first[name][1:]))
     result = {"common": rows(common)}
-    for service in SERVICES:
+    for service in services:
         result[service] = rows((f"`{name}`", code(default), meaning, allowed)
                                for name, (default, meaning, allowed) in of[service].items() if name not in shared)
     return result
@@ -108,18 +98,43 @@ def chart_table():
     return rows(((code(key), code(default), meaning) for key, default, meaning in lines), ("value", "default", "meaning"))
 
 
+def loadgen_tables(folder):
+    program = pathlib.Path(folder).resolve() / "loadgen"
+    return {command: rows(flags(program, command), ("flag", "default", "meaning", "allowed")) for command in COMMANDS}
+
+
+def api_tables(folder):
+    said = contract.read(folder)
+    services = ((one["name"], str(one["port"]), str(one["metrics_port"])) for one in said["services"])
+    parameters = ((code(one["name"]), one["routes"], one["allowed"], one["default"]) for one in said["parameters"])
+    errors = ((code(one["code"]), str(one["status"]), one["meaning"]) for one in said["errors"])
+    return {"services": rows(services, ("service", "port", "metrics port")),
+            "parameters": rows(parameters, ("parameter", "of", "allowed", "default")),
+            "strategies": "\n".join(f"- {code(one['name'])}: {one['meaning']}" for one in said["strategies"]),
+            "errors": rows(errors, ("code", "status", "meaning"))}
+
+
+def telemetry_tables(folder):
+    said = contract.read(folder)
+
+    def metrics(service):
+        return rows(((code(one["name"]), one["type"], ", ".join(code(label) for label in one["labels"].split(",") if label),
+                      f"{one['help']} {one['details']}".strip()) for one in said["metrics"] if one["service"] == service),
+                    ("metric", "type", "labels", "meaning"))
+
+    messages = ((code(one["message"]), one["level"], one["service"] or "all", one["fields"]) for one in said["log_messages"])
+    return {"metrics": metrics(""), **{f"{name} metrics": metrics(name) for name in contract.services(folder)},
+            "messages": rows(messages, ("message", "level", "service", "fields"))}
+
+
+#: {page: what makes its tables of the folder of the programs}
+PAGES = {ROOT / "docs/configuration.md": tables, ROOT / "docs/loadgen.md": loadgen_tables, ROOT / "docs/api.md": api_tables,
+         ROOT / "docs/telemetry.md": telemetry_tables, CHART / "README.md": lambda folder: {"values": chart_table()}}
+
+
 def render(page, folder):
     """The page's text with its tables renewed."""
-    return replaced(page, tables(folder))
-
-
-def render_loadgen(page, folder):
-    program = pathlib.Path(folder).resolve() / "loadgen"
-    return replaced(page, {command: rows(flags(program, command), ("flag", "default", "meaning", "allowed")) for command in COMMANDS})
-
-
-def render_chart(page):
-    return replaced(page, {"values": chart_table()})
+    return replaced(page.read_text(), PAGES[page](folder))
 
 
 def replaced(page, tables_by_name):
@@ -136,11 +151,9 @@ def replaced(page, tables_by_name):
 def main():
     if len(sys.argv) > 2 or sys.argv[1:2] and sys.argv[1].startswith("-"):
         sys.exit(__doc__)
-    folder = sys.argv[1] if len(sys.argv) > 1 else default_bin()
-    PAGE.write_text(render(PAGE.read_text(), folder))
-    LOADGEN.write_text(render_loadgen(LOADGEN.read_text(), folder))
-    page = CHART / "README.md"
-    page.write_text(render_chart(page.read_text()))
+    folder = sys.argv[1] if len(sys.argv) > 1 else contract.default_bin()
+    for page in PAGES:
+        page.write_text(render(page, folder))
 
 
 if __name__ == "__main__":

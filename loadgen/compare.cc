@@ -5,7 +5,7 @@
 #include <numeric>
 
 #include "common/base/json.h"
-#include "loadgen/query.h"
+#include "contract/roll.h"
 #include "loadgen/statistics.h"
 
 namespace dice::loadgen {
@@ -31,8 +31,8 @@ std::vector<double> waits(const Concurrent& concurrent) {
   return seconds;
 }
 
-std::string wrong(const Query& query, const Answer& answer, const std::string& trace_id) {
-  auto text = query.path() + ": " + answer.outcome();
+std::string wrong(const RollRequest& request, const Answer& answer, const std::string& trace_id) {
+  auto text = request.path() + ": " + answer.outcome();
   if (answer.status != 0 && answer.error_message) text += ": " + *answer.error_message;
   return text + " (trace " + trace_id + ")";
 }
@@ -74,7 +74,7 @@ std::string to_table(const Comparison& comparison) {
 
   std::string text = "\n" + pad("", kLabel);
   for (const auto* title : {"mean", "std dev", "min", "max"}) text += pad(title, kNumber);
-  text += "\n" + row(rolls + " × /roll, one after another", sequential, longest);
+  text += "\n" + row(rolls + " × /roll, sequential", sequential, longest);
   for (const auto& one : comparison.concurrent) {
     text += row("1 × /roll-async, " + rolls + " on " + std::to_string(one.threads) +
                     (one.threads == 1 ? " thread" : " threads"),
@@ -95,9 +95,10 @@ std::string to_table(const Comparison& comparison) {
     text += "\n";
   }
   return text +
-         "\n  requests    sequential requests ÷ batches, as their user waited for them (other delays in each)\n"
-         "  measured    work of a batch's rolls ÷ the wait for that batch\n"
-         "  possible    work of a batch's rolls ÷ the least time for them on so many threads, read from its trace\n"
+         "\n  requests    time of the sequential requests ÷ time of the batch, for the user (each draws its own "
+         "delays)\n"
+         "  measured    sum of a batch's roll durations ÷ time of that batch\n"
+         "  possible    sum of a batch's roll durations ÷ minimum time for them on that many threads, from its trace\n"
          "  efficiency  measured ÷ possible\n";
 }
 
@@ -148,29 +149,28 @@ std::expected<Comparison, std::string> Compare::run() {
 }
 
 std::expected<double, std::string> Compare::sequential() {
-  const Query query{.kind = Kind::roll, .die = options_.die};
+  const RollRequest request{.die = options_.die};
   const auto start = clock_.now();
   for (int i = 0; i < options_.rolls; ++i) {
     const auto context = random_context();
-    const auto answer = target_.ask("GET", query.path(), context);
+    const auto answer = target_.ask("GET", request.path(), context);
     if (!answer.roll) {
-      return std::unexpected(wrong(query, answer, to_hex(context.trace_id)));
+      return std::unexpected(wrong(request, answer, to_hex(context.trace_id)));
     }
   }
   return Seconds(clock_.now() - start).count();
 }
 
 std::expected<BatchRun, std::string> Compare::batch(int threads) {
-  const Query query{.kind = Kind::roll_async,
-                    .die = options_.die,
-                    .times = options_.rolls,
-                    .concurrency = threads < options_.rolls ? threads : 0};
+  const bool limited = threads < options_.rolls;
+  const RollRequest request{
+      .die = options_.die, .times = options_.rolls, .concurrency = limited ? std::optional(threads) : std::nullopt};
   const auto context = random_context();
   const auto start = clock_.now();
-  const auto answer = target_.ask("GET", query.path(), context);
+  const auto answer = target_.ask("GET", request.path(), context);
   BatchRun run{.seconds = Seconds(clock_.now() - start).count()};
   const auto id = to_hex(context.trace_id);
-  if (!answer.rolls) return std::unexpected(wrong(query, answer, id));
+  if (!answer.rolls) return std::unexpected(wrong(request, answer, id));
   auto seconds = roll_seconds(id);
   if (!seconds) return std::unexpected(std::move(seconds.error()));
   run.roll_seconds = std::move(*seconds);

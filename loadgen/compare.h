@@ -1,4 +1,4 @@
-// Rolls one after another against the same number at the same time.
+// Compares sequential rolls with concurrent ones.
 #pragma once
 
 #include <cstddef>
@@ -7,12 +7,12 @@
 #include <vector>
 
 #include "common/concurrency/clock.h"
-#include "loadgen/sources.h"
+#include "loadgen/sources/traces.h"
 #include "loadgen/target.h"
 
 namespace dice::loadgen {
 
-/// One batch: what its user waited, and how long each of its rolls worked, from its trace.
+/// One batch: its duration for the user, and the duration of each of its rolls, from its trace.
 struct BatchRun {
   double seconds = 0;
   std::vector<double> roll_seconds = {};
@@ -23,9 +23,9 @@ struct Concurrent {
   std::size_t threads = 1;
   std::vector<BatchRun> runs = {};
 
-  /// The work of all rolls ÷ the time waited: how much faster than the very same rolls one after another.
+  /// Sum of the rolls' durations ÷ duration of the batches: how much faster than the same rolls in sequence.
   double measured_speedup() const;
-  /// The work ÷ the least time it can take on so many threads; with one thread a roll, ÷ the longest roll.
+  /// The same sum ÷ the minimum time on that many threads; with one thread per roll, ÷ the longest roll.
   double possible_speedup() const;
   double efficiency() const { return measured_speedup() / possible_speedup(); }
 };
@@ -34,7 +34,7 @@ struct Comparison {
   std::string target;
   std::string die;
   int rolls = 0;
-  /// What `rolls` requests one after another took, once an iteration.
+  /// Duration of `rolls` sequential requests, one entry per iteration.
   std::vector<double> sequential_seconds = {};
   std::vector<Concurrent> concurrent = {};
 };
@@ -48,9 +48,9 @@ class Compare {
     std::string die = "fair";
     int rolls = 10;
     int iterations = 5;
-    /// Threads of the batches; empty = one a roll.
+    /// Threads of the batches; empty = one per roll.
     std::vector<int> threads = {};
-    /// For a batch's trace to be complete.
+    /// Maximum wait for a batch's trace to be complete.
     Seconds deadline{30};
   };
 

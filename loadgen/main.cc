@@ -7,6 +7,8 @@
 #include <thread>
 
 #include "common/base/process.h"
+#include "common/base/signals.h"
+#include "contract/names.h"
 #include "loadgen/options.h"
 
 namespace dice::loadgen {
@@ -19,7 +21,7 @@ class Signals {
       : thread_([this](const std::stop_token& end) {
           while (!end.stop_requested()) {
             const int signal = wait_for_signal(std::chrono::milliseconds(50));
-            if (asks_to_end(signal) && !stop_.request_stop()) ::_exit(128 + signal);
+            if (is_stop_signal(signal) && !stop_.request_stop()) ::_exit(128 + signal);
           }
         }) {}
 
@@ -35,22 +37,21 @@ int unreachable(const std::string& url, const std::string& why) {
   return kUnreachable;
 }
 
-/// The standard variables; without any that asks for spans, none are exported.
+/// From the OTEL_* variables; spans are exported only if one of them says so.
 std::variant<Tracing::Options, int> tracing_options() {
   const auto environment = process_environment();
   Settings settings(environment);
   auto options = Tracing::Options::declare(settings, "loadgen");
   for (const auto& error : settings.errors()) std::cerr << error << "\n";
-  if (!settings.errors().empty()) return kWrongUse;
+  if (!settings.errors().empty()) return kUsageError;
   const bool wanted = environment("OTEL_TRACES_EXPORTER") || environment("OTEL_EXPORTER_OTLP_ENDPOINT") ||
                       environment("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT");
   if (!wanted) options.exporter = "none";
-  options.memory.spans = 0;  // nobody asks this process for them
+  options.memory.spans = 0;  // no endpoint serves them here
   return options;
 }
 
-/// Whether requests for rolls get through: one for a die that there is not is answered by die-service, and rolls
-/// nothing.
+/// Whether requests for rolls reach die-service: it answers the one for an unknown die, without a roll.
 bool rolls_get_through(Target& target) { return target.ask("GET", "/roll?die=_none", random_context()).status == 404; }
 
 int run(TrafficCommand command) {
@@ -88,11 +89,11 @@ int run(TrafficCommand command) {
   if (terminal) std::cerr << "\r\033[K";
   std::cout << (command.json ? to_json(summary) + "\n" : to_table(summary));
   tracing.shutdown(std::chrono::seconds(5));
-  return summary.held() ? kHeld : kDidNotHold;
+  return summary.passed() ? kPassed : kFailed;
 }
 
 TraceSource trace_source(const std::string& url, const std::string& tempo_url) {
-  return tempo_url.empty() ? TraceSource("frontend", url) : TraceSource("Tempo", tempo_url);
+  return tempo_url.empty() ? TraceSource(kFrontend.name, url) : TraceSource("Tempo", tempo_url);
 }
 
 int run(const CompareCommand& command) {
@@ -105,14 +106,14 @@ int run(const CompareCommand& command) {
   const auto comparison = Compare(command.compare, target, traces, clock).run();
   if (!comparison) {
     std::cerr << "loadgen: " << comparison.error() << "\n";
-    return kDidNotHold;
+    return kFailed;
   }
   std::cout << (command.json ? to_json(*comparison) + "\n" : to_table(*comparison));
   const auto efficiency = comparison->concurrent.back().efficiency();
-  if (efficiency >= command.min_efficiency) return kHeld;
+  if (efficiency >= command.min_efficiency) return kPassed;
   std::cerr << "loadgen: the efficiency is " << efficiency << ", less than --min-efficiency " << command.min_efficiency
             << "\n";
-  return kDidNotHold;
+  return kFailed;
 }
 
 std::unique_ptr<LogSource> log_source(const VerifyCommand& command) {
@@ -133,16 +134,15 @@ int run(const VerifyCommand& command) {
   auto traces = trace_source(command.url, command.tempo_url);
   const auto logs = log_source(command);
   const auto metrics = metrics_source(command);
-  Verify::Sources sources;
+  Sources sources;
   if (!command.answers_only) sources = {&traces, logs.get(), metrics.get()};
   auto report = Verify(command.verify, target, sources, clock).run();
   if (!report) return unreachable(command.url, report.error());
   if (command.answers_only) {
-    report->not_checked.emplace_back("all but the answers: --answers-only");
+    report->not_checked.emplace_back("everything except the answers: --answers-only");
   } else {
-    if (!logs) report->not_checked.emplace_back("logs: neither --logs nor --loki says where they are");
-    if (!metrics)
-      report->not_checked.emplace_back("metrics and walk: neither --metrics nor --prometheus says where they are");
+    if (!logs) report->not_checked.emplace_back("logs: require --logs or --loki");
+    if (!metrics) report->not_checked.emplace_back("metrics and correlation: require --metrics or --prometheus");
   }
   std::cout << (command.json ? to_json(*report) + "\n" : to_table(*report));
   if (!command.junit.empty()) {
@@ -150,10 +150,10 @@ int run(const VerifyCommand& command) {
     file << to_junit(*report);
     if (!file.flush()) {
       std::cerr << "--junit: " << command.junit << " can't be written\n";
-      return kWrongUse;
+      return kUsageError;
     }
   }
-  return report->held() ? kHeld : kDidNotHold;
+  return report->passed() ? kPassed : kFailed;
 }
 
 }  // namespace

@@ -1,19 +1,17 @@
 #include "loadgen/options.h"
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <charconv>
-#include <cmath>
-#include <cstdlib>
 #include <filesystem>
+#include <functional>
 #include <limits>
-#include <memory>
+#include <optional>
 #include <ostream>
 #include <random>
-#include <string_view>
 
 #include "common/base/version.h"
-#include "common/http/error.h"
+#include "common/config/flags.h"
+#include "contract/error.h"
 #include "loadgen/statistics.h"
 
 namespace dice::loadgen {
@@ -21,277 +19,206 @@ namespace {
 
 /// Where `make run` writes them.
 constexpr const char* kDefaultLogs = "build/run";
-constexpr double kPrometheusDeadline = 90;
+constexpr double kDay = 86'400;
+constexpr int kMaxThreads = 1000;
 
-template <typename Number>
-CLI::Validator range(Number min, Number max) {
-  constexpr bool kWhole = std::is_integral_v<Number>;
-  const auto shown = [](Number number) {
-    if constexpr (kWhole) return std::to_string(number);
-    else return number == std::floor(number) ? fixed(number, 0) : CLI::detail::to_string(number);
-  };
-  const auto allowed =
-      std::string(kWhole ? "a whole number" : "a number") + " from " + shown(min) + " to " + shown(max);
-  return {[=](std::string& text) -> std::string {
-            Number value{};
-            const auto* end = text.data() + text.size();
-            const auto [rest, error] = std::from_chars(text.data(), end, value);
-            if (error == std::errc() && rest == end && value >= min && value <= max) return {};
-            return "\"" + text + "\" is not allowed; allowed: " + allowed;
-          },
-          allowed, "range"};
+int number(Settings& settings, const char* flag, int value, int max, const char* help) {
+  return static_cast<int>(settings.integer(flag, value, 1, max, help));
 }
 
-CLI::Validator url() {
-  const std::string allowed = "http://HOST[:PORT] or https://HOST[:PORT]";
-  return {[=](std::string& text) -> std::string {
-            const auto host = text.starts_with("http://") ? 7U : text.starts_with("https://") ? 8U : 0U;
-            if (host == 0 || text.size() == host || text.find_first_of(" \t\r\n\"<>") != std::string::npos) {
-              return "\"" + text + "\" is not allowed; allowed: " + allowed;
-            }
-            while (text.ends_with('/')) text.pop_back();
-            return {};
-          },
-          "URL", "url"};
+Seconds seconds(Settings& settings, const char* flag, Seconds value, double max, const std::string& help) {
+  return Seconds(settings.number(flag, value.count(), 0, max, help + " Seconds."));
 }
 
-/// The help calls them `kind`, or lists them when that is empty.
-CLI::Validator one_of(const std::vector<std::string>& words, const std::string& kind = {}) {
-  std::string list;
-  for (const auto& word : words) list += (list.empty() ? "" : ", ") + word;
-  return {[=](std::string& text) -> std::string {
-            if (std::ranges::find(words, text) != words.end()) return {};
-            return "\"" + text + "\" is not allowed; allowed: " + list;
-          },
-          kind.empty() ? list : kind, "word"};
+bool any_text(std::string& /*text*/) { return true; }
+
+std::optional<int> threads(const std::string& text) {
+  int value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size() || value < 1 || value > kMaxThreads) return {};
+  return value;
 }
 
-std::vector<std::string> error_codes() {
-  std::vector<std::string> names;
+std::string error_codes() {
+  std::string names;
   for (int code = 0; code <= static_cast<int>(ErrorCode::downstream_timeout); ++code) {
-    names.emplace_back(name_of(static_cast<ErrorCode>(code)));
+    names += (code == 0 ? "" : ", ") + std::string(name_of(static_cast<ErrorCode>(code)));
   }
   return names;
 }
 
-/// `LOADGEN_MIN_EFFICIENCY` of `--min-efficiency`; empty for what is no flag of a command. CLI11's own reading of
-/// variables is not used: version 2.1 reads them for all commands, and 2.4 passes over one that does not fit.
-std::string variable_of(const CLI::Option& option) {
-  const auto& names = option.get_lnames();
-  if (names.empty() || names.front() == "help" || names.front() == "version") return {};
-  std::string variable = "LOADGEN_";
-  for (const char c : names.front())
-    variable += c == '-' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
-  return variable;
-}
-
-/// Shows each flag's variable in the help.
-class Formatter final : public CLI::Formatter {
- public:
-  std::string make_option_opts(const CLI::Option* option) const override {
-    const auto variable = variable_of(*option);
-    return CLI::Formatter::make_option_opts(option) + (variable.empty() ? "" : " (Env:" + variable + ")");
-  }
-};
-
-/// Declares flags, each with its default in the help.
-class Flags {
- public:
-  explicit Flags(CLI::App& app) : app_(app) {}
-
-  CLI::Option* text(const std::string& name, std::string& target, const std::string& help) {
-    return app_.add_option("--" + name, target, help)->capture_default_str();
-  }
-  template <typename Number>
-  CLI::Option* number(const std::string& name, Number& target, Number min, Number max, const std::string& help) {
-    return app_.add_option("--" + name, target, help)->capture_default_str()->transform(range(min, max));
-  }
-  CLI::Option* seconds(const std::string& name, Seconds& target, double max, const std::string& help) {
-    return app_
-        .add_option_function<double>(
-            "--" + name, [&target](double value) { target = Seconds(value); }, help + " Seconds.")
-        ->default_str(CLI::detail::to_string(target.count()))
-        ->transform(range(0.0, max));
-  }
-  template <typename Element>
-  CLI::Option* list(const std::string& name, std::vector<Element>& target, const std::string& help) {
-    auto* option = app_.add_option("--" + name, target, help)->delimiter(',');
-    if (!target.empty()) option->capture_default_str();
-    return option;
-  }
-  CLI::Option* flag(const std::string& name, bool& target, const std::string& help) {
-    return app_.add_flag("--" + name, target, help);
-  }
-
- private:
-  CLI::App& app_;
-};
-
-constexpr double kDay = 86'400;
-
-void declare(CLI::App& app, TrafficCommand& command) {
-  Flags flags(app);
+TrafficCommand declare_traffic(Settings& settings) {
+  TrafficCommand command;
   auto& traffic = command.traffic;
-  flags.text("url", traffic.url, "The frontend.")->transform(url());
-  flags.number("users", traffic.users, 1, 10'000, "Number of concurrent users.");
-  flags.number("rolls", traffic.rolls, 1, 1'000'000, "Maximum rolls per user, from 1; not with --duration.");
-  flags.seconds("duration", traffic.duration, 365 * kDay, "Duration of the run; 0 = until all users are done.");
-  flags.number("rate", traffic.rate, 0.0, 1e5,
-               "Open loop: requests per second, regardless of responses; 0 = closed loop.");
-  flags.number("workers", traffic.workers, 1, 10'000, "Open loop: maximum number of requests in flight.");
-  flags.seconds("ramp", traffic.ramp, kDay, "Ramp-up time, until all users are active or the rate is reached.");
-  flags.seconds("think-min", traffic.think_min, kDay,
-                "Closed loop: minimum think time between two requests of a user.");
-  flags.seconds("think-max", traffic.think_max, kDay, "Closed loop: maximum think time.");
-  flags.number("async", traffic.mix.async_probability, 0.0, 1.0, "Fraction of requests that are batches.");
-  flags.number("max-batch", traffic.mix.max_batch, 1, 1000, "Maximum rolls per batch, from 1.");
-  flags.list("dice", command.dice, "Dice to roll, comma-separated; default: all that the frontend lists.");
-  flags.flag("list-only", traffic.mix.list_only, "Send only GET /dice.");
-  traffic.seed = std::random_device()();
-  flags
-      .number("seed", traffic.seed, std::uint64_t{0}, std::numeric_limits<std::uint64_t>::max(),
-              "Seed that makes the requests repeatable; default: random.")
-      ->default_str("");
-  flags.list("expect", command.expected_failures, "Error codes that do not fail the run, comma-separated.")
-      ->transform(one_of(error_codes(), "error code"));
-  flags.seconds("timeout", traffic.timeout, 3600, "Timeout of a request.");
-  flags.seconds("wait", command.wait, kDay,
-                "Maximum wait at the start, until the frontend is reachable and rolls succeed.");
-  flags.flag("json", command.json, "The summary as JSON on standard output.");
-  app.callback([&command, &traffic] {
-    traffic.expected_failures = {command.expected_failures.begin(), command.expected_failures.end()};
-    if (traffic.think_max < traffic.think_min)
-      throw CLI::ValidationError("--think-max", "allowed: at least --think-min");
-  });
-}
-
-void declare(CLI::App& app, CompareCommand& command) {
-  Flags flags(app);
-  auto& compare = command.compare;
-  flags.text("url", command.url, "The frontend.")->transform(url());
-  flags.text("tempo", command.tempo_url, "Tempo, to read traces from; default: the frontend.")->transform(url());
-  flags.text("die", compare.die, "The die; one that does not fail.");
-  auto* rolls = flags.number("rolls", compare.rolls, 1, 1000, "Rolls to compare.");
-  flags.number("iterations", compare.iterations, 1, 10'000, "Repetitions.");
-  flags.list("concurrency", compare.threads, "Threads per batch, comma-separated, to sweep; default: one per roll.")
-      ->transform(range(1, 1000));
-  flags.seconds("deadline", compare.deadline, 3600, "Maximum wait for a batch's trace.");
-  flags.number("min-efficiency", command.min_efficiency, 0.0, 1.0,
-               "Exit with 1 if the efficiency at the highest thread count is lower.");
-  flags.flag("json", command.json, "The result as JSON on standard output.");
-  app.callback([&compare, rolls] {
-    if (rolls->empty() && !compare.threads.empty()) {
-      compare.rolls = std::max(compare.rolls, *std::ranges::max_element(compare.threads));
-    }
-  });
-}
-
-void declare(CLI::App& app, VerifyCommand& command) {
-  Flags flags(app);
-  auto& verify = command.verify;
-  flags.text("url", command.url, "The frontend.")->transform(url());
-  flags.text("tempo", command.tempo_url, "Tempo, to read traces from; default: the frontend.")->transform(url());
-  const auto default_url = command.url;
-  flags.list("logs", command.logs,
-             std::string("Files of JSON lines, or folders of *.log, comma-separated; default: ") + kDefaultLogs +
-                 ", if it exists and --url is the default.");
-  flags.text("loki", command.loki_url, "Loki, to read logs from instead of files.")->transform(url());
-  flags.text("loki-selector", command.loki_selector, "The streams to look at, in LogQL.");
-  flags
-      .list("metrics", command.metrics_urls,
-            "The services' metrics ports, comma-separated; default: localhost:9400 to 9402, if --url is the default.")
-      ->transform(url());
-  flags.text("prometheus", command.prometheus_url, "Prometheus, to read metrics from instead.")->transform(url());
-  flags.flag("shared", verify.shared, "Others use the system too: counters must have moved by at least what was sent.");
-  flags.flag("answers-only", command.answers_only, "Check the answers and nothing else.");
-  flags
-      .text("export", command.exported,
-            "Require that every span is exported? auto: if an exporter is seen to be active.")
-      ->transform(one_of({"auto", "required", "off"}));
-  flags.text("die", verify.probes.die, "A die that does not fail.");
-  flags.text("risky-die", verify.probes.risky_die, "A die that may fail; skipped if there is none of that name.");
-  auto* deadline =
-      flags.seconds("deadline", verify.deadline, 3600,
-                    "Maximum wait for each signal to be complete after the last answer; 90 with --prometheus.");
-  flags.seconds("clock-skew", verify.clock_skew, 3600, "Maximum clock difference between two services.");
-  flags.flag("json", command.json, "The report as JSON on standard output.");
-  flags.text("junit", command.junit, "File for the report as JUnit XML.");
-  app.callback([&command, &verify, deadline, default_url] {
-    using Export = Verify::Options::Export;
-    verify.exported = command.exported == "required" ? Export::required
-                      : command.exported == "off"    ? Export::off
-                                                     : Export::automatic;
-    if (deadline->empty() && !command.prometheus_url.empty()) verify.deadline = Seconds(kPrometheusDeadline);
-    if (command.answers_only) verify.probes.concurrency = false;
-    if (!command.logs.empty() && !command.loki_url.empty()) {
-      throw CLI::ValidationError("--loki", "allowed: this or --logs, not both");
-    }
-    if (!command.metrics_urls.empty() && !command.prometheus_url.empty()) {
-      throw CLI::ValidationError("--prometheus", "allowed: this or --metrics, not both");
-    }
-    if (command.url != default_url) return;
-    // What `make run` has started.
-    std::error_code error;
-    if (command.logs.empty() && command.loki_url.empty() && std::filesystem::is_directory(kDefaultLogs, error)) {
-      command.logs.emplace_back(kDefaultLogs);
-    }
-    if (command.metrics_urls.empty() && command.prometheus_url.empty()) {
-      command.metrics_urls = {"http://localhost:9400", "http://localhost:9401", "http://localhost:9402"};
-    }
-  });
-}
-
-/// The arguments, and as further ones the variables of the command's flags that are not among them.
-std::vector<std::string> with_variables(const CLI::App& app, int argc, const char* const* argv) {
-  std::vector<std::string> all(argv, argv + argc);
-  const auto commands = app.get_subcommands(
-      [&](const CLI::App* one) { return argc > 1 && one->get_name() == std::string_view(argv[1]); });
-  if (commands.empty()) return all;
-  const auto given = [&](const std::string& name) {
-    return std::any_of(argv + 2, argv + argc, [&](std::string_view argument) {
-      return argument.starts_with(name) && (argument.size() == name.size() || argument[name.size()] == '=');
-    });
-  };
-  for (const auto* flag : commands.front()->get_options()) {
-    const auto variable = variable_of(*flag);
-    if (variable.empty() || given(flag->get_name())) continue;
-    const char* const value = std::getenv(variable.c_str());  // NOLINT(concurrency-mt-unsafe): no threads yet
-    if (value != nullptr && *value != '\0') all.push_back(flag->get_name() + "=" + value);
+  traffic.url = settings.url("--url", traffic.url, "URL of the frontend.");
+  traffic.users = number(settings, "--users", traffic.users, 10'000, "Number of concurrent users.");
+  traffic.rolls =
+      number(settings, "--rolls", traffic.rolls, 1'000'000, "Maximum rolls per user, from 1; not with --duration.");
+  traffic.duration = seconds(settings, "--duration", traffic.duration, 365 * kDay,
+                             "Duration of the run; 0 = until all users are done.");
+  traffic.rate = settings.number("--rate", traffic.rate, 0, 1e5,
+                                 "Open loop: requests per second, regardless of responses; 0 = closed loop.");
+  traffic.workers =
+      number(settings, "--workers", traffic.workers, 10'000, "Open loop: maximum number of requests in flight.");
+  traffic.ramp = seconds(settings, "--ramp", traffic.ramp, kDay,
+                         "Ramp-up time, until all users are active or the rate is reached.");
+  traffic.think_min = seconds(settings, "--think-min", traffic.think_min, kDay,
+                              "Closed loop: minimum think time between two requests of a user.");
+  traffic.think_max = seconds(settings, "--think-max", traffic.think_max, kDay, "Closed loop: maximum think time.");
+  if (traffic.think_max < traffic.think_min) {
+    settings.error("--think-max", std::to_string(traffic.think_max.count()), "at least --think-min");
   }
+  traffic.mix.async_probability =
+      settings.number("--async", traffic.mix.async_probability, 0, 1, "Fraction of requests that are batches.");
+  traffic.mix.max_batch =
+      number(settings, "--max-batch", traffic.mix.max_batch, 1000, "Maximum rolls per batch, from 1.");
+  command.dice = settings.list("--dice", {}, any_text, "text",
+                               "Dice to roll, comma-separated; default: all that the frontend lists.");
+  traffic.mix.list_only = settings.flag("--list-only", false, "Send only GET /dice.");
+  const auto seed = settings.integer("--seed", -1, -1, std::numeric_limits<std::int64_t>::max(),
+                                     "Seed that makes the requests repeatable; -1 = random.");
+  traffic.seed = seed < 0 ? std::random_device()() : static_cast<std::uint64_t>(seed);
+  const auto expected = settings.list(
+      "--expect", {"roll_failed", "batch_failed"}, [](std::string& code) { return parse_error_code(code).has_value(); },
+      error_codes(), "Error codes that do not fail the run, comma-separated.");
+  traffic.expected_failures = {expected.begin(), expected.end()};
+  traffic.timeout = seconds(settings, "--timeout", traffic.timeout, 3600, "Timeout of a request.");
+  command.wait = seconds(settings, "--wait", command.wait, kDay,
+                         "Maximum wait at the start, until the frontend is reachable and rolls succeed.");
+  command.json = settings.flag("--json", false, "Print the summary as JSON.");
+  return command;
+}
+
+CompareCommand declare_compare(Settings& settings) {
+  CompareCommand command;
+  auto& compare = command.compare;
+  command.url = settings.url("--url", command.url, "URL of the frontend.");
+  command.tempo_url = settings.url("--tempo", "", "URL of Tempo, to read traces from; default: the frontend.");
+  compare.die = settings.text("--die", compare.die, "Die to roll; it must never fail.");
+  const auto counts = settings.list(
+      "--concurrency", {}, [](std::string& text) { return threads(text).has_value(); },
+      "a whole number from 1 to " + std::to_string(kMaxThreads),
+      "Thread counts to compare, comma-separated; default: one thread per roll.");
+  for (const auto& count : counts) compare.threads.push_back(*threads(count));
+  const auto most = compare.threads.empty() ? 0 : *std::ranges::max_element(compare.threads);
+  compare.rolls = number(settings, "--rolls", std::max(compare.rolls, most), 1000,
+                         "Number of rolls to compare; default: at least the highest thread count.");
+  compare.iterations = number(settings, "--iterations", compare.iterations, 10'000, "Repetitions.");
+  compare.deadline = seconds(settings, "--deadline", compare.deadline, 3600, "Maximum wait for a batch's trace.");
+  command.min_efficiency = settings.number("--min-efficiency", command.min_efficiency, 0, 1,
+                                           "Exit with 1 if the efficiency at the highest thread count is lower.");
+  command.json = settings.flag("--json", false, "Print the result as JSON.");
+  return command;
+}
+
+VerifyCommand declare_verify(Settings& settings) {
+  constexpr Seconds kPrometheusDeadline{90};
+  VerifyCommand command;
+  auto& [probes, collect] = command.verify;
+  const auto default_url = command.url;
+  command.url = settings.url("--url", default_url, "URL of the frontend.");
+  command.tempo_url = settings.url("--tempo", "", "URL of Tempo, to read traces from; default: the frontend.");
+  command.logs = settings.list("--logs", {}, any_text, "text",
+                               std::string("Files of JSON lines, or folders of *.log, comma-separated; default: ") +
+                                   kDefaultLogs + ", if it exists and --url is the default.");
+  command.loki_url = settings.url("--loki", "", "URL of Loki, to read logs from instead of files.");
+  command.loki_selector = settings.text("--loki-selector", command.loki_selector, "LogQL selector of the log streams.");
+  command.metrics_urls = settings.list("--metrics", {}, normalize_url, kUrlForm,
+                                       "URLs of the services' metrics ports, comma-separated; default: localhost:9400 "
+                                       "to 9402, if --url is the default.");
+  command.prometheus_url = settings.url("--prometheus", "", "URL of Prometheus, to read metrics from instead.");
+  collect.shared =
+      settings.flag("--shared", false, "Others use the system, too: counters may increase by more than what was sent.");
+  command.answers_only = settings.flag("--answers-only", false, "Check only the answers.");
+  using Export = Collector::Options::Export;
+  const auto exported = settings.choice("--export", "auto", {"auto", "required", "off"},
+                                        "Require that every span is exported; auto: if an exporter is active.");
+  collect.exported = exported == "required" ? Export::required : exported == "off" ? Export::off : Export::automatic;
+  probes.die = settings.text("--die", probes.die, "Die that never fails.");
+  probes.risky_die = settings.text("--risky-die", probes.risky_die, "Die that may fail; skipped if it does not exist.");
+  probes.concurrency = !command.answers_only;
+  collect.deadline =
+      seconds(settings, "--deadline", command.prometheus_url.empty() ? collect.deadline : kPrometheusDeadline, 3600,
+              "Maximum wait for each signal to be complete after the last answer; default with --prometheus: 90.");
+  collect.clock_skew =
+      seconds(settings, "--clock-skew", collect.clock_skew, 3600, "Maximum clock difference between two services.");
+  command.json = settings.flag("--json", false, "Print the report as JSON.");
+  command.junit = settings.text("--junit", "", "Write the report as JUnit XML to this file, too.");
+  if (!command.logs.empty() && !command.loki_url.empty()) {
+    settings.error("--loki", command.loki_url, "this or --logs, not both");
+  }
+  if (!command.metrics_urls.empty() && !command.prometheus_url.empty()) {
+    settings.error("--prometheus", command.prometheus_url, "this or --metrics, not both");
+  }
+  if (command.url != default_url) return command;
+  // What `make run` has started.
+  std::error_code error;
+  if (command.logs.empty() && command.loki_url.empty() && std::filesystem::is_directory(kDefaultLogs, error)) {
+    command.logs.emplace_back(kDefaultLogs);
+  }
+  if (command.metrics_urls.empty() && command.prometheus_url.empty()) {
+    command.metrics_urls = {"http://localhost:9400", "http://localhost:9401", "http://localhost:9402"};
+  }
+  return command;
+}
+
+struct Subcommand {
+  const char* name;
+  const char* about;
+  std::function<Command(Settings&)> declare;
+};
+
+const std::vector<Subcommand>& subcommands() {
+  static const std::vector<Subcommand> all = {
+      {"traffic", "Generate load from many concurrent users; traced if OTEL_* variables enable it.", declare_traffic},
+      {"compare", "Compare sequential rolls with concurrent rolls.", declare_compare},
+      {"verify", "Send known requests and check that their telemetry arrives and is correct.", declare_verify}};
   return all;
+}
+
+constexpr const char* kExitCodes = "\nExit codes: 0 passed, 1 failed, 2 usage error, 3 target unreachable.\n";
+
+void write_help(std::ostream& out) {
+  out << "Load generator and verifier for the dice services.\n\nUsage: loadgen COMMAND [--FLAG VALUE]…\n\n";
+  for (const auto& [name, about, declare] : subcommands()) out << "  " << name << "\n      " << about << "\n";
+  out << "\nloadgen COMMAND --help lists a command's flags, loadgen --version shows the version.\n" << kExitCodes;
 }
 
 }  // namespace
 
 std::variant<Command, int> parse_command(int argc, const char* const* argv, std::ostream& out, std::ostream& err) {
-  CLI::App app("loadgen drives the dice from outside.", "loadgen");
-  app.formatter(std::make_shared<Formatter>());
-  app.footer("Exit codes: 0 held, 1 did not hold, 2 wrong use, 3 target unreachable.");
-  app.set_version_flag("--version", std::string(version) + " (" + commit + ")");
-  app.require_subcommand(0, 1);
-  TrafficCommand traffic;
-  CompareCommand compare;
-  VerifyCommand verify;
-  auto* traffic_app = app.add_subcommand("traffic", "Many users at once, with spans of their own (OTEL_*).");
-  auto* compare_app = app.add_subcommand("compare", "Rolls one after another against rolls at the same time.");
-  auto* verify_app = app.add_subcommand("verify", "Does the telemetry of known requests arrive, and is it right?");
-  declare(*traffic_app, traffic);
-  declare(*compare_app, compare);
-  declare(*verify_app, verify);
-  try {
-    const auto arguments = with_variables(app, argc, argv);
-    std::vector<const char*> pointers;
-    pointers.reserve(arguments.size());
-    for (const auto& one : arguments) pointers.push_back(one.c_str());
-    app.parse(static_cast<int>(pointers.size()), pointers.data());
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error, out, err) == 0 ? kHeld : kWrongUse;
+  std::vector<std::string> arguments(argv + std::min(argc, 1), argv + argc);
+  const auto is_help = [](const std::string& text) { return text == "--help" || text == "-h"; };
+  if (!arguments.empty() && is_help(arguments[0])) {
+    write_help(out);
+    return kPassed;
   }
-  if (traffic_app->parsed()) return Command(traffic);
-  if (compare_app->parsed()) return Command(compare);
-  if (verify_app->parsed()) return Command(verify);
-  err << "a subcommand is missing; allowed: traffic, compare, verify\n";
-  return kWrongUse;
+  if (!arguments.empty() && arguments[0] == "--version") {
+    out << version << " (" << commit << ")\n";
+    return kPassed;
+  }
+  const auto found = std::ranges::find_if(
+      subcommands(), [&](const Subcommand& one) { return !arguments.empty() && arguments[0] == one.name; });
+  if (found == subcommands().end()) {
+    err << (arguments.empty() ? "a command is required" : "unknown command \"" + arguments[0] + "\"")
+        << "; allowed: traffic, compare, verify\n";
+    return kUsageError;
+  }
+  arguments.erase(arguments.begin());
+  const auto help = std::erase_if(arguments, is_help) > 0;
+  const Flags flags(arguments, "LOADGEN_", process_environment());
+  Settings settings(flags.environment());
+  auto command = found->declare(settings);
+  if (help) {
+    out << found->about << "\n\nUsage: loadgen " << found->name << " [--FLAG VALUE]…\n\n"
+        << settings.help([&](const std::string& flag) { return flag + ", " + flags.variable_of(flag); }) << kExitCodes;
+    return kPassed;
+  }
+  auto errors = flags.errors(settings.options());
+  errors.insert(errors.end(), settings.errors().begin(), settings.errors().end());
+  for (const auto& error : errors) err << error << "\n";
+  if (!errors.empty()) return kUsageError;
+  return command;
 }
 
 }  // namespace dice::loadgen

@@ -1,4 +1,4 @@
-// The command line. Every flag may be given as an environment variable instead.
+// The command line. Each flag can be set by an environment variable instead.
 #pragma once
 
 #include <iosfwd>
@@ -14,10 +14,9 @@ namespace dice::loadgen {
 
 struct TrafficCommand {
   Traffic::Options traffic;
-  std::vector<std::string> expected_failures = {"roll_failed", "batch_failed"};
-  /// Empty = those that the target lists.
+  /// Empty = all that the frontend lists.
   std::vector<std::string> dice;
-  /// For the target to be reachable.
+  /// Maximum wait for the target to be reachable.
   Seconds wait{0};
   bool json = false;
 };
@@ -41,21 +40,19 @@ struct VerifyCommand {
   std::vector<std::string> logs;
   /// Empty = the services' own.
   std::string prometheus_url;
-  /// With `prometheus_url` empty as well: nobody looks at metrics.
+  /// With `prometheus_url` empty as well: metrics are not checked.
   std::vector<std::string> metrics_urls;
   bool answers_only = false;
   Verify::Options verify;
-  /// auto, required or off.
-  std::string exported = "auto";
   bool json = false;
   std::string junit;
 };
 
 using Command = std::variant<TrafficCommand, CompareCommand, VerifyCommand>;
 
-inline constexpr int kHeld = 0;
-inline constexpr int kDidNotHold = 1;
-inline constexpr int kWrongUse = 2;
+inline constexpr int kPassed = 0;
+inline constexpr int kFailed = 1;
+inline constexpr int kUsageError = 2;
 inline constexpr int kUnreachable = 3;
 
 /// The command, or the exit code to end with, after it has written help or what is wrong.

@@ -1,16 +1,15 @@
-// The service that requests with a trace id of their own are sent to.
+// Sends single requests, each with its own trace context, to the frontend.
 #pragma once
 
 #include <string>
 
 #include "common/concurrency/clock.h"
 #include "common/http/client.h"
-#include "loadgen/answer.h"
+#include "loadgen/model/answer.h"
 
 namespace dice::loadgen {
 
-/// Longer than between services: a short queue of connections at the other end may refuse the first attempts of a
-/// burst.
+/// Longer than between services: a server with a short accept queue may refuse the first attempts of a burst.
 inline constexpr Seconds kConnectTimeout{5};
 
 /// Thread-safe; a call blocks.
@@ -19,7 +18,7 @@ class Target {
   explicit Target(const std::string& url, Seconds timeout = Seconds(60));
 
   const std::string& url() const { return client_.name(); }
-  /// `context` is the parent that the server is told; no span stands behind it.
+  /// `context` is sent as the parent; no span of it is recorded.
   Answer ask(const std::string& method, const std::string& path, const TraceContext& context);
 
  private:
@@ -27,7 +26,7 @@ class Target {
   Client client_;
 };
 
-/// Made by chance; sampled.
+/// Random ids; sampled.
 TraceContext random_context();
 
 }  // namespace dice::loadgen

@@ -1,7 +1,7 @@
 #!/bin/bash
-# images.sh [save|load]: the stack for clusters without internet. `save` puts its images and charts into build/stack, which can
-# be carried elsewhere; `load` brings the images from there into the nodes of the kind cluster `dice`. No argument: both, the
-# second where there is that cluster.
+# images.sh [save|load]: prepares the stack for clusters without internet access. `save` saves its images and charts in
+# build/stack, which can be copied elsewhere; `load` loads the images from there into the kind cluster `dice`. No argument: both,
+# `load` only if that cluster exists.
 set -eu -o pipefail
 # shellcheck source=stack/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -24,7 +24,7 @@ save() {
 
 load() {
   need docker kind
-  [ -f "$archive" ] || fail "build/stack/images.tar is missing: stack/images.sh save, where there is internet"
+  [ -f "$archive" ] || fail "build/stack/images.tar is missing: run stack/images.sh save on a machine with internet access"
   kind load image-archive "$archive" --name dice
 }
 

@@ -1,10 +1,10 @@
 #!/bin/bash
-# install.sh [install|remove]: Prometheus, Grafana, Loki, Tempo and the Collector, in the namespace `monitoring` of the
-# cluster that kubectl talks to. Can be run again at any time: it brings what is there to what is written here.
-#   NAMESPACE=dice         where the services run, whose log lines are collected
-#   LOG_SHIPPER=collector  or alloy: who collects them
-#   GRAFANA=true           or false: all but Grafana
-#   CHARTS=build/stack     folder of packaged charts; what it lacks is fetched into it
+# install.sh [install|remove]: installs Prometheus, Grafana, Loki, Tempo and the Collector in the namespace `monitoring` of
+# kubectl's current cluster. Can be run again at any time to update the installation.
+#   NAMESPACE=dice         namespace of the services, whose log lines are collected
+#   LOG_SHIPPER=collector  or alloy: the log shipper
+#   GRAFANA=true           or false: do not install Grafana
+#   CHARTS=build/stack     folder of packaged charts; missing charts are downloaded into it
 set -eu -o pipefail
 # shellcheck source=stack/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -17,15 +17,15 @@ one_of LOG_SHIPPER "$LOG_SHIPPER" collector alloy
 one_of GRAFANA "$GRAFANA" true false
 [[ $NAMESPACE =~ ^[a-z0-9]([a-z0-9-]*[a-z0-9])?$ ]] || fail "NAMESPACE=$NAMESPACE is not a namespace; allowed: a-z, 0-9 and, inside, -"
 need helm kubectl
-context=$(kubectl config current-context 2>/dev/null) || fail "kubectl has no cluster to talk to: kubectl config current-context is empty"
-kubectl get --raw /readyz --request-timeout=10s >/dev/null 2>&1 || fail "the cluster of kubectl's context $context does not answer"
+context=$(kubectl config current-context 2>/dev/null) || fail "kubectl has no current cluster: kubectl config current-context is empty"
+kubectl get --raw /readyz --request-timeout=10s >/dev/null 2>&1 || fail "the cluster of kubectl's context $context is not reachable"
 
-# What was made here carries it, and only that is removed.
+# The label of everything created here; only objects with this label are removed.
 mine=app.kubernetes.io/part-of=dice-stack
 ours() { [ -n "$(kubectl get "$1" --selector $mine --output name)" ]; }
 in_monitoring() { kubectl --namespace monitoring "$@"; }
 
-# release NAME [ARG...]: installs or upgrades it, and does not wait.
+# release NAME [ARG...]: installs or upgrades a release without waiting.
 release() {
   local name=$1 file
   shift
@@ -45,18 +45,18 @@ unhealthy() {
 install() {
   local each file crds
   if ! kubectl get namespace monitoring >/dev/null 2>&1; then
-    # The agent reads files of the node, which a stricter default would refuse.
+    # The agent reads files of the node, which a stricter default would forbid.
     kubectl create --filename - >/dev/null <<-YAML
 	apiVersion: v1
 	kind: Namespace
 	metadata: {name: monitoring, labels: {${mine/=/: }, pod-security.kubernetes.io/enforce: privileged}}
 	YAML
   elif ! ours namespace; then
-    fail "the namespace monitoring of $context is someone else's. To use it nevertheless: kubectl label namespace monitoring $mine"
+    fail "the namespace monitoring of $context was not created by this script. To use it anyway: kubectl label namespace monitoring $mine"
   fi
   echo "Installing into the namespace monitoring of $context"
 
-  # Helm never upgrades CRDs, so they are applied; those that another operator brought are left to it.
+  # Helm never upgrades CRDs, so they are applied here, unless another operator installed them.
   file=$(chart kps)
   if ours crd || ! kubectl get crd servicemonitors.monitoring.coreos.com >/dev/null 2>&1; then
     echo "CRDs of the Prometheus Operator"
@@ -69,7 +69,7 @@ install() {
   release loki
   release tempo
   release otel-gateway
-  # Both at once would store every line twice.
+  # Running both would store every line twice.
   if [ "$LOG_SHIPPER" = collector ]; then
     uninstall alloy
     release otel-logs --set "config.receivers.filelog.include={/var/log/pods/${NAMESPACE}_*/*/*.log}"
@@ -81,21 +81,21 @@ install() {
   for each in $(in_monitoring get deployments,daemonsets,statefulsets --output name); do
     in_monitoring rollout status "$each" --timeout 10m || unhealthy "$each"
   done
-  # The operator makes its StatefulSet.
+  # The operator creates its StatefulSet.
   each=prometheus/kps-kube-prometheus-stack-prometheus
   echo "Waiting for $each"
   in_monitoring wait --for condition=Available "$each" --timeout 10m >/dev/null || unhealthy "$each"
-  echo "All healthy after $SECONDS s"
+  echo "Everything is healthy after $SECONDS s"
 }
 
 remove() {
   local each
-  echo "Removing from $context what was installed, with all metrics, traces and logs, and the Prometheus Operator's CRDs with every ServiceMonitor and PrometheusRule"
+  echo "Removing the stack from $context, with all metrics, traces and logs, and the Prometheus Operator's CRDs with every ServiceMonitor and PrometheusRule"
   for each in $(releases | tac); do
     echo "$each"
     uninstall "$each"
   done
-  # The operator made it and leaves it.
+  # The operator creates this Service but does not remove it.
   kubectl --namespace kube-system delete service kps-kube-prometheus-stack-kubelet --ignore-not-found
   kubectl delete namespace --selector $mine
   kubectl delete crd --selector $mine

@@ -1,4 +1,4 @@
-# What the scripts of this folder share; they are run by bash.
+# Functions shared by the bash scripts in this folder.
 # shellcheck shell=bash
 stack=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 CHARTS=${CHARTS:-$stack/../build/stack}
@@ -19,21 +19,21 @@ one_of() {
 # need PROGRAM...
 need() {
   local each
-  for each in "$@"; do command -v "$each" >/dev/null || fail "$each is missing: install it and have it in PATH"; done
+  for each in "$@"; do command -v "$each" >/dev/null || fail "$each is missing: install it and add it to PATH"; done
 }
 
-# releases: their names
+# releases: prints the names of the releases
 releases() { awk '!/^#/ { print $1 }' "$stack/charts.txt"; }
 
-# chart RELEASE: the file of its chart. What CHARTS does not have is fetched.
+# chart RELEASE: prints the file of its chart, which is downloaded if CHARTS does not have it.
 chart() {
   local name version repository
   read -r name version repository < <(awk -v release="$1" '$1 == release { print $2, $3, $4 }' "$stack/charts.txt")
   mkdir -p "$CHARTS"
   if [ ! -f "$CHARTS/$name-$version.tgz" ]; then
-    echo "Fetching the chart $name $version" >&2
+    echo "Downloading the chart $name $version" >&2
     helm pull "$name" --version "$version" --repo "$repository" --destination "$CHARTS" >&2 ||
-      fail "$CHARTS has no $name-$version.tgz, and $repository does not give it"
+      fail "$CHARTS has no $name-$version.tgz, and it could not be downloaded from $repository"
   fi
   echo "$CHARTS/$name-$version.tgz"
 }

@@ -1,6 +1,7 @@
 #!/bin/bash
-# up.sh [up|down]: a kind cluster `dice` if there is none, the images, the stack, the chart, and the page and Grafana on this
-# machine until Ctrl-C. `down` removes the releases, and the cluster if `up` made it. Variables as in install.sh.
+# up.sh [up|down]: creates the kind cluster `dice` if it does not exist, builds the images, installs the stack and the chart, and
+# forwards the page and Grafana until Ctrl-C. `down` removes the releases, and the cluster if `up` created it. Variables as in
+# install.sh.
 set -eu -o pipefail
 # shellcheck source=stack/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -10,18 +11,18 @@ one_of action "$action" up down
 GRAFANA=${GRAFANA:-true}
 export NAMESPACE=${NAMESPACE:-dice} GRAFANA
 need docker kind helm kubectl
-docker info >/dev/null 2>&1 || fail "docker does not answer: is it running, and may you use it?"
+docker info >/dev/null 2>&1 || fail "docker is not reachable: check that it is running and that you may use it"
 
 there() { kind get clusters 2>/dev/null | grep -qx dice; }
 
-# Whatever context the user is in stays as it is.
+# Leaves the user's kubectl context unchanged.
 use_cluster() {
   mkdir -p build
   export KUBECONFIG=$PWD/build/kubeconfig
   kind get kubeconfig --name dice >"$KUBECONFIG"
 }
 
-# forward NAMESPACE SERVICE PORTS: again when its pod is replaced.
+# forward NAMESPACE SERVICE PORTS: forwards ports, and reconnects if the pod is replaced.
 forward() {
   trap 'kill $! 2>/dev/null' EXIT
   trap exit INT TERM
@@ -35,14 +36,13 @@ forward() {
 up() {
   local port tag images ids
   for port in 8400 3000; do
-    ! (: <"/dev/tcp/127.0.0.1/$port") 2>/dev/null || fail "port $port of this machine is taken"
+    ! (: <"/dev/tcp/127.0.0.1/$port") 2>/dev/null || fail "port $port of this machine is in use"
   done
   there || kind create cluster --config stack/kind.yaml --wait 5m
   use_cluster
 
   make images
-  tag=$(awk '$1 == "appVersion:" { print $2 }' charts/dice/Chart.yaml)
-  images=("dice/frontend:$tag" "dice/dice-roller:$tag" "dice/die-service:$tag" "dice/loadgen:$tag")
+  mapfile -t images < <(make image-names)
   kind load docker-image --name dice "${images[@]}"
   [ ! -f build/stack/images.tar ] || stack/images.sh load
 
@@ -60,7 +60,7 @@ up() {
     echo "Grafana:   http://localhost:3000  (admin, admin)"
     forward monitoring kps-grafana 3000:80 &
   fi
-  echo "Ctrl-C ends both addresses; the cluster stays. make down removes it."
+  echo "Ctrl-C stops forwarding; the cluster keeps running. make down removes it."
   wait
 }
 
@@ -72,7 +72,7 @@ down() {
   else
     helm uninstall dice --namespace "$NAMESPACE" --ignore-not-found --wait
     stack/install.sh remove
-    echo "The cluster dice was not made by make up, and stays"
+    echo "The cluster dice was not created by make up and is kept"
   fi
   rm "$KUBECONFIG"
 }

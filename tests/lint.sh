@@ -1,5 +1,5 @@
 #!/bin/bash
-# Formatting, clang-tidy and shellcheck over what is committed. Prints what is wrong; silent about what is right.
+# Checks formatting, and runs clang-tidy and shellcheck on all committed files. Prints only problems.
 set -eu -o pipefail
 cd "$(dirname "$0")/.."
 failed=0
@@ -10,7 +10,7 @@ git ls-files '*.h' '*.cc' | xargs clang-format-19 --dry-run --Werror || failed=1
 echo "shellcheck"
 git ls-files '*.sh' '.ci/*' | xargs shellcheck || failed=1
 
-# Only what can't be in a committed file: registries' hosts, and paths of one machine.
+# Names that must not be in committed files: registry hosts, and paths of a single machine.
 echo "foreign names"
 if git grep -nIE 'https?://(deb|ftp|proxy|registry|index)\.[a-z.]+/|(^|[^a-zA-Z0-9_.-])/(wor[k]|hom[e]|roo[t])/[a-z.]' -- . ':!tests/lint.sh'; then
   failed=1

@@ -1,6 +1,6 @@
 #!/bin/bash
-# Runs the tests of a build folder: `cpp` for those in C++, `all` for the page as well, `stops` for those of processes,
-# STOP_ROUNDS times.
+# Runs the tests of a build folder: `cpp`: the C++ tests; `all`: also the Python tests; `stops`: the process tests, STOP_ROUNDS
+# times.
 set -eu -o pipefail
 build=$1
 what=$2

@@ -1,6 +1,6 @@
 #!/bin/bash
-# go-tool.sh helm|kustomize|oras: prints where it is: in PATH, else a pinned one that Go builds into build/tools, once; that takes
-# minutes.
+# go-tool.sh helm|kustomize|oras: prints the path of the tool: from PATH, or else a pinned version, built once with Go into
+# build/tools, which takes minutes.
 set -eu -o pipefail
 name=${1:-}
 case $name in
@@ -20,7 +20,7 @@ count=0
 exec 9>"$tools/.lock"
 flock 9
 if [ ! -x "$tools/$name" ]; then
-  # In PATH, or where Go's own archive and Debian's packages put it.
+  # In PATH, or where Go's archive and Debian's packages install it.
   go=$(command -v go || find /usr/lib/go-*/bin /usr/local/go/bin -name go 2>/dev/null | sort -V | tail -n 1 || true)
   [ -n "$go" ] || {
     echo "no $name in PATH, and no Go to build one" >&2

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""The root folder of a container image: one program, the libraries that it loads, CA certificates.
+"""Creates the root folder of a container image: one program, the libraries that it loads, CA certificates.
 
 usage: image_root.py PROGRAM ROOT
 
-Works for programs of other architectures, too. Where the files are from is written into the image as scanners look for it in
-images without a package manager: /var/lib/dpkg/status.d has a paragraph for each Debian package and the checksums of its files.
-Prints what takes how much.
+Works for programs of other architectures, too. The origin of the files is recorded where scanners look for it in images without
+a package manager: /var/lib/dpkg/status.d has a paragraph for each Debian package and the checksums of its files. Prints the size
+of each package.
 """
 
 import collections
@@ -20,7 +20,7 @@ CERTIFICATES = pathlib.Path("/etc/ssl/certs/ca-certificates.crt")
 
 
 def read_elf(path):
-    """(architecture's folder of libraries, loader or None, names of libraries) of a program or a library."""
+    """(library folder of the architecture, loader or None, names of libraries) of a program or a library."""
     text = subprocess.run(["readelf", "--file-header", "--program-headers", "--dynamic", path], capture_output=True, text=True,
                           check=True).stdout
     machine = re.search(r"Machine:\s+(.*)", text)[1]
@@ -30,7 +30,7 @@ def read_elf(path):
 
 
 def libraries(program):
-    """The files that the loader maps for `program`, itself first."""
+    """The files that the loader maps for `program`, starting with the program."""
     triplet, loader, wanted = read_elf(program)
     found = {pathlib.Path(loader).name: pathlib.Path(loader)}
     while wanted:
@@ -46,8 +46,8 @@ def libraries(program):
 
 
 def package_of(path):
-    """Name, with the architecture where it needs one, of the Debian package that a file is from."""
-    # /lib is a link to /usr/lib, and packages know either name.
+    """Name of the Debian package that a file belongs to, with the architecture if needed."""
+    # /lib is a link to /usr/lib, and packages use either name.
     for candidate in (path, path.resolve(), pathlib.Path(str(path).removeprefix("/usr"))):
         owner = subprocess.run(["dpkg-query", "--search", candidate], capture_output=True, text=True)
         owners = [line for line in owner.stdout.splitlines() if not line.startswith("diversion by ")]
@@ -78,7 +78,7 @@ def main():
     add(program, pathlib.Path("/usr/bin", program.name), None)
     for library in libraries(program):
         add(library, library, package_of(library))
-    # Made at its package's installation.
+    # Generated when its package is installed.
     add(CERTIFICATES, CERTIFICATES, package_of(pathlib.Path("/usr/sbin/update-ca-certificates")))
     add(pathlib.Path("/etc/os-release"), pathlib.Path("/usr/lib/os-release"), package_of(pathlib.Path("/usr/lib/os-release")))
     (root / "etc/os-release").symlink_to("../usr/lib/os-release")

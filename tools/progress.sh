@@ -1,6 +1,6 @@
 #!/bin/sh
-# Shows how far ninja or apt (its APT::Status-Fd) is, from what they write to standard input: on a terminal one line that
-# is written over, elsewhere a line every 5 seconds. What is no progress goes through as it is.
+# Shows the progress of ninja or apt (APT::Status-Fd) from their output on standard input: on a terminal as one line that is
+# overwritten, otherwise as a line every 5 seconds. All other output is passed through.
 set -eu
 terminal=
 [ ! -t 1 ] || terminal=1

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Makes a release and pushes it: images for amd64 and arm64, a bill of materials for each, the chart with their digests.
+"""Builds a release and pushes it: images for amd64 and arm64, a bill of materials for each, the chart with their digests.
 
 usage: release.py REGISTRY VERSION
 
-What it makes is in build/release-VERSION: an OCI layout per artefact, checksums, the chart's archive, the release's notes. The
-same commit gives the same digests as long as the distribution has the same packages: docker builds the layers' files, and here
-they get fixed times, owners and order. Wants docker with BuildKit, and oras, which is built where it is missing.
+The results are in build/release-VERSION: an OCI layout per artefact, checksums, the chart archive, the release notes. The same
+commit gives the same digests as long as the distribution has the same packages: docker builds the layers' files, and this script
+gives them fixed times, owners and order. Requires docker with BuildKit, and oras, which is built if it is missing.
 """
 
 import gzip
@@ -24,7 +24,6 @@ import urllib.parse
 import yaml
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-PROGRAMS = {"frontend": "frontend", "dice-roller": "diceRoller", "die-service": "dieService", "loadgen": "loadgen"}  # their values
 ARCHITECTURES = ("amd64", "arm64")
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
@@ -32,7 +31,7 @@ SPDX = "application/spdx+json"
 
 
 class Failure(Exception):
-    """What the person at the terminal has to know, in words."""
+    """An error with a message for the user."""
 
 
 def run(*command):
@@ -40,6 +39,12 @@ def run(*command):
     if done.returncode != 0:
         raise Failure(f"{' '.join(map(str, command))}: {done.stderr.decode(errors='replace').strip()[-2000:]}")
     return done.stdout
+
+
+def programs():
+    """{program: its key in the chart's values}, such as dice-roller and diceRoller"""
+    names = [image.removeprefix("dice/").rpartition(":")[0] for image in run("make", "image-names").decode().split()]
+    return {name: re.sub("-(.)", lambda match: match[1].upper(), name) for name in names}
 
 
 def git(*arguments):
@@ -55,7 +60,7 @@ class Layout:
         (folder / "blobs/sha256").mkdir(parents=True)
 
     def blob(self, data, media_type, **more):
-        """Keeps the bytes; returns their descriptor."""
+        """Stores the bytes; returns their descriptor."""
         digest = hashlib.sha256(data).hexdigest()
         (self._folder / "blobs/sha256" / digest).write_bytes(data)
         return {"mediaType": media_type, "digest": f"sha256:{digest}", "size": len(data), **more}
@@ -67,14 +72,14 @@ class Layout:
         return self.json({"schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": layers, **more}, MANIFEST)
 
     def add(self, descriptor, tag=None):
-        """Lists it in the layout's index."""
+        """Adds a descriptor to the layout's index."""
         self._manifests.append({**descriptor, **({"annotations": {"org.opencontainers.image.ref.name": tag}} if tag else {})})
         (self._folder / "oci-layout").write_text('{"imageLayoutVersion":"1.0.0"}')
         (self._folder / "index.json").write_text(json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": self._manifests}))
 
 
 def archive(entries, epoch):
-    """A tar archive of [(TarInfo, bytes or None)] in which nothing depends on when and by whom it was made."""
+    """A reproducible tar archive of [(TarInfo, bytes or None)], independent of the time and user of the build."""
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         for info, data in sorted(entries, key=lambda entry: entry[0].name):
@@ -89,7 +94,7 @@ def entries_of(data):
 
 
 def built(program, architecture, version, commit):
-    """(configuration, [entries of each layer]) of the image that docker builds."""
+    """(configuration, [entries of each layer]) of the image built by docker."""
     tag = f"dice-release/{program}:{architecture}"
     command = [ROOT / "tools/docker-build.sh", "--platform", f"linux/{architecture}", "--target", program, "--tag", tag,
                "--build-arg", f"VERSION={version}", "--build-arg", f"COMMIT={commit}"]
@@ -102,14 +107,14 @@ def built(program, architecture, version, commit):
 
 
 def packages_of(entries):
-    """The Debian packages of an image: {field: value} each."""
+    """The Debian packages of an image, each as {field: value}."""
     for info, data in entries:
         if info.isfile() and "var/lib/dpkg/status.d/" in info.name and not info.name.endswith(".md5sums"):
             yield dict(line.split(": ", 1) for line in data.decode().splitlines())
 
 
 def check_origins(program, entries):
-    """Is each file of an image ours, or one of a listed package, unchanged?"""
+    """Checks that each file of an image is ours, or an unchanged file of a listed package."""
     sums = {}
     for info, data in entries:
         if info.name.endswith(".md5sums"):
@@ -117,7 +122,7 @@ def check_origins(program, entries):
     for info, data in entries:
         ours = info.name in (f"usr/bin/{program}", "etc/dice/dice.yaml") or info.name.startswith("var/lib/dpkg/status.d/")
         if info.isfile() and not ours and sums.get(info.name) != hashlib.md5(data).hexdigest():
-            raise Failure(f"the image of {program} has a file that is of no listed package: /{info.name}")
+            raise Failure(f"the image of {program} has a file that belongs to no listed package: /{info.name}")
 
 
 def bill_of_materials(image, version, packages, created, digest):
@@ -154,7 +159,7 @@ class Release:
         if {chart["version"], chart["appVersion"]} != {self.version}:
             raise Failure(f"VERSION={self.version}, but charts/dice/Chart.yaml says {chart['version']} and {chart['appVersion']}")
         if changed := git("status", "--porcelain"):
-            raise Failure(f"a release is made of a commit, and there are changes:\n{changed}")
+            raise Failure(f"a release requires a clean checkout, but there are uncommitted changes:\n{changed}")
         notes = re.search(rf"^## {re.escape(self.version)}\n(.*?)(?=^## |\Z)", (ROOT / "CHANGELOG.md").read_text(), re.M | re.S)
         if not notes:
             raise Failure(f"CHANGELOG.md has no section '## {self.version}'")
@@ -163,7 +168,7 @@ class Release:
         (self.folder / "notes.md").write_text(notes[1].strip() + "\n")
 
     def image(self, program):
-        """The digest of its index."""
+        """Builds and pushes the image; returns the digest of its index."""
         layout = Layout(self.folder / program)
         platforms = []
         for architecture in ARCHITECTURES:
@@ -193,14 +198,14 @@ class Release:
         return index["digest"]
 
     def chart(self, digests):
-        """The chart, in which each image is named by its digest."""
+        """Packages and pushes the chart, which references each image by its digest."""
         source = ROOT / "charts/dice"
         values = (source / "values.yaml").read_text().replace('\n  registry: ""\n', f"\n  registry: {json.dumps(self.registry)}\n", 1)
-        for program, key in PROGRAMS.items():
+        for program, key in programs().items():
             values = values.replace(f"\n{key}:\n", f"\n{key}:\n  image: {{digest: {json.dumps(digests[program])}}}\n", 1)
         changed = yaml.safe_load(values)
-        if changed["image"]["registry"] != self.registry or any(changed[key]["image"]["digest"] != digests[program] for program, key in PROGRAMS.items()):
-            raise Failure("charts/dice/values.yaml is not as this expects it: image.registry, frontend, diceRoller, dieService, loadgen")
+        if changed["image"]["registry"] != self.registry or any(changed[key]["image"]["digest"] != digests[program] for program, key in programs().items()):
+            raise Failure("charts/dice/values.yaml does not have the expected structure: image.registry, frontend, diceRoller, dieService, loadgen")
         entries = []
         for name in git("ls-files", "charts/dice").splitlines():
             data = values.encode() if name == "charts/dice/values.yaml" else (ROOT / name).read_bytes()
@@ -226,14 +231,14 @@ class Release:
 
     def push(self, layout, repository):
         oras = run("tools/go-tool.sh", "oras").decode().strip()
-        # The images, and then what hangs on them.
+        # First the images, then the artefacts attached to them.
         for recursive in ([], ["--recursive"]):
             run(oras, "cp", *recursive, "--no-tty", "--from-oci-layout", f"{self.folder / layout}:{self.version}",
                 f"{self.registry}/{repository}:{self.version}")
 
     def make(self):
         self.check()
-        digests = {program: self.image(program) for program in PROGRAMS}
+        digests = {program: self.image(program) for program in programs()}
         self.chart(digests)
         self.write("digests.txt", "".join(f"{self.registry}/dice/{program}@{digest}\n" for program, digest in digests.items()).encode())
         (self.folder / "SHA256SUMS").write_text("".join(sorted(self.sums, key=lambda line: line.split()[1])))

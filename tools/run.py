@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Runs die-service, dice-roller and frontend on this machine, and ends them together."""
+"""Runs die-service, dice-roller and frontend on this machine, and stops them together."""
 
 import argparse
 import collections
@@ -17,19 +17,19 @@ import time
 import urllib.error
 import urllib.request
 
+import contract
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-SERVICES = ("die-service", "dice-roller", "frontend")  # in start order; each needs those before it
-PORTS = {"die-service": (8402, 9402), "dice-roller": (8401, 9401), "frontend": (8400, 9400)}
 READY_SECONDS = 15
 STOP_SECONDS = 45  # more than SHUTDOWN_GRACE_SECONDS
 
 
 class Failure(Exception):
-    """Something the person at the terminal has to know, in words."""
+    """An error with a message for the user."""
 
 
 class Process:
-    """One running service. `ports` is (port, metrics port), known once it has said that it listens."""
+    """One running service. `ports` is (port, metrics port), known once it has logged that it is listening."""
 
     def __init__(self, name, program, env, log_path, on_line, on_exit):
         self.name = name
@@ -37,7 +37,7 @@ class Process:
         self.last_lines = collections.deque(maxlen=15)
         self.listening = threading.Event()
         try:
-            # A session of its own: the terminal's Ctrl-C reaches the runner only.
+            # A separate session, so that the terminal's Ctrl-C reaches only the runner.
             self._popen = subprocess.Popen([program], env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                            stderr=subprocess.STDOUT, start_new_session=True)
         except OSError as error:
@@ -53,8 +53,8 @@ class Process:
                 line = raw.decode(errors="replace").rstrip("\n")
                 self.last_lines.append(line)
                 record = parse(line)
-                if record and record.get("message") == "Listening" and not self.ports:
-                    self.ports = (record.get("port"), record.get("metrics_port"))
+                if record and "metrics_port" in record and not self.ports:
+                    self.ports = (record.get("port"), record["metrics_port"])
                     self.listening.set()
                 if on_line:
                     on_line(self.name, line, record)
@@ -86,8 +86,8 @@ class Process:
 class System:
     """The three services on this machine.
 
-    `bin_dir` holds the programs, `log_dir` gets <service>.log with the lines as they were written. With `free_ports` each
-    start takes free ports; a restarted service keeps the ones it had, so that the others still find it. `on_line(name, text,
+    `bin_dir` contains the programs; the output of each service is written to <service>.log in `log_dir`. With `free_ports`,
+    each start uses free ports; a restarted service keeps its ports, so that the others still find it. `on_line(name, text,
     record or None)` and `on_exit(process)` are called from reader threads. Not thread-safe otherwise.
     """
 
@@ -98,7 +98,8 @@ class System:
         self._on_line = on_line
         self._on_exit = on_exit
         self._env = {}
-        self._ports = {} if free_ports else dict(PORTS)
+        self._ports = {}
+        self._names = []  # in start order: each needs those before it
         self._processes = {}
         self._interrupted = threading.Event()
         self._impatient = threading.Event()
@@ -110,24 +111,27 @@ class System:
         return f"http://127.0.0.1:{self._ports[name][1]}"
 
     @property
+    def page(self):
+        """Of the service that calls the others."""
+        return self.url(self._names[-1])
+
+    @property
     def urls(self):
-        return {name: self.url(name) for name in SERVICES if name in self._ports}
+        return {name: self.url(name) for name in self._names if name in self._ports}
 
     @property
     def metrics_urls(self):
-        return {name: self.metrics_url(name) for name in SERVICES if name in self._ports}
+        return {name: self.metrics_url(name) for name in self._names if name in self._ports}
 
     def start(self, env=None):
         """Starts all three and waits until they are ready. `env` is {service or "all": {variable: value}}."""
         self._env = env or {}
-        for name in SERVICES:
-            if not os.access(self.bin_dir / name, os.X_OK):
-                raise Failure(f"no program {self.bin_dir / name}; build it first (make build) or name its folder with --bin")
+        self._read_contract()
         self.log_dir.mkdir(parents=True, exist_ok=True)
         if not self.free_ports:
             self._check_ports()
         try:
-            for name in SERVICES:
+            for name in self._names:
                 (self.log_dir / f"{name}.log").unlink(missing_ok=True)
                 self._launch(name)
             self.wait_ready()
@@ -139,8 +143,8 @@ class System:
         return name in self._processes
 
     def stop(self):
-        """Ends all: the frontend first, so that no request in flight loses what is behind it. Returns {service: exit code}."""
-        return {name: self.stop_one(name) for name in reversed(SERVICES) if name in self._processes}
+        """Stops all services, the frontend first, so that requests in flight can finish. Returns {service: exit code}."""
+        return {name: self.stop_one(name) for name in reversed(self._names) if name in self._processes}
 
     def stop_one(self, name):
         process = self._processes.pop(name)
@@ -153,9 +157,9 @@ class System:
         return process.exit_code
 
     def start_one(self, name, env=None):
-        """Starts one service again, on the ports it had. `env` adds to what `start` was given."""
+        """Starts one service again, on the same ports. `env` is added to the environment given to `start`."""
         if name in self._processes:
-            raise Failure(f"{name} already runs")
+            raise Failure(f"{name} is already running")
         self._launch(name, env)
 
     def restart(self, name, env=None):
@@ -164,14 +168,14 @@ class System:
         self.wait_ready()
 
     def interrupt(self):
-        """Makes a start give up; called again, makes a stop kill. May be called from a signal handler."""
+        """Aborts a start; if called again, makes a stop kill the services. Safe to call from a signal handler."""
         if self._interrupted.is_set():
             self._impatient.set()
         self._interrupted.set()
 
     def wait_ready(self, seconds=READY_SECONDS):
         deadline = time.monotonic() + seconds
-        for name in SERVICES:
+        for name in self._names:
             process = self._processes[name]
             while (answer := self._readiness(name)) != "200":
                 self._check_alive(process)
@@ -179,8 +183,21 @@ class System:
                     raise Failure(f"{name} is not ready after {seconds} s (/readyz: {answer})" + tail(process))
                 self._interrupted.wait(0.05)
 
+    def _read_contract(self):
+        try:
+            services = list(reversed(contract.read(self.bin_dir)["services"]))
+        except (OSError, subprocess.SubprocessError, ValueError):
+            services = []
+        missing = [self.bin_dir / one["name"] for one in services if not os.access(self.bin_dir / one["name"], os.X_OK)]
+        if missing or not services:
+            program = missing[0] if missing else self.bin_dir / "contract-json"
+            raise Failure(f"no program {program}; build it first (make build) or name its folder with --bin")
+        self._names = [one["name"] for one in services]
+        if not self.free_ports:
+            self._ports = {one["name"]: (one["port"], one["metrics_port"]) for one in services}
+
     def _check_ports(self):
-        for name in reversed(SERVICES):
+        for name in reversed(self._names):
             for port, variable in zip(self._wanted_ports(name), ("PORT", "METRICS_PORT")):
                 if not port:
                     continue
@@ -191,7 +208,7 @@ class System:
                     except OSError as error:
                         reason = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be used: {error.strerror}"
                         raise Failure(f"port {port} {reason} ({name}, {variable}); "
-                                      "stop what holds it, or take free ports with --ports free") from None
+                                      "stop the program that uses it, or use free ports with --ports free") from None
 
     def _wanted_ports(self, name):
         given = {**self._env.get("all", {}), **self._env.get(name, {})}
@@ -205,7 +222,7 @@ class System:
         port, metrics_port = self._wanted_ports(name)
         env = {"SHUTDOWN_DELAY_SECONDS": "0", "DIE_SPECIFICATIONS": str(ROOT / "services/die-service/dice.yaml"),
                **os.environ, "PORT": str(port), "METRICS_PORT": str(metrics_port)}
-        for other in SERVICES[:SERVICES.index(name)]:
+        for other in self._names[:self._names.index(name)]:
             variable = other.upper().replace("-", "_")
             env[f"{variable}_URL"] = self.url(other)
             env[f"{variable}_METRICS_URL"] = self.metrics_url(other)
@@ -218,7 +235,7 @@ class System:
             if self._interrupted.is_set():
                 raise Failure("stopped while starting")
             if time.monotonic() > deadline:
-                raise Failure(f"{name} does not listen after {READY_SECONDS} s" + tail(process))
+                raise Failure(f"{name} is not listening after {READY_SECONDS} s" + tail(process))
         if not process.ports:
             self._check_alive(process)
             raise Failure(f"{name} closed its log without listening" + tail(process))
@@ -230,7 +247,7 @@ class System:
         if self._interrupted.is_set():
             raise Failure("stopped while starting")
         if process.exit_code is not None:
-            raise Failure(f"{process.name} ended with {ending(process.exit_code)} before it was ready" + tail(process))
+            raise Failure(f"{process.name} exited with {ending(process.exit_code)} before it was ready" + tail(process))
 
     def _readiness(self, name):
         try:
@@ -261,31 +278,37 @@ def parse(line):
 class Printer:
     """Log records as one readable line each, coloured on a terminal."""
 
-    COLOURS = {"frontend": "34", "dice-roller": "33", "die-service": "32"}
+    COLOURS = ("32", "33", "34")  # of the services, as they come
     LEVELS = {"WARN": "33", "WARNING": "33", "ERROR": "31", "FATAL": "31", "CRITICAL": "31"}
 
     def __init__(self, out):
         self._out = out
         self._colour = out.isatty() and "NO_COLOR" not in os.environ
         self._lock = threading.Lock()
+        self._services = []
 
     def line(self, name, text, record):
         if record is None:
-            return self.write(f"{'':15} {self._paint(self.COLOURS[name], f'{name:11}')} {printable(text)}")
+            return self.write(f"{'':15} {self._name(name)} {printable(text)}")
         fields = {key: value for key, value in record.items()
                   if key not in ("timestamp", "level", "message", "logger", "service", "span_id")}
         level = str(record.get("level", "")).upper()
         self.write(" ".join([
             printable(str(record.get("timestamp", "")))[11:23], self._paint(self.LEVELS.get(level, "2"), f"{level:5.5}"),
-            self._paint(self.COLOURS[name], f"{name:11}"), printable(str(record.get("message", ""))),
+            self._name(name), printable(str(record.get("message", ""))),
             *(self._paint("2", f"{printable(key)}={show(value)}") for key, value in fields.items())]))
+
+    def _name(self, name):
+        if name not in self._services:
+            self._services.append(name)
+        return self._paint(self.COLOURS[self._services.index(name) % len(self.COLOURS)], f"{name:11}")
 
     def write(self, text):
         with self._lock:
             try:
                 print(text, file=self._out, flush=True)
             except BrokenPipeError:
-                pass  # the reader of our output left; the services go on until they are stopped
+                pass  # nobody reads our output any more; the services run until they are stopped
 
     def _paint(self, code, text):
         return f"\033[{code}m{text}\033[0m" if self._colour else text
@@ -298,7 +321,7 @@ def show(value):
 
 
 def printable(text):
-    """Nothing in a log line may move the terminal's cursor."""
+    """Escapes everything in a log line that could move the terminal's cursor."""
     return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
 
 
@@ -307,9 +330,9 @@ def options(arguments):
     parser.add_argument("--bin", type=pathlib.Path, default=ROOT / "build/release/bin", metavar="DIR",
                         help="folder of the programs (default: build/release/bin)")
     parser.add_argument("--logs", type=pathlib.Path, default=ROOT / "build/run", metavar="DIR",
-                        help="folder for the JSON log lines, one file a service (default: build/run)")
+                        help="folder for the JSON log lines, one file per service (default: build/run)")
     parser.add_argument("--ports", choices=("fixed", "free"), default="fixed",
-                        help="fixed: 8400-8402 and 9400-9402; free: whatever is free (default: fixed)")
+                        help="fixed: 8400-8402 and 9400-9402; free: any free ports (default: fixed)")
     parser.add_argument("--otlp", metavar="URL", help="send spans to this OTLP/HTTP endpoint, such as http://localhost:4318")
     return parser.parse_args(arguments)
 
@@ -340,11 +363,11 @@ def main(arguments=None):
             return 0
         print(f"run.py: {failure}", file=sys.stderr)
         return 1
-    printer.write(f"\n  The page is at {system.url('frontend')}/   (Ctrl-C stops everything; logs in {chosen.logs})\n")
+    printer.write(f"\n  The page is at {system.page}/   (Ctrl-C stops everything; logs in {chosen.logs})\n")
 
     event = happened.get()
     if isinstance(event, Process):
-        print(f"run.py: {event.name} ended by itself with {ending(event.exit_code)}; stopping the rest", file=sys.stderr)
+        print(f"run.py: {event.name} exited unexpectedly with {ending(event.exit_code)}; stopping the others", file=sys.stderr)
     failed = {name: code for name, code in system.stop().items() if code != 0}
     for name, code in failed.items():
         if not (isinstance(event, Process) and event.name == name):

@@ -1,10 +1,10 @@
 #!/bin/sh
-# Installs from the distribution what is missing to build and run (no argument), to test ("test"), to lint ("lint"), and to
-# build images for an architecture ("image amd64", "image arm64"), across where it is not the machine's own.
-# Prints nothing and asks for nothing when all is there.
+# Installs missing distribution packages: to build and run (no argument), to test ("test"), to lint ("lint"), and to build
+# images for an architecture ("image amd64", "image arm64"), cross-compiling if it is not the machine's.
+# Prints nothing and needs no root if everything is installed.
 set -eu
 
-tools='cmake ninja-build ccache pkg-config git python3 rapidjson-dev libcli11-dev libopentelemetry-proto-dev'
+tools='cmake ninja-build ccache pkg-config git python3 rapidjson-dev libopentelemetry-proto-dev'
 libraries='libpistache-dev libboost-dev prometheus-cpp-dev libyaml-cpp-dev libcurl4-openssl-dev libprotobuf-dev
   opentelemetry-cpp-dev'
 test='doctest-dev python3-venv chromium wrk procps ca-certificates'
@@ -21,7 +21,7 @@ while [ $# -gt 0 ]; do
     lint) packages="$packages $lint" ;;
     image)
       packages="$packages ca-certificates"
-      if [ "${2:?image wants an architecture: amd64, arm64}" != "$(dpkg --print-architecture)" ]; then
+      if [ "${2:?image requires an architecture: amd64, arm64}" != "$(dpkg --print-architecture)" ]; then
         foreign=$2
         case $foreign in
           amd64) packages="$tools ca-certificates binutils g++-x86-64-linux-gnu" ;;
@@ -48,12 +48,12 @@ codename=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
 case $codename in
   bookworm | trixie) ;;
   *)
-    echo "This builds on Debian 12 and 13. On any other system with docker, this gives the same page: docker compose up" >&2
+    echo "This builds on Debian 12 and 13. On any other system, Docker runs the same services: docker compose up" >&2
     exit 1
     ;;
 esac
 
-# The tests of charts and overlays want helm and kustomize, which Go builds (tools/go-tool.sh).
+# The tests of charts and overlays require helm and kustomize, which are built with Go (tools/go-tool.sh).
 if [ -n "${testing:-}" ] && ! command -v go >/dev/null && [ ! -x /usr/local/go/bin/go ] &&
   ! { command -v helm >/dev/null && command -v kubectl >/dev/null; }; then
   case $codename in
@@ -66,7 +66,7 @@ missing=
 for package in $packages; do
   [ "$(dpkg-query -Wf '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing="$missing $package"
 done
-# The tests' Prometheus is unpacked and not installed: its package would start a server on port 9090, now and at each boot.
+# Prometheus, for the tests, is unpacked instead of installed: its package would start a server on port 9090, now and at each boot.
 prometheus=$(dirname "$0")/../build/prometheus
 unpack=
 [ -z "${testing:-}" ] || [ -d "$prometheus" ] || unpack=prometheus
@@ -76,11 +76,11 @@ unpack=
 root=
 [ "$(id -u)" = 0 ] || root=sudo
 if [ "$codename" = bookworm ] && ! apt-cache policy | grep -q 'n=bookworm-backports'; then
-  # opentelemetry-cpp is in Debian 12's backports, on the same mirror as the rest.
+  # opentelemetry-cpp is in Debian 12's backports, on the same mirror as the other packages.
   mirror=$(cat /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null |
     awk '($1 == "URIs:" || $1 == "deb") { for (i = 2; i <= NF; i++) if ($i ~ /^https?:.*\/debian\/?$/) { print $i; exit } }')
   if [ -z "$mirror" ]; then
-    echo "no mirror found in /etc/apt for bookworm-backports, which has opentelemetry-cpp-dev" >&2
+    echo "no mirror for bookworm-backports found in /etc/apt; it is required for opentelemetry-cpp-dev" >&2
     exit 1
   fi
   echo "deb $mirror bookworm-backports main" | $root tee /etc/apt/sources.list.d/bookworm-backports.list >/dev/null
@@ -93,16 +93,16 @@ fail() {
   echo "could not $*" >&2
   exit 1
 }
-# apt ARGUMENT...: apt-get with its progress shown, and its words kept for a failure. Its status comes with its output,
-# since sudo closes other descriptors.
+# apt ARGUMENT...: runs apt-get with a progress display; its output is shown only on failure. The status is part of the
+# output, since sudo closes other descriptors.
 apt() {
   { $root env DEBIAN_FRONTEND=noninteractive apt-get -o APT::Status-Fd=1 -o DPkg::Lock::Timeout=300 "$@" 2>&1 ||
       touch "$folder/failed"; } | tee "$folder/log" | grep --line-buffered '^[dp][lm]status:' | "$(dirname "$0")/progress.sh"
   [ ! -e "$folder/failed" ]
 }
 [ -z "$foreign" ] || $root dpkg --add-architecture "$foreign"
-echo "Reading the lists of packages"
-apt update || fail "update the lists of packages"
+echo "Updating the package lists"
+apt update || fail "update the package lists"
 if [ -n "$missing" ]; then
   echo "Installing:$missing"
   # shellcheck disable=SC2086

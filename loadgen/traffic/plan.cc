@@ -14,15 +14,15 @@ std::mt19937_64 generator(std::uint64_t seed, std::uint64_t user) {
 
 Plan::Plan(const Mix& mix, std::uint64_t seed, std::uint64_t user) : mix_(mix), random_(generator(seed, user)) {}
 
-Query Plan::next() {
-  if (mix_.list_only) return {};
-  Query query{.kind = Kind::roll};
-  query.die = mix_.dice[std::uniform_int_distribution<std::size_t>(0, mix_.dice.size() - 1)(random_)];
-  if (!std::bernoulli_distribution(mix_.async_probability)(random_)) return query;
-  query.kind = Kind::roll_async;
-  query.times = rolls(mix_.max_batch);
-  query.strategy = std::bernoulli_distribution(0.5)(random_) ? "best-effort" : "all-or-nothing";
-  return query;
+std::optional<RollRequest> Plan::next() {
+  if (mix_.list_only) return std::nullopt;
+  RollRequest request;
+  request.die = mix_.dice[std::uniform_int_distribution<std::size_t>(0, mix_.dice.size() - 1)(random_)];
+  if (!std::bernoulli_distribution(mix_.async_probability)(random_)) return request;
+  request.times = rolls(mix_.max_batch);
+  request.strategy =
+      kStrategies[std::uniform_int_distribution<std::size_t>(0, kStrategies.size() - 1)(random_)].strategy;
+  return request;
 }
 
 int Plan::rolls(int most) { return std::uniform_int_distribution<int>(1, most)(random_); }

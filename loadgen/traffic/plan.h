@@ -1,24 +1,25 @@
-// Who asks for what, and when: from a seed, without a clock.
+// What each user requests, and when: from a seed, without a clock.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <random>
 #include <string>
 #include <vector>
 
 #include "common/concurrency/clock.h"
-#include "loadgen/query.h"
+#include "contract/roll.h"
 
 namespace dice::loadgen {
 
 struct Mix {
-  /// Only GET /dice; what follows is then of no account.
+  /// Only GET /dice; the members below are then not used.
   bool list_only = false;
   /// Each as likely as the other; at least one.
   std::vector<std::string> dice = {"fair"};
-  /// Share of the batches, 0 to 1.
+  /// Fraction of the requests that are batches, 0 to 1.
   double async_probability = 0.3;
-  /// A batch has from 1 to so many rolls.
+  /// Maximum rolls per batch, from 1.
   int max_batch = 10;
 };
 
@@ -27,7 +28,8 @@ class Plan {
  public:
   Plan(const Mix& mix, std::uint64_t seed, std::uint64_t user);
 
-  Query next();
+  /// Nothing: the list of dice.
+  std::optional<RollRequest> next();
   /// From 1 to `most`.
   int rolls(int most);
   Seconds think(Seconds min, Seconds max);
@@ -37,10 +39,10 @@ class Plan {
   std::mt19937_64 random_;
 };
 
-/// Open loop: when each request is due, whatever became of those before it.
+/// Open loop: when each request is due, regardless of responses.
 class Schedule {
  public:
-  /// `rate` requests a second, reached after `ramp` in a straight line from 0.
+  /// `rate` requests per second, reached after `ramp` in a straight line from 0.
   Schedule(double rate, Seconds ramp) : rate_(rate), ramp_(ramp.count()) {}
 
   /// After the start; `index` counts from 0.

@@ -24,8 +24,7 @@ void write_latency(JsonWriter& writer, const LatencyHistogram& latency) {
 
 }  // namespace
 
-void Tally::add(const Query& query, const Answer& answer, double latency, const std::string& trace_id) {
-  const auto route = query.route();
+void Tally::add(const std::string& route, const Answer& answer, double latency, const std::string& trace_id) {
   all_.add(latency);
   latencies_[route].add(latency);
   const auto outcome = answer.status == 0 ? answer.error_code.value_or("no answer") : answer.outcome();
@@ -42,10 +41,10 @@ void Tally::add(const Query& query, const Answer& answer, double latency, const 
 std::string to_table(const TrafficSummary& summary) {
   const auto& tally = summary.tally;
   auto text = "\n" + std::to_string(tally.count()) + " requests in " + fixed(summary.seconds, 1) + " s, " +
-              fixed(summary.sent_rate, 1) + " a second";
+              fixed(summary.sent_rate, 1) + " per second";
   if (summary.rate > 0) {
-    text +=
-        " (wanted: " + fixed(summary.rate, 1) + (summary.rate_held ? ", held" : ", NOT HELD: try more --workers") + ")";
+    text += " (target: " + fixed(summary.rate, 1) +
+            (summary.rate_reached ? ", reached" : ", NOT REACHED: try more --workers") + ")";
   }
   text += ", seed " + std::to_string(summary.seed) + "\n\n" + pad("latency", 14) + pad("requests", 10);
   for (const auto& [name, share] : kShares) text += pad(name, 11);
@@ -68,14 +67,14 @@ std::string to_json(const TrafficSummary& summary) {
   const auto& tally = summary.tally;
   return json_object([&](JsonWriter& writer) {
     write_member(writer, "target", summary.target);
-    write_member(writer, "held", summary.held());
+    write_member(writer, "passed", summary.passed());
     write_member(writer, "seed", summary.seed);
     write_member(writer, "seconds", summary.seconds);
     write_member(writer, "requests", tally.count());
     write_member(writer, "sent_rate", summary.sent_rate);
     if (summary.rate > 0) {
-      write_member(writer, "wanted_rate", summary.rate);
-      write_member(writer, "rate_held", summary.rate_held);
+      write_member(writer, "target_rate", summary.rate);
+      write_member(writer, "rate_reached", summary.rate_reached);
     }
     write_member(writer, "unexpected_failures", tally.unexpected());
     write_key(writer, "latency_seconds");

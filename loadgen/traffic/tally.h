@@ -1,4 +1,4 @@
-// What became of the requests.
+// Counts and latencies of the requests of a run.
 #pragma once
 
 #include <cstdint>
@@ -6,8 +6,7 @@
 #include <set>
 #include <string>
 
-#include "loadgen/answer.h"
-#include "loadgen/query.h"
+#include "loadgen/model/answer.h"
 #include "loadgen/statistics.h"
 
 namespace dice::loadgen {
@@ -15,11 +14,11 @@ namespace dice::loadgen {
 /// Not thread-safe.
 class Tally {
  public:
-  /// `expected_failures` are error codes that a run may meet.
+  /// `expected_failures` are error codes that do not fail the run.
   explicit Tally(std::set<std::string> expected_failures) : expected_(std::move(expected_failures)) {}
 
   /// `latency` is from the moment at which the request was due.
-  void add(const Query& query, const Answer& answer, double latency, const std::string& trace_id);
+  void add(const std::string& route, const Answer& answer, double latency, const std::string& trace_id);
 
   struct Failure {
     std::uint64_t count = 0;
@@ -55,15 +54,15 @@ struct TrafficSummary {
   std::string target;
   std::uint64_t seed = 0;
   double seconds = 0;
-  /// Asked for in open loop; 0 in closed loop.
+  /// Target rate in open loop; 0 in closed loop.
   double rate = 0;
-  /// Requests sent a second.
+  /// Requests sent per second.
   double sent_rate = 0;
   /// Open loop: requests went out as they were due, to within 1 %.
-  bool rate_held = true;
+  bool rate_reached = true;
   Tally tally;
 
-  bool held() const { return rate_held && tally.unexpected() == 0; }
+  bool passed() const { return rate_reached && tally.unexpected() == 0; }
 };
 
 std::string to_table(const TrafficSummary& summary);

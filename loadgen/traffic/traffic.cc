@@ -4,13 +4,14 @@
 #include <thread>
 #include <utility>
 
+#include "contract/names.h"
 #include "loadgen/target.h"
 
 namespace dice::loadgen {
 namespace {
 
-/// After a request without an answer: the service may be starting again.
-constexpr Seconds kBreath{0.2};
+/// Minimum pause after a request without an answer: the service may be restarting.
+constexpr Seconds kRetryPause{0.2};
 constexpr double kRateTolerance = 0.01;
 
 Seconds since(TimePoint start, TimePoint now) { return now - start; }
@@ -30,13 +31,14 @@ Traffic::Traffic(Options options, Tracing& tracing, Clock& clock)
 
 std::expected<std::vector<std::string>, std::string> Traffic::list_dice() {
   const auto answer =
-      parse_answer(client_.get({.path = "/dice", .route = "/dice", .timeout = options_.timeout}, nullptr));
+      parse_answer(client_.get({.path = route::kDice, .route = route::kDice, .timeout = options_.timeout}, nullptr));
   if (answer.status == 0) return std::unexpected(answer.error_message.value_or("no answer"));
   return answer.identifiers.value_or(std::vector<std::string>{});
 }
 
-int Traffic::request(const Query& query, std::uint64_t user, TimePoint due) {
-  const auto route = query.route();
+int Traffic::request(const std::optional<RollRequest>& wanted, std::uint64_t user, TimePoint due) {
+  const std::string route = wanted ? wanted->route() : route::kDice;
+  const auto path = wanted ? wanted->path() : route;
   const auto id = "user-" + std::to_string(user);
   auto span = tracing_.start("traffic " + route, SpanKind::internal, {}, {{"user.id", id}});
   auto parent = span.context();
@@ -44,13 +46,13 @@ int Traffic::request(const Query& query, std::uint64_t user, TimePoint due) {
   ++in_flight_;
   const auto sent = clock_.now();
   const auto answer = parse_answer(
-      client_.get({.path = query.path(), .route = route, .timeout = options_.timeout, .parent = &parent}, &tracing_));
+      client_.get({.path = path, .route = route, .timeout = options_.timeout, .parent = &parent}, &tracing_));
   const auto now = clock_.now();
   --in_flight_;
   if (!answer.succeeded()) span.fail(answer.error_code.value_or(std::to_string(answer.status)));
   span.end();
   const Lock lock(mutex_);
-  tally_.add(query, answer, since(due, now).count(), to_hex(parent.trace_id));
+  tally_.add(route, answer, since(due, now).count(), to_hex(parent.trace_id));
   last_sent_ = std::max(last_sent_, sent);
   return answer.status;
 }
@@ -63,7 +65,7 @@ void Traffic::user(std::uint64_t number, TimePoint start, const std::stop_token&
   for (int left = plan.rolls(options_.rolls); endless ? clock_.now() < end : left > 0; --left) {
     const bool answered = request(plan.next(), number, clock_.now()) != 0;
     auto pause = plan.think(options_.think_min, options_.think_max);
-    if (!answered) pause = std::max(pause, kBreath);
+    if (!answered) pause = std::max(pause, kRetryPause);
     if (!clock_.sleep(endless ? std::min(pause, since(clock_.now(), end)) : pause, stop)) return;
   }
 }
@@ -83,7 +85,7 @@ std::string Traffic::progress_line(TimePoint start) {
   const auto seconds = since(start, clock_.now()).count();
   const auto count = static_cast<double>(tally_.count());
   return fixed(seconds, 0) + " s: " + std::to_string(tally_.count()) + " requests, " + fixed(count / seconds, 1) +
-         " a second, " + std::to_string(in_flight_) + " under way, p99 " +
+         " per second, " + std::to_string(in_flight_) + " in flight, p99 " +
          show_seconds(tally_.latency().percentile(0.99)) + ", " + std::to_string(tally_.unexpected()) +
          " unexpected failures";
 }
@@ -121,7 +123,7 @@ TrafficSummary Traffic::run(const std::stop_token& stop, const std::function<voi
     const auto sent = since(start, last_sent_).count();
     const auto slot = 1 / options_.rate;
     summary.sent_rate = static_cast<double>(tally_.count()) / (sent + slot);
-    summary.rate_held = (sent + slot) <= (due + slot) * (1 + kRateTolerance) + 0.01;
+    summary.rate_reached = (sent + slot) <= (due + slot) * (1 + kRateTolerance) + 0.01;
   }
   return summary;
 }

@@ -1,4 +1,4 @@
-// Many users at once.
+// Load from many concurrent users.
 #pragma once
 
 #include <atomic>
@@ -25,11 +25,11 @@ class Traffic {
     std::string url = "http://localhost:8400";
     Mix mix;
     int users = 10;
-    /// Each user asks for 1 to so many rolls; of no account with a `duration`.
+    /// Maximum rolls per user, from 1; not used with a `duration`.
     int rolls = 20;
-    /// Requests a second in open loop, 0 = closed loop: a user waits for the answer before the next request.
+    /// Requests per second in open loop, 0 = closed loop: a user waits for the answer before the next request.
     double rate = 0;
-    /// Requests under way at most in open loop.
+    /// Maximum requests in flight in open loop.
     int workers = 256;
     /// 0 = until the users are done.
     Seconds duration{0};
@@ -39,7 +39,7 @@ class Traffic {
     Seconds think_min{0};
     Seconds think_max{0.5};
     std::uint64_t seed = 0;
-    /// Error codes that a run may meet.
+    /// Error codes that do not fail the run.
     std::set<std::string> expected_failures = {"roll_failed", "batch_failed"};
     /// Timeout of a request.
     Seconds timeout{60};
@@ -58,7 +58,7 @@ class Traffic {
   void user(std::uint64_t number, TimePoint start, const std::stop_token& stop);
   void worker(TimePoint start, std::uint64_t count, const std::stop_token& stop);
   /// The status, 0 = no answer. Latency counts from `due`.
-  int request(const Query& query, std::uint64_t user, TimePoint due);
+  int request(const std::optional<RollRequest>& wanted, std::uint64_t user, TimePoint due);
   std::string progress_line(TimePoint start);
 
   const Options options_;

@@ -30,12 +30,14 @@ void check_failed_rolls(const Sent& sent, Findings& findings) {
   const auto& [probe, answer, answered] = sent;
   if (!answer.failed) return;
   if (!probe.may_fail) findings.add("failed", "absent: this die does not fail", "present");
-  if (probe.query.strategy != "best-effort") findings.add("failed", "absent without best-effort", "present");
+  if (probe.until() == StrategyRow::Until::failure) {
+    findings.add("failed", "absent when the first failure ends the batch", "present");
+  }
   std::set<std::int64_t> indexes;
   for (const auto& [index, error] : *answer.failed) {
     findings.require("failed[].error", "roll_failed", error);
-    if (index < 0 || index >= probe.query.times || !indexes.insert(index).second) {
-      findings.add("failed[].index", "each from 0 to " + std::to_string(probe.query.times - 1) + " at most once",
+    if (index < 0 || index >= probe.times() || !indexes.insert(index).second) {
+      findings.add("failed[].index", "each from 0 to " + std::to_string(probe.times() - 1) + " at most once",
                    std::to_string(index));
     }
   }
@@ -45,8 +47,11 @@ void check_batch(const Sent& sent, Findings& findings) {
   const auto& [probe, answer, answered] = sent;
   if (!answer.rolls) return findings.add("rolls", "a list of whole numbers", kNothing);
   const auto failed = answer.failed ? answer.failed->size() : 0;
-  findings.require("rolls and failed together", static_cast<std::size_t>(probe.query.times),
-                   answer.rolls->size() + failed);
+  if (probe.until() == StrategyRow::Until::success) {
+    findings.require("number of rolls", 1, answer.rolls->size());
+  } else {
+    findings.require("rolls and failed together", probe.times(), answer.rolls->size() + failed);
+  }
   findings.require("count", std::to_string(answer.rolls->size()), shown(answer.count));
   const auto sum = std::accumulate(answer.rolls->begin(), answer.rolls->end(), std::int64_t{0});
   findings.require("total (the sum of the rolls)", std::to_string(sum), shown(answer.total));
@@ -58,21 +63,21 @@ void check_batch(const Sent& sent, Findings& findings) {
 std::vector<Finding> check_answer(const Sent& sent) {
   const auto& [probe, answer, answered] = sent;
   Findings findings;
-  if (answer.status == 0 || outcome_of(sent) == Came::wrong) {
+  if (answer.status == 0 || outcome_of(sent) == Outcome::wrong) {
     findings.add("status", wanted_status(probe), answer.outcome());
     return std::move(findings).take();
   }
   if (!answer.is_json_object) findings.add("body", "a JSON object", "something else");
 
   const auto traceresponse = parse_traceparent(answer.traceresponse);
-  findings.require("trace id of the header traceresponse (the traceparent sent is joined)", probe.trace_id(),
+  findings.require("trace id of the header traceresponse (must be that of the traceparent sent)", probe.trace_id(),
                    traceresponse ? to_hex(traceresponse->trace_id) : kNothing);
   const bool is_error = !answer.succeeded();
   if (is_error || probe.wants == Probe::Wants::roll || probe.wants == Probe::Wants::batch) {
-    findings.require("trace_id (the traceparent sent is joined)", probe.trace_id(), shown(answer.trace_id));
+    findings.require("trace_id (must be that of the traceparent sent)", probe.trace_id(), shown(answer.trace_id));
   }
   if (is_error) {
-    if (answer.error_message.value_or("").empty()) findings.add("error.message", "a text", kNothing);
+    if (answer.error_message.value_or("").empty()) findings.add("error.message", "a string", kNothing);
     if (!probe.parameter.empty() && !answer.error_message.value_or("").contains(probe.parameter)) {
       findings.add("error.message", "names " + probe.parameter, shown(answer.error_message));
     }

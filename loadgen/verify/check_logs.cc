@@ -3,6 +3,7 @@
 #include <set>
 
 #include "common/base/json.h"
+#include "contract/log_message.h"
 #include "loadgen/verify/checks.h"
 
 namespace dice::loadgen {
@@ -12,16 +13,16 @@ using Fields = std::map<std::string, std::string>;
 
 struct ExpectedLine {
   std::string service;
-  /// Those that must be so; the others may be as they like.
+  /// Those with a required value; the others are not checked.
   Fields fields;
   /// The span it belongs to, when that is known.
   std::string span_id = {};
 };
 
-constexpr const char* kStarted = "Async roll batch started";
-constexpr const char* kRoll = "Async roll completed";
-constexpr const char* kCompleted = "Async roll batch completed";
-constexpr const char* kFailed = "Async roll batch failed";
+const std::string kStarted(text_of(LogMessage::batch_started));
+const std::string kRoll(text_of(LogMessage::roll_completed));
+const std::string kCompleted(text_of(LogMessage::batch_completed));
+const std::string kFailed(text_of(LogMessage::batch_failed));
 
 bool is_access_line(const LogLine& line) { return line.fields.contains("route") && line.fields.contains("status"); }
 
@@ -67,7 +68,7 @@ ExpectedLine access_line(const std::string& service, const std::string& route, i
 
 /// Of one roll that succeeded.
 ExpectedLine roll_line(const std::string& die, std::int64_t index, std::int64_t value, const std::string& span_id) {
-  return {kDiceRoller,
+  return {kDiceRoller.name,
           {{"message", kRoll},
            {"die_type", die},
            {"roll_index", std::to_string(index)},
@@ -77,22 +78,22 @@ ExpectedLine roll_line(const std::string& die, std::int64_t index, std::int64_t 
 
 /// False when it can't be known how many rolls succeeded.
 bool add_roll_lines(const Sent& sent, const Trace* trace, std::vector<ExpectedLine>& lines) {
-  const auto& query = sent.probe.query;
+  const auto& die = sent.probe.request.die;
   if (trace != nullptr) {
     for (const auto* span : trace->rolls()) {
-      const auto value = span->integer("die.result");
+      const auto value = span->integer(attribute::kDieResult);
       if (!value || span->error) continue;
-      lines.push_back(roll_line(query.die, span->integer("async.roll_index").value_or(-1), *value, span->id));
+      lines.push_back(roll_line(die, span->integer(attribute::kRollIndex).value_or(-1), *value, span->id));
     }
     return true;
   }
-  if (!sent.answer.succeeded()) return query.strategy == "best-effort";
+  if (!tells_all_rolls(sent)) return false;
   std::set<std::int64_t> failed;
   for (const auto& one : sent.answer.failed.value_or(std::vector<Answer::Failed>{})) failed.insert(one.index);
   std::int64_t index = 0;
   for (const auto value : sent.answer.rolls.value_or(std::vector<std::int64_t>{})) {
     while (failed.contains(index)) ++index;
-    lines.push_back(roll_line(query.die, index++, value, {}));
+    lines.push_back(roll_line(die, index++, value, {}));
   }
   return true;
 }
@@ -106,28 +107,28 @@ Expectation expect(const Sent& sent, const Trace* trace) {
   const auto& [probe, answer, answered] = sent;
   Expectation expectation;
   auto& lines = expectation.lines;
-  const auto came = outcome_of(sent);
-  if (came == Came::wrong) return expectation;
-  lines.push_back(access_line(kFrontend, probe.route, answer.status, trace));
+  const auto outcome = outcome_of(sent);
+  if (outcome == Outcome::wrong) return expectation;
+  lines.push_back(access_line(kFrontend.name, probe.route, answer.status, trace));
   if (!reached_roller(sent)) return expectation;
-  lines.push_back(access_line(kDiceRoller, probe.route, answer.status, trace));
-  lines.push_back(access_line(kDieService, "/dice/{identifier}", came == Came::no_die ? 404 : 200, trace));
+  lines.push_back(access_line(kDiceRoller.name, probe.route, answer.status, trace));
+  lines.push_back(access_line(kDieService.name, route::kDie, outcome == Outcome::no_die ? 404 : 200, trace));
   if (probe.wants != Probe::Wants::batch) return expectation;
 
-  const auto times = std::to_string(probe.query.times);
-  const auto batch = id_of(server_span(trace, kDiceRoller));
-  lines.push_back({kDiceRoller, {{"message", kStarted}}, batch});
+  const auto times = std::to_string(probe.times());
+  const auto batch = id_of(server_span(trace, kDiceRoller.name));
+  lines.push_back({kDiceRoller.name, {{"message", kStarted}}, batch});
   expectation.roll_lines_known = add_roll_lines(sent, trace, lines);
   if (answer.succeeded()) {
-    lines.push_back({kDiceRoller,
+    lines.push_back({kDiceRoller.name,
                      {{"message", kCompleted},
-                      {"die_type", probe.query.die},
+                      {"die_type", probe.request.die},
                       {"times", times},
                       {"total", std::to_string(answer.total.value_or(0))},
                       {"rolls", json_list(answer.rolls.value_or(std::vector<std::int64_t>{}))}},
                      batch});
   } else {
-    lines.push_back({kDiceRoller, {{"message", kFailed}, {"level", "ERROR"}}, batch});
+    lines.push_back({kDiceRoller.name, {{"message", kFailed}, {"level", "ERROR"}}, batch});
   }
   return expectation;
 }
@@ -144,7 +145,7 @@ void check_form(const LogLine& line, const Trace* trace, Findings& findings) {
     findings.add("timestamp of " + describe(line), "RFC 3339, UTC, microseconds", line.field("timestamp"));
   }
   for (const auto* name : {"level", "message", "logger", "service"}) {
-    if (line.field(name).empty()) findings.add(std::string(name) + " of " + describe(line), "a text", "nothing");
+    if (line.field(name).empty()) findings.add(std::string(name) + " of " + describe(line), "a string", "nothing");
   }
   if (trace != nullptr && trace->find(line.span_id()) == nullptr) {
     findings.add("span_id of " + describe(line), "a span of its trace",
@@ -179,7 +180,7 @@ std::vector<Finding> check_logs(const Sent& sent, const Trace* trace, const std:
     if (taken.contains(&line) || !is_named_by_contract(line)) continue;
     if (line.message() == kRoll && !roll_lines_known) continue;
     const bool again = std::ranges::any_of(taken, [&](const LogLine* one) { return one->fields == line.fields; });
-    findings.add("log line too many", "nothing", describe(line) + (again ? " (it came twice)" : ""));
+    findings.add("unexpected log line", "nothing", describe(line) + (again ? " (duplicate)" : ""));
   }
   return std::move(findings).take();
 }

@@ -2,6 +2,7 @@
 #include <cmath>
 #include <set>
 
+#include "contract/metric.h"
 #include "loadgen/verify/checks.h"
 
 namespace dice::loadgen {
@@ -9,7 +10,13 @@ namespace {
 
 using Labels = std::map<std::string, std::string>;
 
-const std::vector<std::string> kServices = {kFrontend, kDiceRoller, kDieService};
+const std::vector<std::string> kServices = {kFrontend.name, kDiceRoller.name, kDieService.name};
+
+constexpr const char* kAsync = "async";
+
+std::string name(Metric metric) { return std::string(name_of(metric)); }
+/// Of a histogram.
+std::string count_of(Metric metric) { return name(metric) + "_count"; }
 
 /// A counter, or the count or sum of a histogram, and those of its labels that the contract names.
 struct Counter {
@@ -21,34 +28,40 @@ struct Counter {
 const std::vector<Counter>& checked_counters() {
   static const auto all = [] {
     std::vector<Counter> counters = {
-        {kFrontend, "roll_requests_total", {"mode"}},
-        {kFrontend, "async_roll_requests_total", {"batch_size"}},
-        {kDiceRoller, "dice_rolls_total", {"die_type", "mode", "result"}},
-        {kDiceRoller, "dice_roll_values_total", {"die_type", "value"}},
-        {kDiceRoller, "async_rolls_total", {"die_type", "result"}},
-        {kDiceRoller, "async_roll_batch_size_count", {}},
-        {kDiceRoller, "async_roll_batch_size_sum", {}},
-        {kDiceRoller, "async_roll_duration_seconds_count", {}},
-        {kDiceRoller, "die_service_requests_total", {"identifier", "status"}},
-        {kDiceRoller, "die_service_request_duration_seconds_count", {}},
-        {kDiceRoller, "roll_admission_rejected_total", {"reason"}},
-        {kDieService, "die_specifications_requested_total", {"identifier"}},
+        {kFrontend.name, name(Metric::roll_requests), {"mode"}},
+        {kFrontend.name, name(Metric::async_roll_requests), {"batch_size"}},
+        {kDiceRoller.name, name(Metric::dice_rolls), {"die_type", "mode", "result"}},
+        {kDiceRoller.name, name(Metric::dice_roll_values), {"die_type", "value"}},
+        {kDiceRoller.name, name(Metric::async_rolls), {"die_type", "result"}},
+        {kDiceRoller.name, name(Metric::async_roll_batches), {"die_type", "result"}},
+        {kDiceRoller.name, count_of(Metric::async_roll_batch_size), {}},
+        {kDiceRoller.name, name(Metric::async_roll_batch_size) + "_sum", {}},
+        {kDiceRoller.name, count_of(Metric::async_roll_duration), {}},
+        {kDiceRoller.name, name(Metric::die_service_requests), {"identifier", "status"}},
+        {kDiceRoller.name, count_of(Metric::die_service_request_duration), {}},
+        {kDiceRoller.name, name(Metric::roll_admission_rejected), {"reason"}},
+        {kDieService.name, name(Metric::die_specifications_requested), {"identifier"}},
     };
     for (const auto& service : kServices) {
-      counters.push_back({service, "http_requests_total", {"method", "route", "status", "error_code"}});
-      counters.push_back({service, "http_request_duration_seconds_count", {"method", "route"}});
+      counters.push_back({service, name(Metric::http_requests), {"method", "route", "status", "error_code"}});
+      counters.push_back({service, count_of(Metric::http_request_duration), {"method", "route"}});
     }
     return counters;
   }();
   return all;
 }
 
+bool counts_rolls(const Counter& counter) {
+  return counter.name == name(Metric::dice_rolls) || counter.name == name(Metric::dice_roll_values) ||
+         counter.name == name(Metric::async_rolls);
+}
+
 /// Routes that nobody but the probes, or those who use the system with them, asks for.
 bool is_probed_route(const std::string& service, const std::string& route) {
   static const std::map<std::string, std::set<std::string>> kRoutes = {
-      {kFrontend, {"/dice", "/roll", "/roll-async", "_unmatched"}},
-      {kDiceRoller, {"/roll", "/roll-async"}},
-      {kDieService, {"/dice/{identifier}"}}};
+      {kFrontend.name, {route::kDice, route::kRoll, route::kRollAsync, route::kUnmatched}},
+      {kDiceRoller.name, {route::kRoll, route::kRollAsync}},
+      {kDieService.name, {route::kDie}}};
   return kRoutes.at(service).contains(route);
 }
 
@@ -67,12 +80,6 @@ Labels project(const Series& series, const std::vector<std::string>& names) {
 
 using Values = std::map<Labels, double>;
 
-const std::vector<Series>& series_of(const Snapshot& snapshot, const std::string& service) {
-  static const std::vector<Series> kNone;
-  const auto found = snapshot.find(service);
-  return found == snapshot.end() ? kNone : found->second;
-}
-
 Values values_of(const Snapshot& snapshot, const Counter& counter) {
   Values values;
   for (const auto& series : series_of(snapshot, counter.service)) {
@@ -84,32 +91,35 @@ Values values_of(const Snapshot& snapshot, const Counter& counter) {
 /// What the requests must have moved, by service and metric.
 class Movements {
  public:
-  void add(const std::string& service, const std::string& name, Labels labels, std::int64_t by = 1) {
+  void add(const std::string& service, const std::string& metric, Labels labels, std::int64_t by = 1) {
     std::erase_if(labels, [](const auto& label) { return label.second.empty(); });
-    values_[{service, name}][labels] += static_cast<double>(by);
+    values_[{service, metric}][labels] += static_cast<double>(by);
   }
 
   void request(const std::string& service, const std::string& method, const std::string& route, int status,
                const std::string& error_code) {
-    add(service, "http_requests_total",
+    add(service, name(Metric::http_requests),
         {{"method", method}, {"route", route}, {"status", std::to_string(status)}, {"error_code", error_code}});
-    add(service, "http_request_duration_seconds_count", {{"method", method}, {"route", route}});
+    add(service, count_of(Metric::http_request_duration), {{"method", method}, {"route", route}});
   }
 
   /// False when the trace would be needed to know.
   bool rolls(const Sent& sent, const Trace* trace) {
-    const auto& die = sent.probe.query.die;
-    const auto* mode = sent.probe.wants == Probe::Wants::roll ? "sync" : "async";
+    const auto& die = sent.probe.request.die;
+    const std::string mode = sent.probe.wants == Probe::Wants::roll ? "sync" : kAsync;
     const auto counts = roll_counts(sent, trace);
     if (!counts) return false;
-    const auto result = [&](const char* name, std::int64_t by) {
-      if (by > 0) add(kDiceRoller, "dice_rolls_total", {{"die_type", die}, {"mode", mode}, {"result", name}}, by);
+    const auto count = [&](const char* result, std::int64_t by) {
+      if (by == 0) return;
+      add(kDiceRoller.name, name(Metric::dice_rolls), {{"die_type", die}, {"mode", mode}, {"result", result}}, by);
+      if (mode == kAsync) add(kDiceRoller.name, name(Metric::async_rolls), {{"die_type", die}, {"result", result}}, by);
     };
-    result("success", counts->successes());
-    result("failure", counts->failed);
-    result("cancelled", counts->cancelled);
-    for (const auto& [value, count] : counts->succeeded) {
-      add(kDiceRoller, "dice_roll_values_total", {{"die_type", die}, {"value", std::to_string(value)}}, count);
+    count("success", counts->successes());
+    count("failure", counts->failed);
+    count("cancelled", counts->cancelled);
+    for (const auto& [value, times] : counts->succeeded) {
+      add(kDiceRoller.name, name(Metric::dice_roll_values), {{"die_type", die}, {"value", std::to_string(value)}},
+          times);
     }
     return true;
   }
@@ -123,31 +133,32 @@ class Movements {
 /// False when the rolls are not known.
 bool add(Movements& movements, const Sent& sent, const Trace* trace) {
   const auto& [probe, answer, answered] = sent;
-  const auto came = outcome_of(sent);
+  const auto outcome = outcome_of(sent);
   const auto code = answer.succeeded() ? std::string() : answer.error_code.value_or("");
-  movements.request(kFrontend, probe.method, probe.route, answer.status, code);
+  movements.request(kFrontend.name, probe.method, probe.route, answer.status, code);
   if (!reached_roller(sent)) return true;
-  const bool batch = probe.query.kind == Kind::roll_async;
-  const auto times = probe.query.times;
-  movements.add(kFrontend, "roll_requests_total", {{"mode", batch ? "async" : "sync"}});
-  movements.request(kDiceRoller, probe.method, probe.route, answer.status, code);
+  const bool batch = probe.request.times.has_value();
+  const auto times = probe.times();
+  if (!batch) movements.add(kFrontend.name, name(Metric::roll_requests), {{"mode", "sync"}});
+  movements.request(kDiceRoller.name, probe.method, probe.route, answer.status, code);
   if (batch) {
-    movements.add(kFrontend, "async_roll_requests_total", {{"batch_size", std::to_string(times)}});
-    movements.add(kDiceRoller, "async_roll_batch_size_count", {});
-    movements.add(kDiceRoller, "async_roll_batch_size_sum", {}, times);
+    movements.add(kFrontend.name, name(Metric::async_roll_requests), {{"batch_size", std::to_string(times)}});
+    movements.add(kDiceRoller.name, count_of(Metric::async_roll_batch_size), {});
+    movements.add(kDiceRoller.name, name(Metric::async_roll_batch_size) + "_sum", {}, times);
   }
-  const auto die = came == Came::no_die ? "_unknown" : probe.query.die;
-  const int die_status = came == Came::no_die ? 404 : 200;
-  movements.add(kDiceRoller, "die_service_requests_total",
+  const auto die = outcome == Outcome::no_die ? kUnknownDie : probe.request.die;
+  const int die_status = outcome == Outcome::no_die ? 404 : 200;
+  movements.add(kDiceRoller.name, name(Metric::die_service_requests),
                 {{"identifier", die}, {"status", std::to_string(die_status)}});
-  movements.add(kDiceRoller, "die_service_request_duration_seconds_count", {});
-  movements.add(kDieService, "die_specifications_requested_total", {{"identifier", die}});
-  movements.request(kDieService, "GET", "/dice/{identifier}", die_status, came == Came::no_die ? code : "");
-  if (came == Came::no_die) return true;
+  movements.add(kDiceRoller.name, count_of(Metric::die_service_request_duration), {});
+  movements.add(kDieService.name, name(Metric::die_specifications_requested), {{"identifier", die}});
+  movements.request(kDieService.name, "GET", route::kDie, die_status, outcome == Outcome::no_die ? code : "");
+  if (outcome == Outcome::no_die) return true;
   if (batch) {
-    movements.add(kDiceRoller, "async_roll_duration_seconds_count", {});
-    const auto* result = !answer.succeeded() ? "failure" : answer.failed ? "partial" : "success";
-    movements.add(kDiceRoller, "async_rolls_total", {{"die_type", die}, {"result", result}});
+    movements.add(kDiceRoller.name, count_of(Metric::async_roll_duration), {});
+    const bool partial = answer.failed && probe.until() == StrategyRow::Until::all_ended;
+    const auto* result = !answer.succeeded() ? "failure" : partial ? "partial" : "success";
+    movements.add(kDiceRoller.name, name(Metric::async_roll_batches), {{"die_type", die}, {"result", result}});
   }
   return movements.rolls(sent, trace);
 }
@@ -177,8 +188,8 @@ void check_gauges(const Snapshot& after, Findings& findings) {
   for (const auto& [service, all] : after) {
     for (const auto& series : all) {
       const bool requests =
-          series.name == "http_requests_in_progress" && is_probed_route(service, series.label("route"));
-      if (!requests && series.name != "async_rolls_in_progress") continue;
+          series.name == name(Metric::http_requests_in_progress) && is_probed_route(service, series.label("route"));
+      if (!requests && series.name != name(Metric::async_rolls_in_progress)) continue;
       if (series.value != 0) {
         findings.add(describe(series.name, series.labels) + " of " + service, "0", shown(series.value));
       }
@@ -187,29 +198,6 @@ void check_gauges(const Snapshot& after, Findings& findings) {
 }
 
 }  // namespace
-
-std::string service_of(const std::vector<Series>& target) {
-  for (const auto& series : target) {
-    if (series.name == "die_specifications_loaded") return kDieService;
-    if (series.name == "die_service_circuit_breaker_state") return kDiceRoller;
-    if (series.name == "http_requests_in_progress" && series.label("route") == "/api/traces/{trace_id}") {
-      return kFrontend;
-    }
-  }
-  return {};
-}
-
-double moved(const Snapshot& before, const Snapshot& after, const std::string& service, const std::string& name,
-             const Labels& labels) {
-  const auto sum = [&](const Snapshot& snapshot) {
-    double value = 0;
-    for (const auto& series : series_of(snapshot, service)) {
-      if (series.name == name && series.matches(labels)) value += series.value;
-    }
-    return value;
-  };
-  return sum(after) - sum(before);
-}
 
 std::vector<Finding> check_metrics(const std::vector<Sent>& sent, const std::map<std::string, Trace>& traces,
                                    const Snapshot& before, const Snapshot& after,
@@ -231,17 +219,16 @@ std::vector<Finding> check_metrics(const std::vector<Sent>& sent, const std::map
   }
   for (const auto& counter : checked_counters()) {
     if (!before.contains(counter.service) || !after.contains(counter.service)) continue;
-    const bool about_rolls = counter.name == "dice_rolls_total" || counter.name == "dice_roll_values_total";
-    if (about_rolls && !rolls_known) continue;
+    if (!rolls_known && counts_rolls(counter)) continue;
     compare(counter, movements.of(counter), before, after, expectation.shared, findings);
   }
   for (const auto& service : kServices) {
     if (!before.contains(service) || !after.contains(service)) continue;
-    const auto dropped = moved(before, after, service, "telemetry_spans_dropped_total");
-    if (dropped != 0) findings.add("telemetry_spans_dropped_total of " + service, "+0", "+" + shown(dropped));
-    const auto exported = moved(before, after, service, "telemetry_spans_exported_total");
+    const auto dropped = moved(before, after, service, name(Metric::spans_dropped));
+    if (dropped != 0) findings.add(name(Metric::spans_dropped) + " of " + service, "+0", "+" + shown(dropped));
+    const auto exported = moved(before, after, service, name(Metric::spans_exported));
     if (expectation.exported && exported < static_cast<double>(spans[service])) {
-      findings.add("telemetry_spans_exported_total of " + service, "at least +" + std::to_string(spans[service]),
+      findings.add(name(Metric::spans_exported) + " of " + service, "at least +" + std::to_string(spans[service]),
                    "+" + shown(exported));
     }
   }
@@ -249,17 +236,17 @@ std::vector<Finding> check_metrics(const std::vector<Sent>& sent, const std::map
   return std::move(findings).take();
 }
 
-std::vector<Finding> check_walk(const Series& series, const Series::Exemplar& exemplar, const Trace& trace,
-                                const std::optional<std::vector<LogLine>>& lines, const Snapshot& metrics) {
+std::vector<Finding> check_correlation(const Series& series, const Series::Exemplar& exemplar, const Trace& trace,
+                                       const std::optional<std::vector<LogLine>>& lines, const Snapshot& metrics) {
   Findings findings;
   const auto* span = trace.find(exemplar.span_id);
   if (span == nullptr) {
     findings.add("span of the exemplar", "a span of trace " + exemplar.trace_id, exemplar.span_id);
     return std::move(findings).take();
   }
-  const auto route = span->text("http.route").value_or("");
+  const auto route = span->text(attribute::kRoute).value_or("");
   findings.require("http.route of the exemplar's span", series.label("route"), route);
-  auto status = std::to_string(span->integer("http.response.status_code").value_or(0));
+  auto status = std::to_string(span->integer(attribute::kStatus).value_or(0));
   if (lines) {
     const auto line = std::ranges::find_if(
         *lines, [&](const LogLine& one) { return one.span_id() == span->id && one.field("route") == route; });
@@ -271,11 +258,12 @@ std::vector<Finding> check_walk(const Series& series, const Series::Exemplar& ex
   }
   const auto& all = series_of(metrics, span->service);
   const auto counter = std::ranges::find_if(all, [&](const Series& one) {
-    return one.name == "http_requests_total" && one.matches({{"route", route}, {"status", status}}) && one.value >= 1;
+    return one.name == name(Metric::http_requests) && one.matches({{"route", route}, {"status", status}}) &&
+           one.value >= 1;
   });
   if (counter == all.end()) {
     findings.add("back to the metric",
-                 describe("http_requests_total", {{"route", route}, {"status", status}}) + " of " + span->service,
+                 describe(name(Metric::http_requests), {{"route", route}, {"status", status}}) + " of " + span->service,
                  "nothing");
   }
   return std::move(findings).take();

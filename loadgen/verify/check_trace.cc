@@ -6,15 +6,14 @@
 namespace dice::loadgen {
 namespace {
 
-constexpr const char* kDieRoute = "/dice/{identifier}";
-/// What a process's own clock may be off between two of its spans: start and end are read from different clocks.
+/// Maximum clock error between two spans of one process: start and end are read from different clocks.
 constexpr double kSameServiceSkew = 0.001;
-/// A roll shorter than this may be over before its last sibling has begun, on a machine with much else to do.
+/// On a loaded machine, a roll shorter than this may end before its last sibling starts.
 constexpr double kShortRoll = 0.1;
 
 bool rolled(const Sent& sent) {
-  const auto came = outcome_of(sent);
-  return sent.probe.wants == Probe::Wants::batch && (came == Came::good || came == Came::roll_failed);
+  const auto outcome = outcome_of(sent);
+  return sent.probe.wants == Probe::Wants::batch && (outcome == Outcome::good || outcome == Outcome::roll_failed);
 }
 
 const char* name_of(SpanKind kind) {
@@ -45,7 +44,7 @@ std::string shown(const std::optional<Value>& value) {
 
 bool incomplete(const std::vector<const TraceSpan*>& spans) { return std::ranges::find(spans, nullptr) != spans.end(); }
 
-/// Pairs what was expected with what is there.
+/// Compares the expected spans with those found.
 class TraceCheck {
  public:
   TraceCheck(const Sent& sent, const Trace& trace, double clock_skew)
@@ -107,7 +106,7 @@ class TraceCheck {
                         found_[i]->kind ? name_of(*found_[i]->kind) : "another");
     }
     for (const auto& span : trace_.spans) {
-      if (!taken.contains(&span)) findings_.add("span too many", "nothing", loadgen::describe(span));
+      if (!taken.contains(&span)) findings_.add("unexpected span", "nothing", loadgen::describe(span));
     }
     if (trace_.spans.size() != expected_.size()) {
       findings_.require("number of spans", expected_.size(), trace_.spans.size());
@@ -150,38 +149,40 @@ class TraceCheck {
     const auto& span = *found_[i];
     const auto what = loadgen::describe(span);
     const bool server = expected_[i].kind == SpanKind::server;
-    const bool die = expected_[i].name.ends_with(kDieRoute);
-    const int status = die && outcome_of(sent_) != Came::no_die ? 200 : sent_.answer.status;
+    const bool die = expected_[i].name.ends_with(route::kDie);
+    const int status = die && outcome_of(sent_) != Outcome::no_die ? 200 : sent_.answer.status;
     findings_.require("http.response.status_code of " + what, std::to_string(status),
-                      shown(span.integer("http.response.status_code")));
-    findings_.require("http.request.method of " + what, sent_.probe.method, shown(span.text("http.request.method")));
+                      shown(span.integer(attribute::kStatus)));
+    findings_.require("http.request.method of " + what, sent_.probe.method, shown(span.text(attribute::kMethod)));
     const bool error = status >= (server ? 500 : 400);
     if (span.error != error) {
       findings_.add("status of " + what, error ? "ERROR" : "not ERROR", span.error ? "ERROR" : "not ERROR");
     }
-    if (error && !span.text("error.type")) findings_.add("error.type of " + what, "a text", "nothing");
+    if (error && !span.text(attribute::kErrorType)) findings_.add("error.type of " + what, "a string", "nothing");
     if (!server) return;
-    if (!span.text("url.path")) findings_.add("url.path of " + what, "a text", "nothing");
-    if (sent_.probe.route != "_unmatched") {
-      findings_.require("http.route of " + what, die ? kDieRoute : sent_.probe.route, shown(span.text("http.route")));
+    if (!span.text("url.path")) findings_.add("url.path of " + what, "a string", "nothing");
+    if (sent_.probe.route != route::kUnmatched) {
+      findings_.require("http.route of " + what, die ? route::kDie : sent_.probe.route,
+                        shown(span.text(attribute::kRoute)));
     }
   }
 
   void batch() {
-    const auto& query = sent_.probe.query;
+    const auto& request = sent_.probe.request;
     const auto* server = found_[2];
-    const auto times = static_cast<std::size_t>(query.times);
-    const std::vector<const TraceSpan*> rolls(found_.end() - query.times, found_.end());
+    const auto times = static_cast<std::size_t>(sent_.probe.times());
+    const std::vector<const TraceSpan*> rolls(found_.end() - sent_.probe.times(), found_.end());
     if (server != nullptr) {
-      findings_.require("die.type of the batch", query.die, shown(server->text("die.type")));
-      findings_.require("async.batch_size", std::to_string(times), shown(server->integer("async.batch_size")));
-      const auto strategy = server->text("async.strategy");
-      if (!query.strategy.empty() || !strategy) {
-        findings_.require("async.strategy", query.strategy.empty() ? "a text" : query.strategy, shown(strategy));
+      findings_.require("die.type of the batch", request.die, shown(server->text(attribute::kDieType)));
+      findings_.require("async.batch_size", std::to_string(times), shown(server->integer(attribute::kBatchSize)));
+      const auto strategy = server->text(attribute::kStrategy);
+      if (request.strategy || !strategy) {
+        const auto wanted = request.strategy ? std::string(name_of(*request.strategy)) : "a string";
+        findings_.require("async.strategy", wanted, shown(strategy));
       }
       if (sent_.answer.succeeded()) {
         findings_.require("async.total_result", shown(sent_.answer.total),
-                          shown(server->integer("async.total_result")));
+                          shown(server->integer(attribute::kTotalResult)));
       }
     }
     for (std::size_t index = 0; index < times; ++index) {
@@ -193,18 +194,18 @@ class TraceCheck {
 
   void roll(std::size_t index, const TraceSpan& span, const TraceSpan* server) {
     findings_.require("async.roll_index of " + span.name, std::to_string(index),
-                      shown(span.integer("async.roll_index")));
-    findings_.require("die.type of " + span.name, sent_.probe.query.die, shown(span.text("die.type")));
-    const bool cancelled = span.boolean("die.cancelled").value_or(false);
+                      shown(span.integer(attribute::kRollIndex)));
+    findings_.require("die.type of " + span.name, sent_.probe.request.die, shown(span.text(attribute::kDieType)));
+    const bool cancelled = span.boolean(attribute::kDieCancelled).value_or(false);
     if (cancelled) return;
-    const bool failed = span.boolean("die.error").value_or(false);
+    const bool failed = span.boolean(attribute::kDieError).value_or(false);
     if (failed != span.error) {
       findings_.add("status of " + span.name, failed ? "ERROR, as die.error says" : "not ERROR, as die.error says",
                     span.error ? "ERROR" : "not ERROR");
     }
     if (server == nullptr) return;
     const auto events = std::ranges::count_if(server->events, [&](const TraceSpan::Event& event) {
-      const auto found = event.attributes.find("async.roll_index");
+      const auto found = event.attributes.find(attribute::kRollIndex);
       return found != event.attributes.end() &&
              found->second == Attributes::mapped_type(static_cast<std::int64_t>(index));
     });
@@ -214,29 +215,38 @@ class TraceCheck {
   /// What each roll's span says against what the answer says.
   void values(const std::vector<const TraceSpan*>& rolls) {
     const auto& answer = sent_.answer;
-    const bool all_failed = !answer.succeeded() && sent_.probe.query.strategy == "best-effort";
+    const bool every_roll_failed = all_failed(sent_);
     std::set<std::int64_t> failed;
     if (answer.failed) {
       for (const auto& one : *answer.failed) failed.insert(one.index);
     }
+    // A batch that its first success ends does not say which roll that was: its trace does.
+    const bool may_be_cancelled = answer.succeeded() && sent_.probe.until() == StrategyRow::Until::success;
     std::size_t next = 0;
     int failures = 0;
     for (std::size_t index = 0; index < rolls.size(); ++index) {
-      const bool should_fail = all_failed || failed.contains(static_cast<std::int64_t>(index));
+      const auto* span = rolls[index];
+      const bool cancelled = span != nullptr && span->boolean(attribute::kDieCancelled) == true;
+      const bool should_fail = every_roll_failed || failed.contains(static_cast<std::int64_t>(index));
+      if (may_be_cancelled && !should_fail && (span == nullptr || cancelled)) continue;
       std::string wanted;
       if (answer.rolls && !should_fail && next < answer.rolls->size()) wanted = std::to_string((*answer.rolls)[next++]);
-      const auto* span = rolls[index];
       if (span == nullptr) continue;
-      const auto error = span->boolean("die.error");
+      const auto error = span->boolean(attribute::kDieError);
       if (error == true) ++failures;
-      if (answer.succeeded() || all_failed) {
+      if (answer.succeeded() || every_roll_failed) {
         findings_.require("die.error of " + span->name, should_fail ? "true" : "false", shown(error));
-      } else if (error == false && !span->integer("die.result")) {
+      } else if (error == false && !span->integer(attribute::kDieResult)) {
         findings_.add("die.result of " + span->name, "a whole number", "nothing");
       }
       if (!wanted.empty()) {
-        findings_.require("die.result of " + span->name, wanted, shown(span->integer("die.result")));
+        findings_.require("die.result of " + span->name, wanted, shown(span->integer(attribute::kDieResult)));
+      } else if (may_be_cancelled && !should_fail) {
+        findings_.add("die.cancelled of " + span->name, "true: another roll had ended the batch", "nothing");
       }
+    }
+    if (may_be_cancelled && next == 0 && !incomplete(rolls)) {
+      findings_.add("die.result of the rolls", "at the roll that ended the batch", "none");
     }
     if (!answer.succeeded() && failures == 0 && !incomplete(rolls)) {
       findings_.add("die.error of the rolls of a failed batch", "true at one of them", "none");
@@ -245,13 +255,14 @@ class TraceCheck {
 
   void overlap(const std::vector<const TraceSpan*>& rolls) {
     if (incomplete(rolls)) return;
-    const auto& query = sent_.probe.query;
-    const auto threads =
-        static_cast<std::size_t>(query.concurrency > 0 ? std::min(query.concurrency, query.times) : query.times);
+    const auto times = sent_.probe.times();
+    const auto threads = static_cast<std::size_t>(std::min(sent_.probe.request.concurrency.value_or(times), times));
     const auto most = greatest_overlap(rolls);
-    const auto what = "greatest number of rolls at the same time";
+    const auto what = "maximum number of concurrent rolls";
     if (most > threads) return findings_.require(what, threads, most);
-    const auto stopped_early = [](const TraceSpan* span) { return span->boolean("die.cancelled").value_or(false); };
+    const auto stopped_early = [](const TraceSpan* span) {
+      return span->boolean(attribute::kDieCancelled).value_or(false);
+    };
     if (std::ranges::any_of(rolls, stopped_early)) return;
     const auto short_ones = static_cast<std::size_t>(
         std::ranges::count_if(rolls, [](const TraceSpan* span) { return span->seconds() < kShortRoll; }));
@@ -272,17 +283,17 @@ class TraceCheck {
 
 std::vector<ExpectedSpan> expected_spans(const Sent& sent) {
   const auto& probe = sent.probe;
-  const auto name = probe.route == "_unmatched" ? probe.method : probe.method + " " + probe.route;
-  std::vector<ExpectedSpan> spans = {{kFrontend, name, SpanKind::server, 0}};
+  const auto name = probe.route == route::kUnmatched ? probe.method : probe.method + " " + probe.route;
+  std::vector<ExpectedSpan> spans = {{kFrontend.name, name, SpanKind::server, 0}};
   if (!reached_roller(sent)) return spans;
-  const auto die = std::string("GET ") + kDieRoute;
-  spans.push_back({kFrontend, name, SpanKind::client, 0});
-  spans.push_back({kDiceRoller, name, SpanKind::server, 1});
-  spans.push_back({kDiceRoller, die, SpanKind::client, 2});
-  spans.push_back({kDieService, die, SpanKind::server, 3});
+  const auto die = std::string("GET ") + route::kDie;
+  spans.push_back({kFrontend.name, name, SpanKind::client, 0});
+  spans.push_back({kDiceRoller.name, name, SpanKind::server, 1});
+  spans.push_back({kDiceRoller.name, die, SpanKind::client, 2});
+  spans.push_back({kDieService.name, die, SpanKind::server, 3});
   if (!rolled(sent)) return spans;
-  for (int i = 0; i < probe.query.times; ++i) {
-    spans.push_back({kDiceRoller, "async_roll_" + std::to_string(i), SpanKind::internal, 2});
+  for (int i = 0; i < probe.times(); ++i) {
+    spans.push_back({kDiceRoller.name, std::string(kRollSpanPrefix) + std::to_string(i), SpanKind::internal, 2});
   }
   return spans;
 }
@@ -304,20 +315,20 @@ std::optional<RollCounts> roll_counts(const Sent& sent, const Trace* trace) {
     answer.roll ? void(++counts.succeeded[*answer.roll]) : void(++counts.failed);
     return counts;
   }
-  if (answer.succeeded()) {
+  if (answer.succeeded() && tells_all_rolls(sent)) {
     for (const auto value : answer.rolls.value_or(std::vector<std::int64_t>{})) ++counts.succeeded[value];
     if (answer.failed) counts.failed = static_cast<std::int64_t>(answer.failed->size());
     return counts;
   }
-  if (sent.probe.query.strategy == "best-effort") {
-    counts.failed = sent.probe.query.times;
+  if (all_failed(sent)) {
+    counts.failed = sent.probe.times();
     return counts;
   }
   if (trace == nullptr) return std::nullopt;
   for (const auto* span : trace->rolls()) {
-    if (span->boolean("die.cancelled").value_or(false)) ++counts.cancelled;
-    else if (span->boolean("die.error").value_or(false)) ++counts.failed;
-    else ++counts.succeeded[span->integer("die.result").value_or(0)];
+    if (span->boolean(attribute::kDieCancelled).value_or(false)) ++counts.cancelled;
+    else if (span->boolean(attribute::kDieError).value_or(false)) ++counts.failed;
+    else ++counts.succeeded[span->integer(attribute::kDieResult).value_or(0)];
   }
   return counts;
 }

@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "loadgen/log_line.h"
-#include "loadgen/series.h"
+#include "loadgen/model/log_line.h"
+#include "loadgen/model/snapshot.h"
 #include "loadgen/trace.h"
 #include "loadgen/verify/finding.h"
 #include "loadgen/verify/probe.h"
@@ -45,14 +45,8 @@ std::optional<RollCounts> roll_counts(const Sent& sent, const Trace* trace);
 /// Services that must have left log lines, and how many of those that the contract names.
 std::map<std::string, int> expected_lines(const Sent& sent, const Trace* trace);
 
-/// `lines` are those of this trace. `trace` is null when it did not arrive: then nothing is held against it.
+/// `lines` are those of this trace. `trace` is null when it did not arrive: then the lines are not compared with it.
 std::vector<Finding> check_logs(const Sent& sent, const Trace* trace, const std::vector<LogLine>& lines);
-
-/// The series of each service at one time, by the service's name.
-using Snapshot = std::map<std::string, std::vector<Series>>;
-
-/// The service whose metrics these are; empty when they are none of ours.
-std::string service_of(const std::vector<Series>& target);
 
 struct MetricsExpectation {
   /// Others use the system: counters move by at least what was sent, and gauges need not be at 0.
@@ -65,12 +59,8 @@ std::vector<Finding> check_metrics(const std::vector<Sent>& sent, const std::map
                                    const Snapshot& before, const Snapshot& after,
                                    const MetricsExpectation& expectation);
 
-/// By how much a counter of a service moved, summed over its series with these labels.
-double moved(const Snapshot& before, const Snapshot& after, const std::string& service, const std::string& name,
-             const std::map<std::string, std::string>& labels = {});
-
 /// From an exemplar to its trace, to its log lines, and back to the service's metric.
-std::vector<Finding> check_walk(const Series& series, const Series::Exemplar& exemplar, const Trace& trace,
-                                const std::optional<std::vector<LogLine>>& lines, const Snapshot& metrics);
+std::vector<Finding> check_correlation(const Series& series, const Series::Exemplar& exemplar, const Trace& trace,
+                                       const std::optional<std::vector<LogLine>>& lines, const Snapshot& metrics);
 
 }  // namespace dice::loadgen

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "loadgen/query.h"
+#include "contract/names.h"
 
 namespace dice::loadgen {
 namespace {
@@ -29,7 +29,7 @@ std::string in_brackets(const std::string& text) { return text.empty() ? "" : " 
 class Diagnosis {
  public:
   explicit Diagnosis(const Evidence& evidence) : evidence_(evidence) {
-    for (const auto* name : {kFrontend, kDiceRoller, kDieService}) {  // in the order of the calls
+    for (const auto* name : {kFrontend.name, kDiceRoller.name, kDieService.name}) {  // in the order of the calls
       const auto found = evidence.services.find(name);
       if (found != evidence.services.end()) services_.emplace_back(*found);
     }
@@ -38,7 +38,7 @@ class Diagnosis {
   std::vector<std::string> run() && {
     sources();
     if (evidence_.traceparent_ignored) {
-      say("context is not propagated to frontend: it answers with another trace id than the traceparent it was sent");
+      say("context is not propagated to frontend: its answers do not have the trace id of the traceparent sent");
     }
     metrics();
     exporters();
@@ -61,14 +61,14 @@ class Diagnosis {
 
   void sources() {
     for (const auto* source : {&evidence_.traces, &evidence_.logs, &evidence_.metrics}) {
-      if (source->checked && !source->trouble.empty()) say(source->name + " can't be read: " + source->trouble);
+      if (source->checked && !source->error.empty()) say(source->name + " can't be read: " + source->error);
     }
   }
 
   void metrics() {
     if (!evidence_.metrics.checked) return;
     const auto missing = names_where([](const auto& service) { return !service.metrics_found; });
-    if (!missing.empty() && evidence_.metrics.trouble.empty()) {
+    if (!missing.empty() && evidence_.metrics.error.empty()) {
       say("a scrape is missing: no metrics of " + list(missing) + " in " + evidence_.metrics.name +
           in_brackets(evidence_.metrics.detail));
     }
@@ -76,7 +76,7 @@ class Diagnosis {
       return service.metrics_found && service.requests_expected > 0 && service.requests_counted == 0;
     });
     if (!still.empty()) {
-      say("a scrape is stale: the metrics of " + list(still) + " in " + evidence_.metrics.name + " stand still");
+      say("a scrape is stale: the metrics of " + list(still) + " in " + evidence_.metrics.name + " do not change");
     }
   }
 
@@ -100,7 +100,7 @@ class Diagnosis {
       say("spans are dropped: " + list(dropping) + " could not deliver " + whole(dropped) + " spans, while " +
           whole(exported) + " were delivered (telemetry_spans_dropped_total)");
     } else if (!waiting.empty() && exported == 0) {
-      say("the collector is down, or does not answer: " + whole(queued) + " spans wait in " + list(waiting) +
+      say("the collector is down, or does not answer: " + whole(queued) + " spans are queued in " + list(waiting) +
           " and none was delivered (telemetry_spans_queued)");
       collector_down_ = true;
     }
@@ -110,7 +110,8 @@ class Diagnosis {
     });
     if (!silent.empty()) {
       say(list(silent) + (silent.size() == 1 ? " does" : " do") +
-          " not export spans: telemetry_spans_exported_total stands still (OTEL_TRACES_EXPORTER, OTEL_SDK_DISABLED?)");
+          " not export spans: telemetry_spans_exported_total does not increase (check OTEL_TRACES_EXPORTER and "
+          "OTEL_SDK_DISABLED)");
       silent_ = silent;
     }
   }
@@ -118,29 +119,29 @@ class Diagnosis {
   bool is_silent(const std::string& name) const { return std::ranges::find(silent_, name) != silent_.end(); }
 
   void traces() {
-    if (!evidence_.traces.checked || !evidence_.traces.trouble.empty() || evidence_.traceparent_ignored) return;
+    if (!evidence_.traces.checked || !evidence_.traces.error.empty() || evidence_.traceparent_ignored) return;
     if (collector_down_) return;
     const auto& source = evidence_.traces.name;
     const auto has_none = [](const auto& service) { return service.spans_expected > 0 && service.spans_found == 0; };
     if (std::ranges::all_of(services_, [&](const Named& one) { return has_none(one.second); })) {
       if (silent_.size() == services_.size()) return;
       return say("no span of any service reaches " + source +
-                 ": are spans recorded (OTEL_SDK_DISABLED, OTEL_TRACES_SAMPLER), exported, and sent on?");
+                 ": check that they are recorded (OTEL_SDK_DISABLED, OTEL_TRACES_SAMPLER), exported and forwarded");
     }
     bool context_arrives = true;
     for (const auto& [name, service] : services_) {
-      const auto& caller = name == kDieService ? kDiceRoller : kFrontend;
+      const auto& caller = name == kDieService.name ? kDiceRoller.name : kFrontend.name;
       if (has_none(service)) {
         if (is_silent(name)) continue;
         if (service.context_seen) {
-          say(name + " does not export its spans: none of " + std::to_string(service.spans_expected) + " is in " +
-              source + ", though its logs or exemplars carry the trace ids");
+          say(name + " does not export its spans: none of its " + std::to_string(service.spans_expected) +
+              " spans is in " + source + ", although its logs or exemplars have the trace ids");
         } else if (service.requests_counted > 0 && context_arrives) {
           say(std::string("context is not propagated from ") + caller + " to " + name + ": " + name +
-              " answered the requests, but nothing of it carries their trace ids");
+              " answered the requests, but none of its telemetry has their trace ids");
           context_arrives = false;
         } else if (context_arrives) {
-          say("no span of " + name + " is in " + source + ": its exporter is off, or it does not get the context");
+          say("no span of " + name + " is in " + source + ": its exporter is off, or it does not receive the context");
         }
       } else if (service.spans_found < service.spans_expected) {
         say("spans are lost: only " + share(service.spans_found, service.spans_expected) + " spans of " + name +
@@ -151,20 +152,20 @@ class Diagnosis {
   }
 
   void logs() {
-    if (!evidence_.logs.checked || !evidence_.logs.trouble.empty() || evidence_.traceparent_ignored) return;
+    if (!evidence_.logs.checked || !evidence_.logs.error.empty() || evidence_.traceparent_ignored) return;
     const auto& source = evidence_.logs.name;
     const auto has_none = [](const Named& one) { return one.second.lines_expected > 0 && one.second.lines_found == 0; };
     if (std::ranges::all_of(services_, has_none)) {
-      if (collector_down_) return say(source + " is not getting logs either: the collector does not ship them");
-      return say(source + " is not getting logs: it can be read, but has no line of any of the requests" +
+      if (collector_down_) return say(source + " is not getting logs either: they are shipped by the collector");
+      return say(source + " is not getting logs: it can be read, but has no line of any request" +
                  in_brackets(evidence_.logs.detail));
     }
     for (const auto& one : services_) {
       const auto& [name, service] = one;
       if (has_none(one)) {
         if (context_broken_ && !service.context_seen) continue;
-        say(source + " is not getting the logs of " + name + ": none of " + std::to_string(service.lines_expected) +
-            " lines is there");
+        say(source + " is not getting the logs of " + name + ": none of its " + std::to_string(service.lines_expected) +
+            " lines has arrived");
       } else if (service.lines_found < service.lines_expected) {
         say("log lines are lost: only " + share(service.lines_found, service.lines_expected) + " lines of " + name +
             " are in " + source);

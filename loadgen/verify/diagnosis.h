@@ -1,4 +1,4 @@
-// Names what is broken, from how much of what is missing where.
+// Names the likely causes, from what is missing where.
 #pragma once
 
 #include <cstdint>
@@ -25,15 +25,15 @@ struct ServiceEvidence {
   double spans_queued = 0;
 };
 
-/// Where a signal was looked for.
+/// The source of a signal.
 struct SourceEvidence {
-  /// False when nobody looked.
+  /// False when it was not checked.
   bool checked = false;
   /// "Loki at http://…"
   std::string name = {};
-  /// Why it could not be read at the end; empty when it could.
-  std::string trouble = {};
-  /// What of it is missing and why, as far as the source itself says.
+  /// Why it could not be read at the end; empty when it could be.
+  std::string error = {};
+  /// What is missing and why, as far as the source itself says.
   std::string detail = {};
 };
 

@@ -1,4 +1,4 @@
-// One thing that is not as it should be.
+// A difference between what was expected and what was found.
 #pragma once
 
 #include <concepts>

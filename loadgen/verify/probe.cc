@@ -1,32 +1,32 @@
 #include "loadgen/verify/probe.h"
 
-#include "common/http/error.h"
+#include "contract/error.h"
 
 namespace dice::loadgen {
 namespace {
 
 constexpr const char* kUnknownDie = "no-such-die";
 
-Probe rolling(const std::string& name, Query query, Probe::Wants wants, bool may_fail = false) {
-  Probe probe{.name = name, .wants = wants, .query = std::move(query), .may_fail = may_fail};
-  probe.path = probe.query.path();
-  probe.route = probe.query.route();
+Probe rolling(const std::string& name, RollRequest request, Probe::Wants wants, bool may_fail = false) {
+  Probe probe{.name = name, .wants = wants, .request = std::move(request), .may_fail = may_fail};
+  probe.path = probe.request.path();
+  probe.route = probe.request.route();
   return probe;
 }
 
-Probe rolls(Query query, bool may_fail) {
-  const bool batch = query.kind == Kind::roll_async;
-  auto name = batch ? "batch of " + std::to_string(query.times) + " " + query.die : "roll of " + query.die;
-  if (!query.strategy.empty()) name += ", " + query.strategy;
-  if (query.concurrency > 0) name += ", " + std::to_string(query.concurrency) + " at a time";
-  return rolling(name, std::move(query), batch ? Probe::Wants::batch : Probe::Wants::roll, may_fail);
+Probe rolls(RollRequest request, bool may_fail) {
+  const bool batch = request.times.has_value();
+  auto name = batch ? "batch of " + std::to_string(*request.times) + " " + request.die : "roll of " + request.die;
+  if (request.strategy) name.append(", ").append(name_of(*request.strategy));
+  if (request.concurrency) name += ", " + std::to_string(*request.concurrency) + " at a time";
+  return rolling(name, std::move(request), batch ? Probe::Wants::batch : Probe::Wants::roll, may_fail);
 }
 
 Probe bad(const std::string& parameter, const std::string& value, const std::string& path) {
   return {.name = "bad parameter " + parameter + "=" + value,
           .wants = Probe::Wants::bad_parameter,
           .path = path,
-          .route = "/roll-async",
+          .route = route::kRollAsync,
           .parameter = parameter};
 }
 
@@ -36,68 +36,79 @@ std::vector<Probe> make_probes(const ProbeOptions& options) {
   using Wants = Probe::Wants;
   std::vector<Probe> probes;
   const auto& die = options.die;
-  probes.push_back(rolling("list of dice", {}, Wants::list));
-  for (int i = 0; i < 2; ++i) probes.push_back(rolls({.kind = Kind::roll, .die = die}, false));
+  probes.push_back({.name = "list of dice", .wants = Wants::list, .path = route::kDice, .route = route::kDice});
+  for (int i = 0; i < 2; ++i) probes.push_back(rolls({.die = die}, false));
   for (const int times : {1, 2, 5, 10}) {
-    probes.push_back(rolls({.kind = Kind::roll_async, .die = die, .times = times}, false));
+    probes.push_back(rolls({.die = die, .times = times}, false));
   }
-  for (const auto* strategy : {"all-or-nothing", "best-effort"}) {
-    probes.push_back(rolls({.kind = Kind::roll_async, .die = die, .times = 4, .strategy = strategy}, false));
+  for (const auto& row : kStrategies) {
+    probes.push_back(rolls({.die = die, .times = 4, .strategy = row.strategy}, false));
   }
   if (options.concurrency) {
-    probes.push_back(rolls({.kind = Kind::roll_async, .die = die, .times = 6, .concurrency = 3}, false));
+    probes.push_back(rolls({.die = die, .times = 6, .concurrency = 3}, false));
   }
   if (!options.risky_die.empty()) {
     const auto& risky = options.risky_die;
-    for (int i = 0; i < 5; ++i) probes.push_back(rolls({.kind = Kind::roll, .die = risky}, true));
-    for (const auto* strategy : {"all-or-nothing", "best-effort"}) {
+    for (int i = 0; i < 5; ++i) probes.push_back(rolls({.die = risky}, true));
+    for (const auto& row : kStrategies) {
       for (int i = 0; i < 2; ++i) {
-        probes.push_back(rolls({.kind = Kind::roll_async, .die = risky, .times = 10, .strategy = strategy}, true));
+        probes.push_back(rolls({.die = risky, .times = 10, .strategy = row.strategy}, true));
       }
     }
   }
-  probes.push_back(rolling("roll of an unknown die", {.kind = Kind::roll, .die = kUnknownDie}, Wants::unknown_die));
-  probes.push_back(rolling("batch of an unknown die", {.kind = Kind::roll_async, .die = kUnknownDie, .times = 3},
-                           Wants::unknown_die));
+  probes.push_back(rolling("roll of an unknown die", {.die = kUnknownDie}, Wants::unknown_die));
+  probes.push_back(rolling("batch of an unknown die", {.die = kUnknownDie, .times = 3}, Wants::unknown_die));
   for (const auto* times : {"0", "many", "1000001"}) {
     probes.push_back(bad("times", times, "/roll-async?die=" + die + "&times=" + times));
   }
   probes.push_back(bad("strategy", "sometimes", "/roll-async?die=" + die + "&times=2&strategy=sometimes"));
   probes.push_back(
-      {.name = "unknown path", .wants = Wants::unknown_path, .path = "/no-such-path", .route = "_unmatched"});
+      {.name = "unknown path", .wants = Wants::unknown_path, .path = "/no-such-path", .route = route::kUnmatched});
   probes.push_back({.name = "wrong method",
                     .wants = Wants::wrong_method,
                     .method = "PUT",
                     .path = "/roll?die=" + die,
-                    .route = "/roll"});
+                    .route = route::kRoll});
   return probes;
 }
 
-Came outcome_of(const Sent& sent) {
+Outcome outcome_of(const Sent& sent) {
   using Wants = Probe::Wants;
   const auto is = [&sent](ErrorCode code) {
     return sent.answer.status == status_of(code) && sent.answer.error_code == name_of(code);
   };
   const bool good = sent.answer.status == 200;
   switch (sent.probe.wants) {
-    case Wants::list: return good ? Came::good : Came::wrong;
+    case Wants::list: return good ? Outcome::good : Outcome::wrong;
     case Wants::roll:
     case Wants::batch: {
       const auto failure = sent.probe.wants == Wants::roll ? ErrorCode::roll_failed : ErrorCode::batch_failed;
-      return good ? Came::good : sent.probe.may_fail && is(failure) ? Came::roll_failed : Came::wrong;
+      return good ? Outcome::good : sent.probe.may_fail && is(failure) ? Outcome::roll_failed : Outcome::wrong;
     }
-    case Wants::unknown_die: return is(ErrorCode::die_not_found) ? Came::no_die : Came::wrong;
-    case Wants::bad_parameter: return is(ErrorCode::invalid_parameter) ? Came::rejected : Came::wrong;
-    case Wants::unknown_path: return is(ErrorCode::not_found) ? Came::rejected : Came::wrong;
+    case Wants::unknown_die: return is(ErrorCode::die_not_found) ? Outcome::no_die : Outcome::wrong;
+    case Wants::bad_parameter: return is(ErrorCode::invalid_parameter) ? Outcome::rejected : Outcome::wrong;
+    case Wants::unknown_path: return is(ErrorCode::not_found) ? Outcome::rejected : Outcome::wrong;
     case Wants::wrong_method: break;
   }
-  return is(ErrorCode::method_not_allowed) ? Came::rejected : Came::wrong;
+  return is(ErrorCode::method_not_allowed) ? Outcome::rejected : Outcome::wrong;
+}
+
+bool all_failed(const Sent& sent) {
+  return sent.probe.wants == Probe::Wants::batch && !sent.answer.succeeded() &&
+         sent.probe.until() != StrategyRow::Until::failure;
+}
+
+bool tells_all_rolls(const Sent& sent) {
+  const auto& answer = sent.answer;
+  if (!answer.succeeded()) return all_failed(sent);
+  const auto told = (answer.rolls ? answer.rolls->size() : 0) + (answer.failed ? answer.failed->size() : 0);
+  return std::cmp_equal(told, sent.probe.times());
 }
 
 bool reached_roller(const Sent& sent) {
-  const auto came = outcome_of(sent);
-  return came == Came::roll_failed || came == Came::no_die ||
-         (came == Came::good && sent.probe.wants != Probe::Wants::list);
+  const auto outcome = outcome_of(sent);
+  return outcome == Outcome::roll_failed || outcome == Outcome::no_die ||
+         (outcome == Outcome::good && sent.probe.wants != Probe::Wants::list);
 }
 
 }  // namespace dice::loadgen

@@ -6,8 +6,9 @@
 
 #include "common/concurrency/clock.h"
 #include "common/telemetry/trace_context.h"
-#include "loadgen/answer.h"
-#include "loadgen/query.h"
+#include "contract/names.h"
+#include "contract/roll.h"
+#include "loadgen/model/answer.h"
 
 namespace dice::loadgen {
 
@@ -17,7 +18,7 @@ struct Probe {
   std::string name;
   Wants wants = Wants::list;
   /// For those that are rolls of a die, known or not.
-  Query query = {};
+  RollRequest request = {};
   std::string method = "GET";
   std::string path = {};
   /// The route's template, "_unmatched" for an unknown path.
@@ -30,6 +31,10 @@ struct Probe {
   /// Of its own, so that its trace is known in advance: the parent of the frontend's span is `context`'s.
   TraceContext context = {};
 
+  /// Of a batch, else 0.
+  int times() const { return request.times.value_or(0); }
+  /// What ends the batch, provided that the server's default strategy is the usual one.
+  StrategyRow::Until until() const { return describe(request.strategy.value_or(kDefaultStrategy)).until; }
   std::string trace_id() const { return to_hex(context.trace_id); }
 };
 
@@ -51,22 +56,27 @@ struct Sent {
   TimePoint answered{};
 };
 
-/// What became of a request, as far as the rest of its telemetry depends on it.
-enum class Came {
+/// How a request ended, as far as its telemetry depends on it.
+enum class Outcome {
   /// 200.
   good,
   /// roll_failed or batch_failed of a die that may fail.
   roll_failed,
-  /// die_not_found, as it should be.
+  /// die_not_found, as expected.
   no_die,
-  /// Turned away by the frontend, as it should be.
+  /// Rejected by the frontend, as expected.
   rejected,
-  /// Not what the contract promises.
+  /// Not as the contract requires.
   wrong,
 };
-Came outcome_of(const Sent& sent);
+Outcome outcome_of(const Sent& sent);
 
-/// The frontend passed it on.
+/// All rolls of the batch failed, and its strategy does not end with the first failure.
+bool all_failed(const Sent& sent);
+/// The answer of the batch alone tells what became of each roll.
+bool tells_all_rolls(const Sent& sent);
+
+/// The frontend called dice-roller.
 bool reached_roller(const Sent& sent);
 
 }  // namespace dice::loadgen

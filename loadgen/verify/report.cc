@@ -9,13 +9,13 @@
 namespace dice::loadgen {
 namespace {
 
-const std::vector<std::string> kSignals = {"answers", "traces", "logs", "metrics", "walk"};
+const std::vector<std::string> kSignals = {"answers", "traces", "logs", "metrics", "correlation"};
 
 bool failed(const Report::Case& one) { return !one.findings.empty(); }
 
 struct Tally {
   std::size_t all = 0;
-  std::size_t held = 0;
+  std::size_t passed = 0;
   std::vector<double> seconds;
 };
 
@@ -24,7 +24,7 @@ Tally tally(const Report& report, const std::string& signal) {
   for (const auto& one : report.cases) {
     if (one.signal != signal) continue;
     ++tally.all;
-    tally.held += failed(one) ? 0 : 1;
+    tally.passed += failed(one) ? 0 : 1;
     if (one.seconds && signal != "answers") tally.seconds.push_back(*one.seconds);
   }
   return tally;
@@ -50,18 +50,19 @@ std::string sentence(const Finding& finding) {
 
 }  // namespace
 
-bool Report::held() const { return std::ranges::none_of(cases, failed) && causes.empty(); }
+bool Report::passed() const { return std::ranges::none_of(cases, failed) && causes.empty(); }
 
 std::string to_table(const Report& report) {
+  constexpr std::size_t kSignal = 13;
   constexpr std::size_t kColumn = 14;
-  /// Requests of a signal, so that the causes stay in sight.
+  /// Maximum requests shown per signal, so that the causes stay visible.
   constexpr std::size_t kShown = 5;
-  std::string text = "\n" + pad("", 10) + pad("held", kColumn) + pad("complete after: median", 24) + "worst\n";
+  std::string text = "\n" + pad("", kSignal) + pad("passed", kColumn) + pad("complete after: median", 24) + "worst\n";
   for (const auto& signal : kSignals) {
-    const auto [all, held, seconds] = tally(report, signal);
+    const auto [all, passed, seconds] = tally(report, signal);
     if (all == 0) continue;
-    const auto share = std::to_string(held) + " of " + std::to_string(all);
-    text += pad(signal, 10);
+    const auto share = std::to_string(passed) + " of " + std::to_string(all);
+    text += pad(signal, kSignal);
     if (seconds.empty()) {
       text += share;
     } else {
@@ -90,7 +91,7 @@ std::string to_table(const Report& report) {
   }
   if (!report.causes.empty()) text += "\n";
   for (const auto& cause : report.causes) text += "CAUSE: " + cause + "\n";
-  text += "\n" + std::string(report.held() ? "All held" : "NOT ALL HELD") + ", " + report.target + ", " +
+  text += "\n" + std::string(report.passed() ? "All passed" : "NOT ALL PASSED") + ", " + report.target + ", " +
           show_seconds(report.seconds) + "\n";
   return text;
 }
@@ -98,19 +99,19 @@ std::string to_table(const Report& report) {
 std::string to_json(const Report& report) {
   return json_object([&](JsonWriter& writer) {
     write_member(writer, "target", report.target);
-    write_member(writer, "held", report.held());
+    write_member(writer, "passed", report.passed());
     write_member(writer, "seconds", report.seconds);
     write_member(writer, "causes", report.causes);
     write_member(writer, "not_checked", report.not_checked);
     write_key(writer, "signals");
     writer.StartObject();
     for (const auto& signal : kSignals) {
-      const auto [all, held, seconds] = tally(report, signal);
+      const auto [all, passed, seconds] = tally(report, signal);
       if (all == 0) continue;
       write_key(writer, signal);
       writer.StartObject();
       write_member(writer, "checked", all);
-      write_member(writer, "held", held);
+      write_member(writer, "passed", passed);
       if (!seconds.empty()) {
         const auto summary = summarize(seconds);
         write_member(writer, "median_seconds", summary.median);
@@ -126,7 +127,7 @@ std::string to_json(const Report& report) {
       write_member(writer, "signal", one.signal);
       write_member(writer, "subject", one.subject);
       if (!one.trace_id.empty()) write_member(writer, "trace_id", one.trace_id);
-      write_member(writer, "held", !failed(one));
+      write_member(writer, "passed", !failed(one));
       if (one.seconds) write_member(writer, "seconds", *one.seconds);
       write_key(writer, "findings");
       writer.StartArray();
@@ -147,10 +148,10 @@ std::string to_json(const Report& report) {
 std::string to_junit(const Report& report) {
   std::string text = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"loadgen verify\">\n";
   for (const auto& signal : kSignals) {
-    const auto [all, held, seconds] = tally(report, signal);
+    const auto [all, passed, seconds] = tally(report, signal);
     if (all == 0) continue;
     text += "  <testsuite name=\"" + signal + "\" tests=\"" + std::to_string(all) + "\" failures=\"" +
-            std::to_string(all - held) + "\">\n";
+            std::to_string(all - passed) + "\">\n";
     for (const auto& one : report.cases) {
       if (one.signal != signal) continue;
       text += "    <testcase classname=\"" + signal + "\" name=\"" + escaped(one.subject) + "\" time=\"" +

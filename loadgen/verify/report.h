@@ -1,4 +1,4 @@
-// What verify found, for people and for programs.
+// The report of verify, as a table, JSON and JUnit XML.
 #pragma once
 
 #include <optional>
@@ -11,25 +11,25 @@ namespace dice::loadgen {
 
 struct Report {
   struct Case {
-    /// answers, traces, logs, metrics, walk.
+    /// answers, traces, logs, metrics, correlation.
     std::string signal;
     std::string subject;
-    /// Empty when it is about no single request.
+    /// Empty when it is not about a single request.
     std::string trace_id;
     std::vector<Finding> findings;
-    /// From the answer until all was there; nothing when it never was.
+    /// From the answer until the telemetry was complete; nothing when it never was.
     std::optional<double> seconds;
   };
 
   std::string target;
   std::vector<Case> cases;
-  /// What is broken as a whole, in one line each.
+  /// Likely causes, one line each.
   std::vector<std::string> causes;
-  /// Signals that nobody looked at, and why.
+  /// Signals that were not checked, and why.
   std::vector<std::string> not_checked;
   double seconds = 0;
 
-  bool held() const;
+  bool passed() const;
 };
 
 std::string to_table(const Report& report);

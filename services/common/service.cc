@@ -3,128 +3,32 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <csignal>
 #include <iostream>
-#include <limits>
 #include <thread>
 #include <utility>
 
 #include "common/base/json.h"
-#include "common/base/json_view.h"
 #include "common/base/process.h"
+#include "common/base/signals.h"
 #include "common/base/version.h"
 #include "common/http/client.h"
+#include "common/http/fault_routes.h"
+#include "contract/names.h"
 
 namespace dice {
 namespace {
 
 Result json_response(std::string body) { return Response{.body = std::move(body)}; }
 
-std::string faults_json(const Faults::Setting& setting) {
-  return json_object([&](JsonWriter& writer) {
-    write_member(writer, "delay_seconds", setting.delay_seconds);
-    write_member(writer, "error_rate", setting.error_rate);
-  });
-}
-
-/// Standard streams, ports, reactors, files, the exporter, connections past the limit.
+/// Descriptors for standard streams, ports, reactors, files, the exporter, connections above the limit.
 constexpr std::size_t kReservedDescriptors = 96;
 constexpr std::size_t kQuietWorkers = 32;
-/// A large trace takes much memory while it is put together.
+/// Limited, because assembling a large trace takes much memory.
 constexpr std::size_t kSpanRequestsAtOnce = 4;
-/// For work that was cancelled, and then for threads, to end. Three of them are less than a second.
+/// Time for cancelled work, and then for threads, to end. Three times this is less than a second.
 constexpr Seconds kCancelGrace{0.3};
 
-void declare_limits(Settings& settings, Service::Options& options) {
-  auto& listener = options.listener;
-  auto& connection = listener.connection;
-  const auto size = [&settings](const char* name, std::size_t& value, std::int64_t min, std::int64_t max,
-                                const char* help) {
-    value = static_cast<std::size_t>(settings.integer(name, static_cast<std::int64_t>(value), min, max, help));
-  };
-  const auto seconds = [&settings](const char* name, Seconds& value, const char* help) {
-    value = Seconds(settings.number(name, value.count(), 0.1, 86'400, help));
-  };
-  seconds("HTTP_HEADER_TIMEOUT_SECONDS", connection.header_timeout,
-          "Maximum time from a request's first byte to the end of its headers; then it is answered 408.");
-  seconds("HTTP_BODY_TIMEOUT_SECONDS", connection.body_timeout,
-          "Maximum time from there to the end of its body; then it is answered 408.");
-  seconds("HTTP_IDLE_TIMEOUT_SECONDS", connection.idle_timeout,
-          "Maximum time between two requests of a connection; then it is closed.");
-  seconds("HTTP_WRITE_TIMEOUT_SECONDS", connection.write_timeout,
-          "Maximum time in which a client reads nothing of a reply; then its connection is reset.");
-  size("HTTP_MAX_HEADER_BYTES", connection.request.max_header_bytes, 1'024, 1 << 20,
-       "Maximum bytes of the request line and the headers; more are answered 414 or 431.");
-  size("HTTP_MAX_HEADERS", connection.request.max_headers, 1, 10'000,
-       "Maximum number of headers of a request; more are answered 431.");
-  size("HTTP_MAX_BODY_BYTES", connection.request.max_body_bytes, 0, 1 << 30,
-       "Maximum bytes of a request's body; more are answered 413.");
-  size("HTTP_MAX_PIPELINED_BYTES", connection.max_pipelined_bytes, 1'024, 1 << 20,
-       "Maximum bytes read from a connection ahead of the request that is being answered.");
-  size("HTTP_MAX_CONNECTIONS", listener.max_connections, 1, 1'000'000,
-       "Maximum connections of a port, if the descriptors allow them. Past it, the one idle the longest is closed; if "
-       "none is idle, only probes are answered and the rest gets 503.");
-  size("HTTP_MAX_BUFFERED_BYTES", listener.max_buffered_bytes, 1 << 16, 1LL << 34U,
-       "Maximum bytes of unfinished requests and unread replies of a port; past it, idle connections are closed.");
-  size("MAX_TEXT_BYTES", options.max_text_bytes, 64, 65'536,
-       "Maximum bytes of a span attribute or log field that a client chooses; longer ones are cut and end with an "
-       "ellipsis.");
-}
-
-std::expected<Faults::Setting, Error> parse_faults(const std::string& body) {
-  constexpr double kLongestDelay = 60;
-  const auto invalid = [](const std::string& message) {
-    return std::unexpected(Error{ErrorCode::invalid_parameter, message});
-  };
-  const auto document = parse_json(body);
-  if (!document || !document->IsObject()) {
-    return invalid(R"(the body must be a JSON object such as {"delay_seconds":0.5,"error_rate":0.1})");
-  }
-  Faults::Setting setting;
-  for (const auto& [name, value] : JsonView(*document).members()) {
-    const bool delay = name == "delay_seconds";
-    if (!delay && name != "error_rate") {
-      return invalid(in_quotes(name) + " is not a field; allowed: delay_seconds, error_rate");
-    }
-    const double most = delay ? kLongestDelay : 1;
-    const auto number = value.number();
-    if (!number || *number < 0 || *number > most) {
-      return invalid("'" + std::string(name) + "' must be a number from 0 to " +
-                     std::to_string(static_cast<int>(most)));
-    }
-    (delay ? setting.delay_seconds : setting.error_rate) = *number;
-  }
-  return setting;
-}
-
 }  // namespace
-
-Service::Options Service::declare(Settings& settings, const std::string& name, std::uint16_t port) {
-  constexpr int kHighestPort = std::numeric_limits<std::uint16_t>::max();
-  Options options;
-  options.port = static_cast<std::uint16_t>(
-      settings.integer("PORT", port, 0, kHighestPort, "Port of the API, 0 = a free one, which is logged."));
-  options.metrics_port = static_cast<std::uint16_t>(settings.integer(
-      "METRICS_PORT", port + 1000, 0, kHighestPort, "Port of /metrics and /debug, 0 = a free one, which is logged."));
-  options.metrics_on_main_port =
-      settings.flag("METRICS_ON_MAIN_PORT", options.metrics_on_main_port, "Serve /metrics on PORT, too.");
-  options.faults_enabled =
-      settings.flag("FAULTS_ENABLED", options.faults_enabled, "Allow PUT /debug/faults on the metrics port.");
-  options.max_requests = static_cast<std::size_t>(
-      settings.integer("MAX_REQUESTS", static_cast<std::int64_t>(options.max_requests), 1, 100'000,
-                       "Maximum number of requests that wait for something at the same time; more are answered 503."));
-  declare_limits(settings, options);
-  options.log_level =
-      parse_log_level(settings.choice("LOG_LEVEL", "info", {"debug", "info", "warn", "error"}, "Minimum log level."));
-  options.shutdown_delay = Seconds(settings.number("SHUTDOWN_DELAY_SECONDS", options.shutdown_delay.count(), 0, 600,
-                                                   "After SIGTERM: how long to keep serving while not ready."));
-  options.shutdown_grace = Seconds(settings.number("SHUTDOWN_GRACE_SECONDS", options.shutdown_grace.count(), 0, 600,
-                                                   "Then: maximum time for the requests in flight to finish."));
-  options.shutdown_flush = Seconds(settings.number("SHUTDOWN_FLUSH_SECONDS", options.shutdown_flush.count(), 0, 600,
-                                                   "Then: maximum time to export the queued spans."));
-  options.tracing = TracingOptions::declare(settings, name);
-  return options;
-}
 
 int Service::check_health(const Options& options) {
   if (options.port == 0) {
@@ -133,17 +37,17 @@ int Service::check_health(const Options& options) {
   }
   const auto url = "http://127.0.0.1:" + std::to_string(options.port);
   const auto answer =
-      Client({.base_url = url, .name = "the service"}).get({.path = "/healthz", .route = "/healthz"}, nullptr);
+      Client({.base_url = url, .name = "the service"}).get({.path = route::kHealth, .route = route::kHealth}, nullptr);
   if (answer && answer->status == 200) return 0;
-  std::cerr << url << "/healthz: " << (answer ? "status " + std::to_string(answer->status) : answer.error().message)
-            << "\n";
+  std::cerr << url << route::kHealth << ": "
+            << (answer ? "status " + std::to_string(answer->status) : answer.error().message) << "\n";
   return 1;
 }
 
 Service::Connections Service::connections_for(const Options& options, std::size_t descriptors) {
   const auto left = descriptors - std::min(descriptors, kReservedDescriptors);
   const auto metrics = std::max<std::size_t>(1, std::min(options.listener.max_connections, left / 4));
-  // Each connection may have a request that makes a call; but no more requests than `max_requests` do at a time.
+  // Each connection may have a request that makes a call, but at most `max_requests` do so at the same time.
   const auto rest = left - std::min(left, metrics);
   const auto calls = options.descriptors_per_request * options.max_requests;
   const auto main = std::max(rest / (1 + options.descriptors_per_request), rest - std::min(rest, calls));
@@ -181,15 +85,12 @@ Service::Service(const Options& options, Telemetry& telemetry, Clock& clock)
                {telemetry, http_metrics_, clock, quiet_workers_, workers_, nullptr}) {
   auto& metrics = telemetry.metrics;
   add_process_metrics(metrics);
-  metrics.gauge("build_info", "Build information; always 1.", {{"version", version}, {"commit", commit}}).Set(1);
-  auto& exported = metrics.counter("telemetry_spans_exported_total", "Spans exported successfully.");
-  auto& dropped = metrics.counter("telemetry_spans_dropped_total",
-                                  "Spans dropped because the export failed or the queue was full.");
-  auto& queued = metrics.gauge("telemetry_spans_queued", "Spans queued for export or being exported.");
-  auto& lines_dropped =
-      metrics.counter("telemetry_log_lines_dropped_total", "Log lines dropped because standard output was not read.");
-  auto& fault_active =
-      metrics.gauge("fault_injection_active", "1 while a fault is injected through PUT /debug/faults.");
+  metrics.gauge(Metric::build_info, {{"version", version}, {"commit", commit}}).Set(1);
+  auto& exported = metrics.counter(Metric::spans_exported);
+  auto& dropped = metrics.counter(Metric::spans_dropped);
+  auto& queued = metrics.gauge(Metric::spans_queued);
+  auto& lines_dropped = metrics.counter(Metric::log_lines_dropped);
+  auto& fault_active = metrics.gauge(Metric::fault_injection_active);
   metrics.before_scrape([&, this] {
     queued.Set(static_cast<double>(telemetry_.tracing.queued()));
     exported.Increment(static_cast<double>(telemetry_.tracing.exported()) - exported.Value());
@@ -198,7 +99,7 @@ Service::Service(const Options& options, Telemetry& telemetry, Clock& clock)
     fault_active.Set(faults_.get().active() ? 1 : 0);
   });
   add_common_routes();
-  if (options.faults_enabled) add_fault_routes();
+  if (options.faults_enabled) add_fault_routes(metrics_, faults_, log_);
 }
 
 void Service::add_common_routes() {
@@ -224,12 +125,12 @@ void Service::add_common_routes() {
     return Route{.path = std::move(path), .handler = std::move(handler), .quiet = true};
   };
   for (Server* server : {&main_, &metrics_}) {
-    server->add(quiet("/healthz", healthz));
-    server->add(quiet("/readyz", readyz));
-    if (server == &metrics_ || options_.metrics_on_main_port) server->add(quiet("/metrics", scrape));
+    server->add(quiet(route::kHealth, healthz));
+    server->add(quiet(route::kReady, readyz));
+    if (server == &metrics_ || options_.metrics_on_main_port) server->add(quiet(route::kMetrics, scrape));
   }
-  main_.add({.path = "/version", .handler = version_of});
-  metrics_.add(quiet("/debug/spans/{trace_id}", [this](const Request& request) { return spans(request); }));
+  main_.add({.path = route::kVersion, .handler = version_of});
+  metrics_.add(quiet(route::kSpans, [this](const Request& request) { return spans(request); }));
 }
 
 Answer Service::spans(const Request& request) {
@@ -248,20 +149,6 @@ Answer Service::spans(const Request& request) {
   });
 }
 
-void Service::add_fault_routes() {
-  const auto show = [this](const Request&) { return json_response(faults_json(faults_.get())); };
-  const auto put = [this](const Request& request) -> Result {
-    const auto setting = parse_faults(request.body);
-    if (!setting) return std::unexpected(setting.error());
-    faults_.set(*setting);
-    log_.log(LogLevel::warn, "Fault injection set", nullptr,
-             {{"delay_seconds", setting->delay_seconds}, {"error_rate", setting->error_rate}});
-    return json_response(faults_json(*setting));
-  };
-  metrics_.add({.path = "/debug/faults", .handler = show, .quiet = true});
-  metrics_.add({.method = Method::put, .path = "/debug/faults", .handler = put, .quiet = true});
-}
-
 std::expected<Service::Ports, std::string> Service::start() {
   const auto metrics_port = metrics_.start();
   if (!metrics_port) return std::unexpected(metrics_port.error());
@@ -272,7 +159,7 @@ std::expected<Service::Ports, std::string> Service::start() {
     return std::unexpected(port.error());
   }
   ready_ = true;
-  log_.log(LogLevel::info, "Listening", nullptr,
+  log_.log(LogMessage::listening, nullptr,
            {{"port", std::int64_t{*port}},
             {"metrics_port", std::int64_t{*metrics_port}},
             {"version", std::string_view(version)}});
@@ -280,57 +167,38 @@ std::expected<Service::Ports, std::string> Service::start() {
 }
 
 int Service::run(const std::function<void()>& on_hangup, const std::function<void()>& every_second) {
-  auto tick = std::chrono::steady_clock::now();
-  for (;;) {
-    tick += std::chrono::seconds(1);
-    int signal = 0;
-    do {
-      const Seconds left = tick - std::chrono::steady_clock::now();
-      signal = wait_for_signal(std::max(left, Seconds(0)));
-      if (signal == SIGHUP && on_hangup) on_hangup();
-    } while (signal == SIGHUP);
-    if (asks_to_end(signal)) break;
-    if (every_second) every_second();
-  }
-  log_.log(LogLevel::info, "Stopping", nullptr, {{"in_flight", static_cast<std::int64_t>(main_.in_flight())}});
+  wait_for_stop(on_hangup, every_second);
+  log_.log(LogMessage::stopping, nullptr, {{"in_flight", static_cast<std::int64_t>(main_.in_flight())}});
   if (stop()) return 0;
-  // Something still runs. What it uses must stay, so this process ends without destroying anything.
+  // Something is still running. The objects that it uses must stay alive, so the process ends without destroying
+  // anything.
   (void)telemetry_.log.sink().flush(kCancelGrace);
   ::_exit(0);
 }
 
 bool Service::stop() {
   using std::chrono::steady_clock;
-  // A second signal ends the process at once, wherever it is below: stdout is not worth waiting for either.
-  const auto pause = [](Seconds length) {
-    if (const int signal = wait_for_signal(length); asks_to_end(signal)) ::_exit(128 + signal);
-  };
-  const auto until = [&pause](Seconds limit, const auto& done) {
-    const auto deadline = steady_clock::now() + to_steady(limit);
-    while (!done() && steady_clock::now() < deadline) pause(Seconds(0.005));
-  };
   const auto none_in_flight = [this] { return main_.in_flight() == 0; };
   ready_ = false;
   main_.drain();
-  until(options_.shutdown_delay, [] { return false; });
+  wait_until([] { return false; }, options_.shutdown_delay);
   main_.refuse();
-  until(options_.shutdown_grace, none_in_flight);
+  wait_until(none_in_flight, options_.shutdown_grace);
   if (const auto left = main_.in_flight(); left > 0) {
-    log_.log(LogLevel::warn, "Stopped with requests in flight", nullptr,
-             {{"in_flight", static_cast<std::int64_t>(left)}});
+    log_.log(LogMessage::stopped_in_flight, nullptr, {{"in_flight", static_cast<std::int64_t>(left)}});
     main_.cancel();
-    until(kCancelGrace, none_in_flight);
+    wait_until(none_in_flight, kCancelGrace);
   }
   main_.stop();
-  until(kCancelGrace, [this] { return workers_.stop(steady_clock::now()); });
+  wait_until([this] { return workers_.stop(steady_clock::now()); }, kCancelGrace);
   flush_ = std::thread([this] {
     telemetry_.tracing.shutdown(std::chrono::duration_cast<std::chrono::milliseconds>(options_.shutdown_flush));
     flushed_ = true;
   });
-  until(options_.shutdown_flush + kCancelGrace / 2, [this] { return flushed_.load(); });
+  wait_until([this] { return flushed_.load(); }, options_.shutdown_flush + kCancelGrace / 2);
   metrics_.stop();
-  until(kCancelGrace / 2, [this] { return quiet_workers_.stop(steady_clock::now()); });
-  log_.log(LogLevel::info, "Stopped", nullptr,
+  wait_until([this] { return quiet_workers_.stop(steady_clock::now()); }, kCancelGrace / 2);
+  log_.log(LogMessage::stopped, nullptr,
            {{"spans_exported", static_cast<std::int64_t>(telemetry_.tracing.exported())},
             {"spans_dropped", static_cast<std::int64_t>(telemetry_.tracing.dropped() + telemetry_.tracing.queued())}});
   return flushed_ && workers_.stop(steady_clock::now()) && quiet_workers_.stop(steady_clock::now());

@@ -1,4 +1,5 @@
-// What every service has: two ports, health, version, metrics, recent spans, faults on demand, and an orderly stop.
+// Common parts of every service: two ports, health, version, metrics, recent spans, faults on demand, graceful
+// shutdown.
 #pragma once
 
 #include <atomic>
@@ -22,17 +23,17 @@ namespace dice {
 class Service {
  public:
   struct Options {
-    /// 0 = a free one.
+    /// 0 = any free port.
     std::uint16_t port = 0;
     std::uint16_t metrics_port = 0;
-    /// Limits of both ports; their numbers are those above.
+    /// Limits of both ports; the port numbers are those above.
     Listener::Options listener{};
     /// Descriptors that a request may need for the calls it makes.
     std::size_t descriptors_per_request = 0;
     std::size_t max_text_bytes = 1024;
     bool metrics_on_main_port = true;
     bool faults_enabled = false;
-    /// Requests that wait on a thread at the same time; more are answered 503 `overloaded`.
+    /// Maximum number of requests that wait on a thread; further ones get 503 `overloaded`.
     std::size_t max_requests = 2048;
     LogLevel log_level = LogLevel::info;
     Seconds shutdown_delay{0};
@@ -43,18 +44,18 @@ class Service {
 
   static Options declare(Settings& settings, const std::string& name, std::uint16_t port);
 
-  /// Asks the service that runs on this machine for /healthz, as --healthcheck does: exit code 0 when it answers 200,
-  /// else 1, with the reason on standard error. For images without a shell.
+  /// Implements --healthcheck, for images without a shell: requests /healthz from the service on this machine. Exit
+  /// code 0 if it returns 200, otherwise 1, with the reason on standard error.
   static int check_health(const Options& options);
 
-  /// Connections of each port that the descriptors of this process allow, whatever the options say.
+  /// Maximum number of connections per port that this process's descriptors allow, regardless of the options.
   struct Connections {
     std::size_t main;
     std::size_t metrics;
   };
   static Connections connections_for(const Options& options, std::size_t descriptors);
 
-  /// What is passed in outlives the service.
+  /// All arguments must outlive the service.
   Service(const Options& options, Telemetry& telemetry, Clock& clock);
   ~Service();
   Service(const Service&) = delete;
@@ -63,29 +64,28 @@ class Service {
   Telemetry& telemetry() { return telemetry_; }
   Clock& clock() { return clock_; }
 
-  /// On the main port; before `start`.
+  /// Adds a route to the main port; call before `start`.
   void add(Route route) { main_.add(std::move(route)); }
 
   struct Ports {
     std::uint16_t main;
     std::uint16_t metrics;
   };
-  /// Opens both ports and is ready. Or why not.
+  /// Opens both ports and becomes ready. Returns the ports, or an error message.
   std::expected<Ports, std::string> start();
 
-  /// Serves until SIGTERM or SIGINT, then stops in order: not ready, `shutdown_delay`, no new requests, those in flight
-  /// to their end within `shutdown_grace`, what is left is cancelled and answered, spans within `shutdown_flush`. The
-  /// exit code. A second signal ends the process at once.
+  /// Serves until SIGTERM or SIGINT, then shuts down: not ready, `shutdown_delay`, no new requests, requests in flight
+  /// finish within `shutdown_grace`, the rest is cancelled and answered, spans are exported within `shutdown_flush`.
+  /// Returns the exit code. A second signal ends the process immediately.
   /// `on_hangup` runs on SIGHUP, `every_second` every second, both on this thread; either may be empty.
   int run(const std::function<void()>& on_hangup, const std::function<void()>& every_second);
 
-  /// The same stop without a signal; for tests. Called once. False when a handler still runs that does not obey: then
-  /// nothing that it uses may be destroyed.
+  /// The same shutdown without a signal, for tests. Call once. False if a handler is still running: then nothing that
+  /// it uses may be destroyed.
   bool stop();
 
  private:
   void add_common_routes();
-  void add_fault_routes();
   Answer spans(const Request& request);
 
   const Options options_;
@@ -95,10 +95,10 @@ class Service {
   HttpMetrics http_metrics_;
   Faults faults_;
   std::atomic<bool> ready_ = false;
-  // Requests on a worker use their server; servers hand requests to workers. So `stop` ends the workers first, and only
-  // then may the handlers' objects, and these, be destroyed.
+  // Requests on a worker use their server, and servers pass requests to workers. Therefore `stop` ends the workers
+  // first; only then may the handlers' objects, and these members, be destroyed.
   ThreadPool workers_;
-  /// Of scrapes and what else is asked on the metrics port: not to be held up by requests that wait.
+  /// For scrapes and other requests on the metrics port, which must not be delayed by waiting requests.
   ThreadPool quiet_workers_;
   Admission span_requests_;
   Server main_;

@@ -47,19 +47,19 @@ double Random::fraction() {
   return static_cast<double>((*this)() >> 11U) * kUnit;
 }
 
-Fate draw(const Die& die, const RollDelay& delay, Random& random) {
-  Fate fate;
-  fate.delay = delay.min + (delay.max - delay.min) * random.fraction();
-  fate.fails = random.fraction() < die.error_rate;
+Draw draw(const Die& die, const RollDelay& delay, Random& random) {
+  Draw drawn;
+  drawn.delay = delay.min + (delay.max - delay.min) * random.fraction();
+  drawn.fails = random.fraction() < die.error_rate;
   std::uniform_int_distribution<std::size_t> face(0, die.faces.size() - 1);
-  fate.value = die.faces[face(random)];
-  return fate;
+  drawn.value = die.faces[face(random)];
+  return drawn;
 }
 
-Roll roll(const Fate& fate, Clock& clock, const std::stop_token& stop) {
-  if (!clock.sleep(fate.delay, stop)) return {Roll::State::cancelled};
-  if (fate.fails) return {Roll::State::failed};
-  return {Roll::State::succeeded, fate.value};
+Roll roll(const Draw& drawn, Clock& clock, const std::stop_token& stop) {
+  if (!clock.sleep(drawn.delay, stop)) return {Roll::State::cancelled};
+  if (drawn.fails) return {Roll::State::failed};
+  return {Roll::State::succeeded, drawn.value};
 }
 
 }  // namespace dice

@@ -1,4 +1,4 @@
-// A die, and what a roll of it can come to.
+// A die, and the result of a roll.
 #pragma once
 
 #include <cstdint>
@@ -15,15 +15,15 @@ struct Die {
   std::string identifier;
   /// At least one.
   std::vector<int> faces;
-  /// Share of the rolls that fail, 0 to 1.
+  /// Fraction of the rolls that fail, 0 to 1.
   double error_rate = 0;
 };
 
-/// Reads die-service's answer. The error says what is wrong with it.
+/// Parses die-service's response. The error says what is wrong with it.
 std::expected<Die, std::string> parse_die(std::string_view json);
 
-/// SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, OOPSLA 2014). Small, so that every
-/// roll has a generator of its own: what a roll comes to does not depend on which thread runs it when.
+/// SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, OOPSLA 2014). Small enough for one
+/// generator per roll, so that the result of a roll does not depend on its thread or timing.
 class Random {
  public:
   using result_type = std::uint64_t;
@@ -43,31 +43,31 @@ class Random {
   std::uint64_t state_;
 };
 
-/// The simulated work of a roll takes from `min` to `max`, each length as likely as the other.
+/// The simulated work of a roll takes from `min` to `max`, uniformly distributed.
 struct RollDelay {
   Seconds min{0};
   Seconds max{1};
 };
 
-/// All that chance decides about one roll.
-struct Fate {
+/// What a roll has drawn: all that chance decides about it.
+struct Draw {
   Seconds delay{0};
   bool fails = false;
   /// One of the die's faces.
   int value = 0;
 };
 
-Fate draw(const Die& die, const RollDelay& delay, Random& random);
+Draw draw(const Die& die, const RollDelay& delay, Random& random);
 
 struct Roll {
   enum class State { succeeded, failed, cancelled };
 
   State state = State::cancelled;
-  /// Meaningful when succeeded.
+  /// Only meaningful if the roll succeeded.
   int value = 0;
 };
 
 /// Waits the delay out, then rolls. Cancelled when `stop` is requested before the delay is over.
-Roll roll(const Fate& fate, Clock& clock, const std::stop_token& stop);
+Roll roll(const Draw& drawn, Clock& clock, const std::stop_token& stop);
 
 }  // namespace dice

@@ -3,11 +3,12 @@
 #include <cmath>
 
 #include "common/http/message.h"
+#include "contract/names.h"
 
 namespace dice {
 namespace {
 
-/// What the metric calls the outcome of a call that ended in an error.
+/// The metric's label value for a call that ended with an error.
 std::string outcome(ErrorCode code) {
   switch (code) {
     case ErrorCode::downstream_unavailable: return "unavailable";
@@ -27,7 +28,7 @@ DieClient::DieClient(const Options& options, Telemetry& telemetry, RollerMetrics
       clock_(clock),
       log_(telemetry.log.named("die-client")),
       client_({.base_url = options.url,
-               .name = "die-service",
+               .name = kDieService.name,
                .connect_timeout = options.timeout,
                .max_body_bytes = options.max_body_bytes}),
       breaker_(options.breaker) {
@@ -44,12 +45,12 @@ std::expected<Die, Error> DieClient::fetch(const std::string& identifier, const 
   }
   int status = 0;
   auto die = call(identifier, parent, stop, status);
-  if (!die && die.error().code == ErrorCode::client_gone) return die;  // no verdict on die-service
-  // A refusal of what a client asked for is an answer of a healthy service, whoever's words it is in.
+  if (!die && die.error().code == ErrorCode::client_gone) return die;  // says nothing about die-service
+  // Rejecting a client's request is the response of a healthy service, whatever its message.
   const bool healthy = die || (status >= 400 && status < 500);
-  if (healthy && std::move(*ticket).succeeded()) log_.log(LogLevel::info, "Circuit breaker closed", &parent);
+  if (healthy && std::move(*ticket).succeeded()) log_.log(LogMessage::breaker_closed, &parent);
   if (!healthy && std::move(*ticket).failed(clock_.now())) {
-    log_.log(LogLevel::warn, "Circuit breaker opened", &parent);
+    log_.log(LogMessage::breaker_opened, &parent);
   }
   return die;
 }
@@ -57,8 +58,8 @@ std::expected<Die, Error> DieClient::fetch(const std::string& identifier, const 
 std::expected<Die, Error> DieClient::call(const std::string& identifier, const TraceContext& parent,
                                           const std::stop_token& stop, int& status) {
   const auto start = clock_.now();
-  auto body = client_.get_body({.path = "/dice/" + percent_encode(identifier),
-                                .route = "/dice/{identifier}",
+  auto body = client_.get_body({.path = route::kDice + ("/" + percent_encode(identifier)),
+                                .route = route::kDie,
                                 .timeout = options_.timeout,
                                 .parent = &parent,
                                 .stop = stop},
@@ -78,8 +79,7 @@ std::expected<Die, Error> DieClient::read(const std::string& identifier, const s
     known_.insert(identifier);
     return std::move(*die);
   }
-  log_.log(LogLevel::error, "die-service's answer was not understood", &parent,
-           {{"reason", std::string_view(die.error())}});
+  log_.log(LogMessage::die_not_understood, &parent, {{"reason", std::string_view(die.error())}});
   return std::unexpected(Error{ErrorCode::downstream_invalid, "die-service gave an answer that was not understood"});
 }
 
@@ -89,7 +89,7 @@ void DieClient::count(const std::string& identifier, const std::string& status) 
     const Lock lock(mutex_);
     known = known_.contains(identifier);
   }
-  metrics_.die_requests.Add({{"identifier", known ? identifier : "_unknown"}, {"status", status}}).Increment();
+  metrics_.die_requests.Add({{"identifier", known ? identifier : kUnknownDie}, {"status", status}}).Increment();
 }
 
 }  // namespace dice

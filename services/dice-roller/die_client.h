@@ -1,4 +1,4 @@
-// Asks die-service for a die, behind a circuit breaker.
+// Fetches a die from die-service, protected by a circuit breaker.
 #pragma once
 
 #include <cstddef>
@@ -22,22 +22,22 @@ class DieClient {
   struct Options {
     std::string url;
     Seconds timeout{2};
-    /// Of an answer.
+    /// Maximum length of a response.
     std::size_t max_body_bytes = 64UL << 10U;
     CircuitBreaker::Options breaker;
   };
 
-  /// What is passed in outlives the client.
+  /// All arguments must outlive the client.
   DieClient(const Options& options, Telemetry& telemetry, RollerMetrics& metrics, Clock& clock);
 
-  /// The error is that of `cancelled` when `stop` is requested.
+  /// The error is that of `cancelled` if `stop` is requested.
   std::expected<Die, Error> fetch(const std::string& identifier, const TraceContext& parent,
                                   const std::stop_token& stop);
 
   CircuitBreaker::State breaker() const { return breaker_.state(); }
 
  private:
-  /// `status` gets what was answered, 0 for nothing.
+  /// `status` is set to the status of the response, 0 if there was none.
   std::expected<Die, Error> call(const std::string& identifier, const TraceContext& parent, const std::stop_token& stop,
                                  int& status);
   std::expected<Die, Error> read(const std::string& identifier, const std::string& body, const TraceContext& parent);
@@ -51,7 +51,7 @@ class DieClient {
   Client client_;
   CircuitBreaker breaker_;
   Mutex mutex_;
-  /// Dice that die-service has answered: the only ones that become a label.
+  /// Dice that die-service has returned: only these are used as label values.
   std::set<std::string> known_ GUARDED_BY(mutex_);
 };
 

@@ -5,16 +5,16 @@
 #include "common/base/process.h"
 #include "common/http/client.h"
 #include "common/service.h"
+#include "contract/names.h"
 #include "dice-roller/roller.h"
 
 int main(int argc, char** argv) {
   dice::prepare_process();
   dice::Settings settings(dice::process_environment());
-  auto options = dice::Service::declare(settings, "dice-roller", 8401);
+  auto options = dice::Service::declare(settings, dice::kDiceRoller.name, dice::kDiceRoller.port);
   const auto roller_options = dice::Roller::declare(settings);
   const auto healthcheck = [&options] { return dice::Service::check_health(options); };
-  if (const auto code =
-          settings.finish(argc, argv, "dice-roller rolls dice, one at a time or many at once.", healthcheck)) {
+  if (const auto code = settings.finish(argc, argv, dice::kDiceRoller.about(), healthcheck)) {
     return *code;
   }
   options.descriptors_per_request = dice::Client::kDescriptors;

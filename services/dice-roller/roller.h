@@ -1,4 +1,4 @@
-// dice-roller: the routes, and what a roll leaves behind in traces, metrics and logs.
+// dice-roller: its options, its routes, and what it lets in.
 #pragma once
 
 #include <atomic>
@@ -11,6 +11,7 @@
 #include "dice-roller/batch.h"
 #include "dice-roller/die_client.h"
 #include "dice-roller/metrics.h"
+#include "dice-roller/roll_telemetry.h"
 
 namespace dice {
 
@@ -20,7 +21,7 @@ class Roller {
     DieClient::Options die_service;
     RollDelay delay;
     int max_async_rolls = 20;
-    Strategy strategy = Strategy::all_or_nothing;
+    Strategy strategy = kDefaultStrategy;
     /// Makes faces, failures and delays repeatable: the n-th request after the start always comes to the same.
     std::optional<std::uint64_t> seed;
     std::size_t max_roll_threads = 1024;
@@ -30,34 +31,22 @@ class Roller {
 
   static Options declare(Settings& settings);
 
-  /// `service` outlives it.
+  /// `service` must outlive this object.
   Roller(const Options& options, Service& service);
 
  private:
-  struct AsyncRequest {
-    std::string die;
-    BatchOptions batch;
-  };
-
   Answer handle_roll(const Request& request);
   Answer handle_roll_async(const Request& request);
-  std::expected<AsyncRequest, Error> parse_async(const Request& request) const;
-  /// By rate, then by work under way.
+  /// By rate, then by the rolls in progress.
   std::expected<Admission::Ticket, Error> admit(std::size_t rolls);
-
-  Result roll_once(const Request& request, const std::string& die);
-  Result roll_batch(const Request& request, const AsyncRequest& wanted);
-  /// One roll of a batch with its span, event, metrics and log line.
-  Roll roll_traced(const Request& request, const Die& die, std::uint64_t number, std::size_t index,
-                   const std::stop_token& stop);
-  Result answer(const Request& request, const AsyncRequest& wanted, const BatchResult& result, Seconds duration);
-  void count_roll(const Die& die, const char* mode, const Roll& roll);
+  Result roll_once(const Request& request, const std::string& identifier);
+  Result roll_batch(const Request& request, const std::string& identifier, const BatchOptions& batch);
 
   const Options options_;
   Telemetry& telemetry_;
   Clock& clock_;
-  const Logger log_;
   RollerMetrics metrics_;
+  RollTelemetry rolls_;
   DieClient dice_;
   Admission admission_;
   RateLimit rate_limit_;

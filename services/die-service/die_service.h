@@ -1,4 +1,4 @@
-// die-service: the routes, and the reload.
+// die-service: its routes, and reloading the dice file.
 #pragma once
 
 #include <map>
@@ -12,18 +12,18 @@ namespace dice {
 
 class DieService {
  public:
-  /// `service` outlives it. `specifications` are what `file` held.
+  /// `service` must outlive this object. `specifications` are the contents of `file`.
   DieService(Service& service, std::string file, const Specifications& specifications);
 
-  /// Reads the file again; a bad one changes nothing but the log and a metric. One thread at a time.
+  /// Reloads the file; an invalid file only changes a metric and is logged. Call from one thread at a time.
   void reload();
-  /// The same, if the file has changed.
+  /// Reloads the file if it has changed.
   void reload_if_changed();
 
  private:
   Result list();
   Result die(const std::string& identifier);
-  /// Sets the metrics of the dice in force.
+  /// Updates the metrics of the loaded dice.
   void show(const Specifications& specifications);
 
   const std::string file_;

@@ -4,16 +4,16 @@
 
 #include "common/base/process.h"
 #include "common/service.h"
+#include "contract/names.h"
 #include "die-service/die_service.h"
 
 int main(int argc, char** argv) {
   dice::prepare_process();
   dice::Settings settings(dice::process_environment());
-  const auto options = dice::Service::declare(settings, "die-service", 8402);
+  const auto options = dice::Service::declare(settings, dice::kDieService.name, dice::kDieService.port);
   const auto file = settings.text("DIE_SPECIFICATIONS", "dice.yaml", "File of die specifications, YAML or JSON.");
   const auto healthcheck = [&options] { return dice::Service::check_health(options); };
-  if (const auto code = settings.finish(argc, argv, "die-service serves die specifications.", healthcheck))
-    return *code;
+  if (const auto code = settings.finish(argc, argv, dice::kDieService.about(), healthcheck)) return *code;
 
   auto specifications = dice::read_specifications(file);
   if (!specifications) {

@@ -20,13 +20,13 @@ constexpr std::size_t kMostFaces = 100;
 constexpr std::size_t kLongestIdentifier = 64;
 constexpr int kLargestFace = 1'000'000;
 
-/// Thrown and caught in this file only, as yaml-cpp's own are.
+/// Thrown and caught only in this file, like yaml-cpp's exceptions.
 struct Mistake {
   YAML::Mark mark;
   std::string reason;
 };
 
-/// One line, whatever names the file has.
+/// A single line, whatever names the file contains.
 std::string at(const YAML::Mark& mark, std::string reason) {
   std::ranges::replace_if(reason, [](unsigned char c) { return c < ' '; }, ' ');
   return (mark.is_null() ? "" : "line " + std::to_string(mark.line + 1) + ": ") + reason;
@@ -35,8 +35,8 @@ std::string at(const YAML::Mark& mark, std::string reason) {
 template <typename Value>
 Value read(const YAML::Node& node, const std::string& what, const std::string& allowed) {
   try {
-    if (node.IsScalar() && node.Tag() != "!") return node.as<Value>();  // "!" is a quoted text
-  } catch (const YAML::Exception&) {                                    // said below
+    if (node.IsScalar() && node.Tag() != "!") return node.as<Value>();  // "!" is a quoted string
+  } catch (const YAML::Exception&) {                                    // reported below
   }
   throw Mistake{node.Mark(), what + " must be " + allowed};
 }
@@ -83,7 +83,7 @@ DieSpecification read_die(const YAML::Node& name, const YAML::Node& node) {
       }
     } else {
       throw Mistake{member.first.Mark(), field(key) + (key == "faces" || key == "error_rate"
-                                                           ? " is there twice"
+                                                           ? " appears twice"
                                                            : " is not a field; allowed: faces, error_rate")};
     }
   }
@@ -98,7 +98,7 @@ Specifications read_all(const YAML::Node& root) {
   for (const auto& entry : root) {
     auto die = read_die(entry.first, entry.second);
     if (std::ranges::find(all, die.identifier, &DieSpecification::identifier) != all.end()) {
-      throw Mistake{entry.first.Mark(), "'" + die.identifier + "' is there twice"};
+      throw Mistake{entry.first.Mark(), "'" + die.identifier + "' appears twice"};
     }
     all.push_back(std::move(die));
     if (all.size() > kMostDice) throw Mistake{entry.first.Mark(), "there may be at most 100 dice"};
@@ -183,7 +183,7 @@ std::string FileWatch::fingerprint() const {
 
 bool FileWatch::changed() {
   auto now = fingerprint();
-  // While it is being replaced it may not be there; that is no change yet.
+  // While the file is being replaced, it may be missing; that is not a change yet.
   if (now.empty() || now == last_) return false;
   last_ = std::move(now);
   return true;

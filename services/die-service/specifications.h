@@ -1,4 +1,4 @@
-// The die specifications: read from a file, checked, kept in the file's order.
+// Die specifications: reading and validating the dice file; the order of the file is kept.
 #pragma once
 
 #include <expected>
@@ -14,7 +14,7 @@ namespace dice {
 struct DieSpecification {
   std::string identifier;
   std::vector<int> faces;
-  /// Share of the rolls that fail, 0 to 1.
+  /// Fraction of the rolls that fail, 0 to 1.
   double error_rate = 0;
 
   bool operator==(const DieSpecification&) const = default;
@@ -22,13 +22,13 @@ struct DieSpecification {
 
 using Specifications = std::vector<DieSpecification>;
 
-/// YAML, of which JSON is a part. The error is "line N: reason".
+/// Parses YAML, which includes JSON. The error is "line N: reason".
 std::expected<Specifications, std::string> parse_specifications(const std::string& text);
 
 /// The error is one line: file, line and reason.
 std::expected<Specifications, std::string> read_specifications(const std::string& file);
 
-/// The set in force, with the answers that show it made beforehand. Thread-safe.
+/// The loaded dice, with prepared responses. Thread-safe.
 class SpecificationStore {
  public:
   class Set {
@@ -38,7 +38,7 @@ class SpecificationStore {
     std::size_t size() const { return dice_.size(); }
     /// {"identifiers":[…]}
     const std::string& list() const { return list_; }
-    /// {"identifier":…,"specification":{…}}; null when there is no such die.
+    /// {"identifier":…,"specification":{…}}; null if there is no such die.
     const std::string* find(std::string_view identifier) const;
 
    private:
@@ -60,14 +60,14 @@ class SpecificationStore {
   std::shared_ptr<const Set> current_ GUARDED_BY(mutex_);
 };
 
-/// Tells when a file, or what a link to it names, is another than before. Not thread-safe.
+/// Detects changes of a file, or of the target of a link. Not thread-safe.
 class FileWatch {
  public:
   explicit FileWatch(std::string file);
   bool changed();
 
  private:
-  /// Device, inode, size and time of change; a file that can't be read has none.
+  /// Device, inode, size and modification time; empty if the file cannot be read.
   std::string fingerprint() const;
 
   const std::string file_;

@@ -1,4 +1,4 @@
-/* The page, as it is in web/. */
+/* The files of the page, as they are in web/. */
 #define ASSET(name, file)               \
   .global dice_asset_##name;            \
   dice_asset_##name: .incbin file;      \
@@ -6,12 +6,5 @@
   dice_asset_##name##_end: .byte 0
 
 .section .rodata
-ASSET(index_html, "index.html")
-ASSET(style_css, "style.css")
-ASSET(app_js, "app.js")
-ASSET(api_js, "api.js")
-ASSET(trace_js, "trace.js")
-ASSET(waterfall_js, "waterfall.js")
-ASSET(dice_js, "dice.js")
-ASSET(favicon_svg, "favicon.svg")
+#include "assets.inc"
 .section .note.GNU-stack, "", %progbits

@@ -2,29 +2,33 @@
 
 #include <array>
 
-// Each pair of symbols is in assets.S.
-#define DICE_ASSETS(ASSET)                                               \
-  ASSET(index_html, "/", "text/html; charset=utf-8")                     \
-  ASSET(style_css, "/style.css", "text/css; charset=utf-8")              \
-  ASSET(app_js, "/app.js", "text/javascript; charset=utf-8")             \
-  ASSET(api_js, "/api.js", "text/javascript; charset=utf-8")             \
-  ASSET(trace_js, "/trace.js", "text/javascript; charset=utf-8")         \
-  ASSET(waterfall_js, "/waterfall.js", "text/javascript; charset=utf-8") \
-  ASSET(dice_js, "/dice.js", "text/javascript; charset=utf-8")           \
-  ASSET(favicon_svg, "/favicon.svg", "image/svg+xml")
-
-#define DICE_DECLARE(name, path, type)   \
+// services/CMakeLists.txt writes assets.inc: ASSET(name of the symbols in assets.S, "file") for each file of the page.
+#define ASSET(name, file)                \
   extern const char dice_asset_##name[]; \
   extern const char dice_asset_##name##_end[];
 extern "C" {
-DICE_ASSETS(DICE_DECLARE)
+#include "assets.inc"
 }
+#undef ASSET
 
 namespace dice {
+namespace {
+
+Asset asset(std::string_view path, std::string_view content) {
+  std::string_view type = "text/html; charset=utf-8";
+  if (path.ends_with(".css")) type = "text/css; charset=utf-8";
+  if (path.ends_with(".js")) type = "text/javascript; charset=utf-8";
+  if (path.ends_with(".svg")) type = "image/svg+xml";
+  return {path == "/index.html" ? "/" : path, type, content};
+}
+
+}  // namespace
 
 std::span<const Asset> assets() {
-#define DICE_ASSET(name, path, type) Asset{path, type, {dice_asset_##name, dice_asset_##name##_end}},
-  static const std::array all = {DICE_ASSETS(DICE_ASSET)};
+#define ASSET(name, file) asset("/" file, {dice_asset_##name, dice_asset_##name##_end}),
+  static const std::array all = {
+#include "assets.inc"
+  };
   return all;
 }
 

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "common/base/json_view.h"
+#include "contract/names.h"
 
 namespace dice {
 namespace {
@@ -26,16 +27,15 @@ DiceList::DiceList(Options options, Client& die_service, Clock& clock, const Log
           if (stop.stop_requested()) return;
           if (fetched == reported) {  // a change of state
             reported = !fetched;
-            log_.log(fetched ? LogLevel::info : LogLevel::warn,
-                     fetched ? "List of dice fetched" : "List of dice not fetched", nullptr);
+            log_.log(fetched ? LogMessage::dice_list_fetched : LogMessage::dice_list_not_fetched, nullptr);
           }
           if (!clock_.sleep(fetched ? options_.refresh : options_.retry, stop)) return;
         } while (true);
       }) {}
 
 bool DiceList::fetch(const std::stop_token& stop) {
-  auto body =
-      die_service_.get_body({.path = "/dice", .route = "/dice", .timeout = options_.timeout, .stop = stop}, nullptr);
+  auto body = die_service_.get_body(
+      {.path = route::kDice, .route = route::kDice, .timeout = options_.timeout, .stop = stop}, nullptr);
   if (!body || !is_list(*body)) return false;
   const Lock lock(mutex_);
   current_ = std::make_shared<const std::string>(std::move(*body));

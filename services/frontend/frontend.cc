@@ -1,12 +1,11 @@
 #include "frontend/frontend.h"
 
-#include <cstdint>
 #include <utility>
-#include <vector>
 
 #include "common/base/json.h"
-#include "common/base/json_view.h"
 #include "common/base/version.h"
+#include "contract/names.h"
+#include "contract/roll.h"
 #include "frontend/assets.h"
 
 namespace dice {
@@ -17,51 +16,13 @@ constexpr const char* kPolicy =
     "form-action 'none'; frame-ancestors 'none'";
 constexpr std::size_t kTracesAtOnce = 4;
 
-std::optional<std::string> translate_roll(const std::string& body, const std::string& trace_id) {
-  const auto document = parse_json(body);
-  const auto value = document ? JsonView(*document)["roll"].integer() : std::nullopt;
-  if (!value) return std::nullopt;
+/// dice-roller's answer, parsed and printed anew, so that nothing but the contract is passed on, and the trace id.
+template <typename Answer, std::optional<Answer> (*parse)(std::string_view)>
+std::optional<std::string> translate(const std::string& body, const std::string& trace_id) {
+  const auto answer = parse(body);
+  if (!answer) return std::nullopt;
   return json_object([&](JsonWriter& writer) {
-    write_member(writer, "roll", *value);
-    write_member(writer, "trace_id", trace_id);
-  });
-}
-
-std::optional<std::string> translate_batch(const std::string& body, const std::string& trace_id) {
-  const auto document = parse_json(body);
-  if (!document) return std::nullopt;
-  const JsonView batch(*document);
-  const auto total = batch["total"].integer();
-  const auto count = batch["count"].integer();
-  if (!total || !count || !batch["rolls"].is_array()) return std::nullopt;
-  std::vector<std::int64_t> rolls;
-  for (const auto& roll : batch["rolls"].elements()) {
-    const auto value = roll.integer();
-    if (!value) return std::nullopt;
-    rolls.push_back(*value);
-  }
-  std::vector<std::pair<std::int64_t, ErrorCode>> failed;
-  for (const auto& roll : batch["failed"].elements()) {
-    const auto index = roll["index"].integer();
-    const auto code = parse_error_code(roll["error"].text().value_or(""));
-    if (!index || !code) return std::nullopt;
-    failed.emplace_back(*index, *code);
-  }
-  return json_object([&](JsonWriter& writer) {
-    write_member(writer, "total", *total);
-    write_member(writer, "rolls", rolls);
-    write_member(writer, "count", *count);
-    if (!failed.empty()) {
-      write_key(writer, "failed");
-      writer.StartArray();
-      for (const auto& [index, code] : failed) {
-        writer.StartObject();
-        write_member(writer, "index", index);
-        write_member(writer, "error", name_of(code));
-        writer.EndObject();
-      }
-      writer.EndArray();
-    }
+    write_members(writer, *answer);
     write_member(writer, "trace_id", trace_id);
   });
 }
@@ -70,14 +31,16 @@ std::optional<std::string> translate_batch(const std::string& body, const std::s
 
 Frontend::Options Frontend::declare(Settings& settings) {
   Options options;
-  options.die_service_url = settings.url("DIE_SERVICE_URL", "http://localhost:8402", "Address of die-service.");
-  options.dice_roller_url = settings.url("DICE_ROLLER_URL", "http://localhost:8401", "Address of dice-roller.");
+  options.die_service_url = settings.url("DIE_SERVICE_URL", kDieService.url(), "Address of die-service.");
+  options.dice_roller_url = settings.url("DICE_ROLLER_URL", kDiceRoller.url(), "Address of dice-roller.");
   options.traces.tempo_url = settings.url(
       "TEMPO_URL", "", "Tempo, to read traces from; unset: they are gathered from the services' memories.");
-  options.traces.die_service_metrics_url =
-      settings.url("DIE_SERVICE_METRICS_URL", "http://localhost:9402", "die-service's metrics port, for its spans.");
-  options.traces.dice_roller_metrics_url =
-      settings.url("DICE_ROLLER_METRICS_URL", "http://localhost:9401", "dice-roller's metrics port, for its spans.");
+  for (const auto& service : kServices) {
+    if (service.name == std::string_view(kFrontend.name)) continue;
+    options.traces.metrics_urls[service.name] =
+        settings.url(service.variable_prefix() + "_METRICS_URL", service.metrics_url(),
+                     "Metrics port of " + std::string(service.name) + ", to read its spans.");
+  }
   options.grafana_url = settings.url("GRAFANA_URL", "", "Grafana, for links on the page.");
   options.roll_timeout = Seconds(settings.number("ROLL_TIMEOUT_SECONDS", 10, 0.001, 600, "Timeout of a single roll."));
   options.roll_async_timeout =
@@ -99,9 +62,9 @@ Frontend::Frontend(const Options& options, Service& service, const std::string& 
       telemetry_(service.telemetry()),
       metrics_(telemetry_.metrics),
       die_service_(
-          {.base_url = options.die_service_url, .name = "die-service", .max_body_bytes = options.max_body_bytes}),
+          {.base_url = options.die_service_url, .name = kDieService.name, .max_body_bytes = options.max_body_bytes}),
       dice_roller_(
-          {.base_url = options.dice_roller_url, .name = "dice-roller", .max_body_bytes = options.max_body_bytes}),
+          {.base_url = options.dice_roller_url, .name = kDiceRoller.name, .max_body_bytes = options.max_body_bytes}),
       traces_at_once_(kTracesAtOnce),
       traces_(options.traces, telemetry_, name),
       dice_list_(options.dice_list, die_service_, service.clock(), telemetry_.log) {
@@ -128,49 +91,34 @@ void Frontend::add_api() {
     write_member(writer, "grafana_url", options_.grafana_url);
     write_member(writer, "max_async_rolls", options_.max_async_rolls);
   });
-  service_.add({.path = "/api/config", .handler = [config](const Request&) { return Response{.body = config}; }});
-  service_.add({.path = "/dice", .handler = [this](const Request&) -> Answer {
+  service_.add({.path = route::kConfig, .handler = [config](const Request&) { return Response{.body = config}; }});
+  service_.add({.path = route::kDice, .handler = [this](const Request&) -> Answer {
                   if (const auto list = dice_list_.current()) return Response{.body = *list};
                   return std::unexpected(
                       Error{ErrorCode::downstream_unavailable, "die-service has not given its list of dice yet", 1});
                 }});
-  service_.add({.path = "/roll", .handler = [this](const Request& request) { return handle_roll(request); }});
+  service_.add({.path = route::kRoll, .handler = [this](const Request& request) { return handle_roll(request); }});
   service_.add(
-      {.path = "/roll-async", .handler = [this](const Request& request) { return handle_roll_async(request); }});
-  service_.add(
-      {.path = "/api/traces/{trace_id}", .handler = [this](const Request& request) { return handle_trace(request); }});
+      {.path = route::kRollAsync, .handler = [this](const Request& request) { return handle_roll_async(request); }});
+  service_.add({.path = route::kTrace, .handler = [this](const Request& request) { return handle_trace(request); }});
 }
 
 Answer Frontend::handle_roll(const Request& request) {
-  Parameters parameters(request, {"die"});
-  const auto die = parameters.required("die");
-  if (parameters.error()) return std::unexpected(*parameters.error());
+  const auto wanted = parse_roll(request.query);
+  if (!wanted) return std::unexpected(wanted.error());
   metrics_.rolls.Add({{"mode", "sync"}}).Increment();
-  auto path = "/roll?die=" + percent_encode(die);
-  return ask_roller(request, "/roll", std::move(path), options_.roll_timeout, translate_roll);
+  return ask_roller(request, *wanted, options_.roll_timeout, translate<RollAnswer, parse_roll_answer>);
 }
 
 Answer Frontend::handle_roll_async(const Request& request) {
-  Parameters parameters(request, {"die", "times", "strategy", "concurrency"});
-  auto path = "/roll-async?die=" + percent_encode(parameters.required("die"));
-  if (!request.query.contains("times")) parameters.fail("times", "is required");
-  const int times = parameters.integer("times", 1, options_.max_async_rolls).value_or(1);
-  path += "&times=" + std::to_string(times);
-  if (const auto strategy = parameters.choice("strategy", {"all-or-nothing", "best-effort"})) {
-    path += "&strategy=" + *strategy;
-  }
-  if (const auto concurrency = parameters.integer("concurrency", 1, options_.max_async_rolls)) {
-    path += "&concurrency=" + std::to_string(*concurrency);
-  }
-  if (parameters.error()) return std::unexpected(*parameters.error());
-  metrics_.rolls.Add({{"mode", "async"}}).Increment();
-  metrics_.async_rolls.Add({{"batch_size", std::to_string(times)}}).Increment();
-  return ask_roller(request, "/roll-async", std::move(path), options_.roll_async_timeout, translate_batch);
+  const auto wanted = parse_batch(request.query, options_.max_async_rolls);
+  if (!wanted) return std::unexpected(wanted.error());
+  metrics_.async_rolls.Add({{"batch_size", std::to_string(wanted->times.value_or(1))}}).Increment();
+  return ask_roller(request, *wanted, options_.roll_async_timeout, translate<BatchAnswer, parse_batch_answer>);
 }
 
-Work Frontend::ask_roller(const Request& request, std::string route, std::string path, Seconds timeout,
-                          Translate translate) {
-  return [this, &request, route = std::move(route), path = std::move(path), timeout, translate]() -> Result {
+Work Frontend::ask_roller(const Request& request, const RollRequest& wanted, Seconds timeout, Translate translate) {
+  return [this, &request, route = wanted.route(), path = wanted.path(), timeout, translate]() -> Result {
     const auto body = dice_roller_.get_body(
         {.path = path, .route = route, .timeout = timeout, .parent = &request.trace(), .stop = request.stop},
         &telemetry_.tracing);

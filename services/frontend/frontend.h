@@ -7,6 +7,7 @@
 #include "common/concurrency/admission.h"
 #include "common/http/client.h"
 #include "common/service.h"
+#include "contract/roll.h"
 #include "frontend/dice_list.h"
 #include "frontend/metrics.h"
 #include "frontend/traces.h"
@@ -39,10 +40,9 @@ class Frontend {
   Answer handle_roll(const Request& request);
   Answer handle_roll_async(const Request& request);
   Answer handle_trace(const Request& request);
-  /// What dice-roller's body says, without what the contract does not know; nothing when it says less.
+  /// Makes this service's body of dice-roller's; nothing when that does not follow the contract.
   using Translate = std::optional<std::string> (*)(const std::string& body, const std::string& trace_id);
-  /// Work: dice-roller's answer with the trace id beside it. `path` is that of the call, with its query.
-  Work ask_roller(const Request& request, std::string route, std::string path, Seconds timeout, Translate translate);
+  Work ask_roller(const Request& request, const RollRequest& wanted, Seconds timeout, Translate translate);
 
   const Options options_;
   Service& service_;

@@ -5,15 +5,16 @@
 #include "common/base/process.h"
 #include "common/http/client.h"
 #include "common/service.h"
+#include "contract/names.h"
 #include "frontend/frontend.h"
 
 int main(int argc, char** argv) {
   dice::prepare_process();
   dice::Settings settings(dice::process_environment());
-  auto options = dice::Service::declare(settings, "frontend", 8400);
+  auto options = dice::Service::declare(settings, dice::kFrontend.name, dice::kFrontend.port);
   const auto frontend_options = dice::Frontend::declare(settings);
   const auto healthcheck = [&options] { return dice::Service::check_health(options); };
-  if (const auto code = settings.finish(argc, argv, "frontend serves the page and its API.", healthcheck)) return *code;
+  if (const auto code = settings.finish(argc, argv, dice::kFrontend.about(), healthcheck)) return *code;
 
   options.descriptors_per_request = dice::Client::kDescriptors;
   dice::LogSink sink(STDOUT_FILENO);

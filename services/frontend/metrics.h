@@ -7,8 +7,7 @@ namespace dice {
 
 struct FrontendMetrics {
   explicit FrontendMetrics(Metrics& metrics)
-      : rolls(metrics.counters("roll_requests_total", "Requests for rolls that were passed to dice-roller.")),
-        async_rolls(metrics.counters("async_roll_requests_total", "Requests for batches, by the rolls asked for.")) {}
+      : rolls(metrics.counters(Metric::roll_requests)), async_rolls(metrics.counters(Metric::async_roll_requests)) {}
 
   Counters& rolls;
   Counters& async_rolls;

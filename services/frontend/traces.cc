@@ -6,6 +6,8 @@
 #include <string_view>
 #include <utility>
 
+#include "contract/names.h"
+
 namespace dice {
 namespace {
 
@@ -17,8 +19,8 @@ struct Children {
 /// A batch whose die was not found, or that was not let in, has no rolls; one that was cancelled has them all.
 std::int64_t expected_rolls(const TraceSpan& span, std::int64_t status) {
   const bool rolled =
-      span.attributes.contains("die.type") && (status == 200 || status == 500 || status == kClientGoneStatus);
-  return span.kind == SpanKind::server && rolled ? span.integer("async.batch_size").value_or(0) : 0;
+      span.attributes.contains(attribute::kDieType) && (status == 200 || status == 500 || status == kClientGoneStatus);
+  return span.kind == SpanKind::server && rolled ? span.integer(attribute::kBatchSize).value_or(0) : 0;
 }
 
 }  // namespace
@@ -30,10 +32,10 @@ bool is_complete(const Trace& trace, std::string_view entry_service) {
     ids.insert(span.id);
     auto& siblings = children[span.parent];
     ++siblings.all;
-    if (span.attributes.contains("async.roll_index")) ++siblings.rolls;
+    if (span.attributes.contains(attribute::kRollIndex)) ++siblings.rolls;
   }
   for (const auto& span : trace.spans) {
-    const auto status = span.integer("http.response.status_code").value_or(0);
+    const auto status = span.integer(attribute::kStatus).value_or(0);
     const bool entry = span.kind == SpanKind::server && span.service == entry_service;
     if (!span.parent.empty() && !ids.contains(span.parent) && !entry) return false;
     if (span.kind == SpanKind::client && status != 0 && children[span.id].all == 0) return false;
@@ -46,13 +48,12 @@ Traces::Traces(const Options& options, Telemetry& telemetry, std::string service
     : options_(options),
       telemetry_(telemetry),
       service_(std::move(service)),
-      tempo_({.base_url = options.tempo_url, .name = "Tempo", .max_body_bytes = options.max_body_bytes}),
-      die_service_({.base_url = options.die_service_metrics_url,
-                    .name = "die-service",
-                    .max_body_bytes = options.max_body_bytes}),
-      dice_roller_({.base_url = options.dice_roller_metrics_url,
-                    .name = "dice-roller",
-                    .max_body_bytes = options.max_body_bytes}) {}
+      tempo_({.base_url = options.tempo_url, .name = "Tempo", .max_body_bytes = options.max_body_bytes}) {
+  for (const auto& [name, url] : options.metrics_urls) {
+    services_.push_back(std::make_unique<Client>(
+        Client::Options{.base_url = url, .name = name, .max_body_bytes = options.max_body_bytes}));
+  }
+}
 
 std::expected<std::string, Error> Traces::find(const TraceId& id, const std::stop_token& stop) {
   auto trace = options_.tempo_url.empty() ? from_services(id, stop) : from_tempo(id, stop);
@@ -65,11 +66,9 @@ std::expected<std::string, Error> Traces::find(const TraceId& id, const std::sto
 }
 
 std::expected<JoinedTrace, Error> Traces::from_tempo(const TraceId& id, const std::stop_token& stop) {
-  auto answer = tempo_.get({.path = "/api/traces/" + to_hex(id),
-                            .route = "/api/traces/{trace_id}",
-                            .timeout = options_.timeout,
-                            .stop = stop},
-                           nullptr);
+  auto answer = tempo_.get(
+      {.path = "/api/traces/" + to_hex(id), .route = route::kTrace, .timeout = options_.timeout, .stop = stop},
+      nullptr);
   if (!answer) return std::unexpected(std::move(answer.error()));
   JoinedTrace trace;
   if (answer->status == status_of(ErrorCode::trace_not_found)) return trace;
@@ -82,13 +81,11 @@ std::expected<JoinedTrace, Error> Traces::from_tempo(const TraceId& id, const st
 JoinedTrace Traces::from_services(const TraceId& id, const std::stop_token& stop) {
   JoinedTrace trace;
   trace.add(telemetry_.tracing.recent_spans(id));
-  for (Client* service : {&dice_roller_, &die_service_}) {
+  for (const auto& service : services_) {
     // One that is down, or has no such spans, leaves a gap, which `is_complete` sees.
-    const auto body = service->get_body({.path = "/debug/spans/" + to_hex(id),
-                                         .route = "/debug/spans/{trace_id}",
-                                         .timeout = options_.timeout,
-                                         .stop = stop},
-                                        nullptr);
+    const auto body = service->get_body(
+        {.path = "/debug/spans/" + to_hex(id), .route = route::kSpans, .timeout = options_.timeout, .stop = stop},
+        nullptr);
     if (body) trace.add(*body);
   }
   return trace;

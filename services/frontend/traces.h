@@ -3,9 +3,12 @@
 
 #include <cstddef>
 #include <expected>
+#include <map>
+#include <memory>
 #include <stop_token>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "common/http/client.h"
 #include "common/telemetry/telemetry.h"
@@ -24,8 +27,8 @@ class Traces {
   struct Options {
     /// Empty = gather from the services.
     std::string tempo_url;
-    std::string die_service_metrics_url;
-    std::string dice_roller_metrics_url;
+    /// Metrics ports of the other services, by their names.
+    std::map<std::string, std::string> metrics_urls;
     Seconds timeout{2};
     /// Of an answer.
     std::size_t max_body_bytes = 8UL << 20U;
@@ -45,8 +48,8 @@ class Traces {
   Telemetry& telemetry_;
   const std::string service_;
   Client tempo_;
-  Client die_service_;
-  Client dice_roller_;
+  /// Of `metrics_urls`.
+  std::vector<std::unique_ptr<Client>> services_;
 };
 
 }  // namespace dice

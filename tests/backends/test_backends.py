@@ -219,13 +219,13 @@ def stack(tmp_path_factory):
 
 
 def broken(report):
-    return {case["signal"] for case in report["cases"] if not case["held"]}
+    return {case["signal"] for case in report["cases"] if not case["passed"]}
 
 
 def holds(stack):
     code, report = stack.verify(deadline=60)
-    assert code == 0, json.dumps([report["causes"], [case for case in report["cases"] if not case["held"]]], indent=1)
-    assert set(report["signals"]) == {"answers", "traces", "logs", "metrics", "walk"}
+    assert code == 0, json.dumps([report["causes"], [case for case in report["cases"] if not case["passed"]]], indent=1)
+    assert set(report["signals"]) == {"answers", "traces", "logs", "metrics", "correlation"}
     assert report["not_checked"] == []
     return report
 
@@ -246,7 +246,7 @@ def stopped(stack, name):
 
 
 @pytest.mark.parametrize(("name", "signals"), [
-    ("loki", {"logs", "walk"}), ("prometheus", {"metrics", "walk"}), pytest.param("tempo", {"traces", "walk"}, marks=needs_tempo)])
+    ("loki", {"logs", "correlation"}), ("prometheus", {"metrics", "correlation"}), pytest.param("tempo", {"traces", "correlation"}, marks=needs_tempo)])
 def test_a_backend_that_is_stopped_is_named(stack, name, signals):
     with stopped(stack, name):
         code, report = stack.verify(deadline=5)
@@ -260,10 +260,10 @@ def test_a_backend_that_is_stopped_is_named(stack, name, signals):
 def check_collector_is_named(stack):
     code, report = stack.verify(deadline=10)
     assert code == 1
-    assert broken(report) == {"logs", "metrics", "walk"} | ({"traces"} if FOUND["tempo"] else set())
+    assert broken(report) == {"logs", "metrics", "correlation"} | ({"traces"} if FOUND["tempo"] else set())
     spans, logs = report["causes"]
     assert spans.startswith("the collector is down, or ")
-    assert logs == f"Loki at {stack.urls['loki']} is not getting logs either: the collector does not ship them"
+    assert logs == f"Loki at {stack.urls['loki']} is not getting logs either: they are shipped by the collector"
 
 
 def test_a_collector_that_is_stopped_is_named(stack):
@@ -274,7 +274,7 @@ def test_a_collector_that_is_stopped_is_named(stack):
 
 def test_a_collector_that_was_never_there_is_named(stack):
     with stopped(stack, "collector"):
-        for name in run.SERVICES:
+        for name in system.urls:
             stack.system.restart(name)
         check_collector_is_named(stack)
     holds(stack)
@@ -287,7 +287,7 @@ def test_logs_that_the_collector_does_not_ship_are_named(stack):
     try:
         code, report = stack.verify(deadline=5)
         assert code == 1
-        assert broken(report) == {"logs", "walk"}
+        assert broken(report) == {"logs", "correlation"}
         cause, = report["causes"]
         assert cause.startswith(f"Loki at {stack.urls['loki']} is not getting logs: ")
     finally:

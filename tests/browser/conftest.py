@@ -35,7 +35,7 @@ def system(tmp_path_factory):
 def fragile(system):
     """The system, to stop parts of: all run again afterwards."""
     yield system
-    for name in run.SERVICES:
+    for name in system.urls:
         if not system.running(name):
             system.start_one(name)
     system.wait_ready()

@@ -1,8 +1,13 @@
 import json
+import pathlib
 import re
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from playwright.sync_api import expect
+
+import contract
+from trace_maker import otlp, span
 
 CODES = {
     "malformed_request": 400, "invalid_parameter": 400, "not_found": 404, "die_not_found": 404, "trace_not_found": 404,
@@ -11,6 +16,11 @@ CODES = {
     "downstream_invalid": 502, "internal": 500,
 }
 TRACE = "0af7651916cd43dd8448eb211c80319c"
+WEB = pathlib.Path(__file__).resolve().parents[2] / "services/frontend/web"
+LABELS = ".die > span:last-child"
+CONTRACT = contract.read()
+STRATEGIES = [one["name"] for one in CONTRACT["strategies"]]
+SERVICES = [one["name"] for one in CONTRACT["services"]]
 
 
 def ask(page, die="fair", times=None, strategy="all-or-nothing", concurrency=None):
@@ -44,6 +54,22 @@ def answer_with(page, code, **headers):
     page.route(re.compile(r"/roll\?"), lambda route: route.fulfill(
         status=CODES[code], headers={"content-type": "application/json", **headers},
         body=json.dumps({"error": {"code": code, "message": f"message of {code}"}, "trace_id": TRACE})))
+
+
+def first_success(page, index, times, failed=()):
+    """Answers a batch as the services do when roll `index` is the first that succeeds, after the rolls of `failed` have failed."""
+    def roll(i):
+        came = {"die_result": 4} if i == index else {"die_error": True} if i in failed else {"die_cancelled": True}
+        return span(f"r{i}", "b", f"async_roll_{i}", 10, 30 if i in failed else 50, async_roll_index=i, **came)
+
+    arrived = []
+    page.route(re.compile(r"/roll-async\?"), lambda route: route.fulfill(json={
+        "total": 4, "rolls": [4], "count": 1, "trace_id": TRACE,
+        **({"failed": [{"index": i, "error": "roll_failed"} for i in failed]} if failed else {})}))
+    page.route(f"**/api/traces/{TRACE}", lambda route: route.fulfill(json={"complete": bool(arrived), **(otlp(
+        frontend=[span("a", "", "GET /roll-async", 0, 60, 2)],
+        dice_roller=[span("b", "a", "GET /roll-async", 5, 55, 2), *map(roll, range(times))]) if arrived else otlp())}))
+    return lambda: arrived.append(True)
 
 
 def test_roll_once(page):
@@ -122,13 +148,97 @@ def test_best_effort_shows_failed_in_their_places(page):
         assert results[f"async_roll_{die.get_attribute('data-index')}"] == f"→ {die.get_attribute('data-value')}"
 
 
+def test_names_are_the_services():
+    """What else has a name gets it from index.html or the trace."""
+    for file in WEB.glob("*.js"):
+        found = re.findall("|".join((*STRATEGIES, *SERVICES, r"(?i:async[ _]roll[ _])", "GET /")), file.read_text())
+        assert not found, f"{file.name}: {found}"
+
+
+def test_modules_have_no_state_of_their_own():
+    """It is in objects that app.js makes."""
+    for file in WEB.glob("*.js"):
+        assert not re.search(r"^(export )?(let|var) ", file.read_text(), re.MULTILINE), file.name
+        assert file.name == "app.js" or not re.search(r"^[^ /\n].*(?<!=> )document\.", file.read_text(), re.MULTILINE), file.name
+
+
+def test_strategies_are_the_services(page):
+    answer = page.request.get(page.url + "roll-async?die=fair&times=1&strategy=none")
+    assert answer.status == 400
+    known = re.search(r"one of: (.*)", answer.json()["error"]["message"])[1].split(", ")
+    assert known == [option.get_attribute("value") for option in page.locator("#strategy option").all()]
+
+
+def test_first_success_shows_which_die_won(page, artifacts):
+    arrive = first_success(page, index=2, times=5, failed=[0])
+    ask(page, die="risky", times=5, strategy="first-success")
+    page.click("#roll")
+    expect(page.locator(".die[data-state=unknown]")).to_have_count(4)
+    expect(page.locator("#history b")).to_have_text("total 4, 1 of 5 rolls")
+    arrive()
+    settle(page)
+    expect(page.locator(LABELS)).to_have_text(["failed", "cancelled", "won", "cancelled", "cancelled"])
+    expect(page.locator(".die[data-value='4'] circle")).to_have_count(4)
+    expect(page.locator("[data-stat=total] dd")).to_have_text("4")
+    expect(page.locator("[data-stat=succeeded] dd")).to_have_text("1 of 5")
+    expect(page.locator("#verdict")).to_have_text("async_roll_2 succeeded first, after 40.0 ms, and ended the batch.")
+    expect(page.locator(".row[data-state=cancelled]")).to_have_count(3)
+    assert "async_roll_2" in [bar["name"] for bar in bars(page, "[data-critical=true]")]
+    page.screenshot(path=artifacts / "first-success.png", full_page=True)
+
+
+def test_first_success_of_the_last_that_is_left_needs_no_trace(page):
+    first_success(page, index=1, times=3, failed=[0, 2])
+    ask(page, die="risky", times=3, strategy="first-success")
+    page.click("#roll")
+    expect(page.locator(LABELS)).to_have_text(["failed", "won", "failed"])
+
+
+def test_compare_stops_at_the_first_success_in_both(page):
+    first_success(page, index=1, times=4)()
+    answers = iter([{"status": 500, "json": {"error": {"code": "roll_failed", "message": "failed"}, "trace_id": TRACE}},
+                    {"json": {"roll": 6, "trace_id": TRACE}}])
+    page.route(re.compile(r"/roll\?"), lambda route: route.fulfill(**next(answers)))
+    ask(page, times=4, strategy="first-success")
+    page.click("#compare")
+    expect(page.locator("#run[data-state=done]")).to_be_visible()
+    in_turn, batch = page.locator(".part").all()
+    expect(in_turn.locator(LABELS)).to_have_text(["failed", "won", "skipped", "skipped"])
+    expect(batch.locator(LABELS)).to_have_text(["cancelled", "won", "cancelled", "cancelled"])
+    expect(page.locator("[data-figure=sequential] .hint")).to_contain_text("2 requests")
+
+
+@pytest.mark.parametrize("strategy, words", [("all-or-nothing", "A roll failed"), ("best-effort", "All rolls"), ("first-success", "All rolls")])
+def test_failed_batch_in_the_words_of_its_strategy(page, strategy, words):
+    page.route(re.compile(r"/roll-async\?"), lambda route: route.fulfill(status=500, json={
+        "error": {"code": "batch_failed", "message": "failed"}, "trace_id": TRACE}))
+    ask(page, times=2, strategy=strategy)
+    page.click("#roll")
+    expect(page.locator("#problem[data-code=batch_failed] strong")).to_contain_text(words)
+
+
+def test_at_once_is_said_only_where_it_is_true(page):
+    ask(page, times=4)
+    expect(page.locator("#roll")).to_have_text("Roll 4 at once")
+    ask(page, times=4, concurrency=4)
+    expect(page.locator("#roll")).to_have_text("Roll 4 at once")
+    ask(page, times=1)
+    expect(page.locator("#roll")).to_have_text("Roll 1")
+    ask(page, times=4, concurrency=2)
+    expect(page.locator("#roll")).to_have_text("Roll 4")
+    page.click("#compare")
+    settle(page)
+    expect(page.locator("#parts h3")).to_have_text(["One after another", "2 at a time"])
+    expect(page.locator("#verdict")).to_contain_text("Rolling 2 at a time was")
+
+
 def test_compare_draws_both_on_one_axis(page):
     ask(page, times=4)
     page.click("#compare")
     settle(page)
     rolls = bars(page)
     turn = [roll for roll in rolls if roll["group"] == "One after another"]
-    together = [roll for roll in rolls if roll["group"] == "At once"]
+    together = [roll for roll in rolls if roll["group"] == "All at once"]
     assert len(turn) == len(together) == 4
     assert most_at_once(turn) == 1 and most_at_once(together) == 4
     scales = [(roll["right"] - roll["left"]) / (roll["end"] - roll["start"]) for roll in rolls]
@@ -263,6 +373,7 @@ def test_grafana_links(open_page):
     trace = page.inner_text("#trace-links code")
     hrefs = [link.get_attribute("href") for link in page.locator("#trace-links a").all()]
     assert len(hrefs) == 2 and all(href.startswith("http://grafana.example/g/explore?") and trace in href for href in hrefs)
+    assert '{service_name=~\\"frontend|dice-roller|die-service\\"}' in parse_qs(urlsplit(hrefs[1]).query)["panes"][0]
 
 
 def test_no_grafana_links_without_grafana(page):

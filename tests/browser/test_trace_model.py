@@ -2,22 +2,7 @@
 
 import pytest
 
-MS = 1_000_000
-# Beyond 2^53: a number would lose the microseconds.
-ORIGIN = 1_790_000_000_000_000_123
-
-
-def span(id, parent, name, start, end, kind=1, **attributes):
-    return {"spanId": id, "parentSpanId": parent, "name": name, "kind": kind, "startTimeUnixNano": str(ORIGIN + round(start * MS)),
-            "endTimeUnixNano": str(ORIGIN + round(end * MS)), "status": {},
-            "attributes": [{"key": key.replace("_", ".", 1), "value": {"boolValue": value} if isinstance(value, bool) else
-                            {"intValue": str(value)}} for key, value in attributes.items()]}
-
-
-def otlp(**services):
-    return {"resourceSpans": [{"resource": {"attributes": [{"key": "service.name", "value": {"stringValue": name.replace("_", "-")}}]},
-                               "scopeSpans": [{"spans": spans}]} for name, spans in services.items()]}
-
+from trace_maker import otlp, span
 
 BATCH = otlp(
     frontend=[span("a", "", "GET /roll-async", 0, 100, 2)],
@@ -35,7 +20,7 @@ def model(page):
             const model = readTrace(trace);
             return {rows: model.rows.map(({name, depth, start, state}) => [name, depth, start, state]), overlap: overlap(model),
                     path: criticalPath(model).map(({span, from, to}) => [span.name, span.service, from, to]),
-                    figures: (({sum, together, most, request}) => ({sum, together, most, request}))(figures(model)),
+                    services: model.services, figures: (({sum, together, most, request}) => ({sum, together, most, request}))(figures(model)),
                     own: Object.fromEntries(model.rows.map(span => [span.name, ownTime(span)]))}}""", trace)
     return model
 
@@ -43,6 +28,11 @@ def model(page):
 def test_rows_are_a_tree_in_start_order(model):
     assert model(BATCH)["rows"] == [["GET /roll-async", 0, 0, "ok"], ["GET /roll-async", 1, 5, "ok"], ["async_roll_0", 2, 10, "ok"],
                                     ["async_roll_2", 2, 10.5, "failed"], ["async_roll_1", 2, 50, "ok"]]
+
+
+def test_services_in_order_of_appearance(model):
+    trace = otlp(zebra=[span("b", "a", "call", 5, 95, 2)], apple=[span("a", "", "request", 0, 100, 2)])
+    assert model(trace)["services"] == ["apple", "zebra"]
 
 
 def test_figures(model):
@@ -70,6 +60,11 @@ def test_single_roll_is_what_follows_the_question_for_the_die(model):
     told = model(otlp(dice_roller=[span("a", "gone", "GET /roll", 0, 30, 2, die_result=4), span("b", "a", "GET", 1, 6, 3)]))
     assert told["figures"] == {"sum": 24, "together": 24, "most": 1, "request": 30}
     assert told["own"]["GET /roll"] == [[0, 1], [6, 30]]
+
+
+def test_failed_batch_is_no_single_roll(model):
+    failed = {**span("a", "", "GET /roll-async", 0, 50, 2), "status": {"code": 2}}
+    assert model(otlp(dice_roller=[failed, span("b", "a", "GET", 1, 6, 3)]))["figures"]["most"] == 0
 
 
 def test_clocks_that_disagree(model):

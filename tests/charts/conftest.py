@@ -1,6 +1,7 @@
 """Renders the chart and the overlays without a cluster, each rendering once."""
 
 import functools
+import os
 import pathlib
 import shutil
 import subprocess
@@ -13,6 +14,11 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 CHART = ROOT / "charts/dice"
 # A helm built by `go install` believes in Kubernetes 1.20.
 KUBERNETES = "1.34.0"
+BIN = pathlib.Path(os.environ.get("DICE_BIN", ROOT / "build/release/bin"))
+COMPONENT = "app.kubernetes.io/component"
+SERVICES = {"frontend": "dice-frontend", "dice-roller": "dice-roller", "die-service": "dice-die-service"}
+OWN = {"frontend": "frontend", "diceRoller": "dice-roller", "dieService": "die-service"}
+PORTS = {"frontend": (8400, 9400), "dice-roller": (8401, 9401), "die-service": (8402, 9402)}
 sys.path.insert(0, str(ROOT / "docs"))
 
 
@@ -103,6 +109,29 @@ def environment(spec):
     names = [one["name"] for one in container["env"]]
     assert len(names) == len(set(names)), f"there twice: {names}"
     return {one["name"]: one.get("value", one.get("valueFrom")) for one in container["env"]}
+
+
+def deployment(objects, component):
+    return objects.one("Deployment", SERVICES[component])
+
+
+def pod(objects, component):
+    return deployment(objects, component)["spec"]["template"]
+
+
+def variables(objects, component):
+    return environment(pod(objects, component)["spec"])
+
+
+@pytest.fixture
+def chart(tmp_path):
+    """A copy of the chart, without its rules and dashboards."""
+    copy = tmp_path / "dice"
+    shutil.copytree(CHART, copy)
+    for folder in ("rules", "dashboards"):
+        shutil.rmtree(copy / folder, ignore_errors=True)
+        (copy / folder).mkdir()
+    return copy
 
 
 def kustomize(folder):

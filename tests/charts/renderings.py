@@ -1,5 +1,7 @@
 """Values that together make everything that the chart can make."""
 
+import pytest
+
 STACK = (
     "telemetry.otlpEndpoint=http://otel-gateway.monitoring.svc:4318",
     "telemetry.tempoUrl=http://tempo.monitoring.svc.cluster.local:3200",
@@ -27,3 +29,5 @@ RENDERINGS = {
     "another name": (*EVERYTHING, "fullnameOverride=wuerfel", "nameOverride=wuerfel"),
     "loads, no accounts": ("loadgen.job.enabled=true", "loadgen.cronjob.enabled=true", "serviceAccount.create=false"),
 }
+
+every_rendering = pytest.mark.parametrize("values", RENDERINGS.values(), ids=RENDERINGS)

@@ -1,13 +1,12 @@
 """kustomize/: the base is the chart's, and the overlays' patches take effect."""
 
-import pathlib
 import subprocess
 
 import pytest
 import yaml
 
-from conftest import ROOT, environment, find_tool, kustomize
-from test_chart import SERVICES, deployment, restricted_violations, variables
+from conftest import ROOT, SERVICES, deployment, find_tool, kustomize, variables
+from pod_security import restricted_violations
 
 FOLDERS = ("base", "overlays/dev", "overlays/production")
 

@@ -121,10 +121,10 @@ WORKING = {"helm": "exit 0", "kubectl": "echo somewhere"}
     ([], {"LOG_SHIPPER": "fluentd"}, WORKING, "LOG_SHIPPER=fluentd is unknown; allowed: collector, alloy"),
     ([], {"GRAFANA": "no"}, WORKING, "GRAFANA=no is unknown; allowed: true, false"),
     ([], {"NAMESPACE": "a,b"}, WORKING, "NAMESPACE=a,b is not a namespace; allowed: a-z, 0-9 and, inside, -"),
-    ([], {}, {"kubectl": "exit 0"}, "helm is missing: install it and have it in PATH"),
-    ([], {}, {"helm": "exit 0"}, "kubectl is missing: install it and have it in PATH"),
-    ([], {}, {"helm": "exit 0", "kubectl": "[ $1 = config ] && echo far || exit 1"}, "the cluster of kubectl's context far does not answer"),
-    ([], {}, {"helm": "exit 0", "kubectl": "exit 1"}, "kubectl has no cluster to talk to: kubectl config current-context is empty"),
+    ([], {}, {"kubectl": "exit 0"}, "helm is missing: install it and add it to PATH"),
+    ([], {}, {"helm": "exit 0"}, "kubectl is missing: install it and add it to PATH"),
+    ([], {}, {"helm": "exit 0", "kubectl": "[ $1 = config ] && echo far || exit 1"}, "the cluster of kubectl's context far is not reachable"),
+    ([], {}, {"helm": "exit 0", "kubectl": "exit 1"}, "kubectl has no current cluster: kubectl config current-context is empty"),
 ])
 def test_install_refuses_in_one_line(tmp_path, arguments, environment, there, said):
     made = subprocess.run([STACK / "install.sh", *arguments], capture_output=True, text=True, timeout=30,
@@ -136,4 +136,4 @@ def test_install_refuses_in_one_line(tmp_path, arguments, environment, there, sa
 def test_up_names_what_is_missing(tmp_path, missing):
     there = {name: "exit 0" for name in ("docker", "kind", "helm", "kubectl") if name != missing}
     made = subprocess.run([STACK / "up.sh"], capture_output=True, text=True, timeout=30, env={"PATH": programs(tmp_path, **there)})
-    assert (made.returncode, made.stderr.splitlines()) == (1, [f"{missing} is missing: install it and have it in PATH"])
+    assert (made.returncode, made.stderr.splitlines()) == (1, [f"{missing} is missing: install it and add it to PATH"])

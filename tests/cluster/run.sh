@@ -1,6 +1,6 @@
 #!/bin/bash
-# run.sh [PYTEST ARGUMENT...]: the tests of this folder on the kind cluster $CLUSTER (dice), with fresh images.
-# Where there is no such cluster, it says what is missing and ends with exit code 0.
+# run.sh [PYTEST ARGUMENT...]: runs the tests of this folder on the kind cluster $CLUSTER (default: dice), with new images.
+# Without such a cluster, it says what is missing and exits with 0.
 set -eu -o pipefail
 cd "$(dirname "$0")/../.."
 cluster=${CLUSTER:-dice}
@@ -11,12 +11,12 @@ skip() {
 for program in docker kind helm kubectl; do
   command -v "$program" >/dev/null || skip "$program is missing"
 done
-docker info >/dev/null 2>&1 || skip "docker does not answer"
-kind get clusters 2>/dev/null | grep -qx "$cluster" || skip "there is no kind cluster $cluster; make up makes one"
+docker info >/dev/null 2>&1 || skip "docker is not reachable"
+kind get clusters 2>/dev/null | grep -qx "$cluster" || skip "there is no kind cluster $cluster; create it with make up"
 mkdir -p build
 export KUBECONFIG=$PWD/build/kubeconfig-e2e
 kind get kubeconfig --name "$cluster" >"$KUBECONFIG" 2>/dev/null || skip "the kind cluster $cluster is stopped"
-kubectl get --raw /readyz --request-timeout=10s >/dev/null 2>&1 || skip "the kind cluster $cluster does not answer"
+kubectl get --raw /readyz --request-timeout=10s >/dev/null 2>&1 || skip "the kind cluster $cluster is not reachable"
 
 make images
 tag=$(awk '$1 == "appVersion:" { print $2 }' charts/dice/Chart.yaml)

@@ -47,7 +47,7 @@ def test_images_are_small_and_without_a_shell(say):
 
 def test_helm_test_passes(say):
     output = helm_test()
-    say("helm test: " + next(line for line in output.splitlines() if "All held" in line))
+    say("helm test: " + next(line for line in output.splitlines() if "All passed" in line))
     assert "Phase:          Succeeded" in output
 
 

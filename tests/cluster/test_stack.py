@@ -44,9 +44,9 @@ def test_every_target_is_up(backends, say):
 def test_helm_test_passes_with_all_signals(backends, say):
     output = helm_test()
     for line in output.splitlines():
-        if re.match(r"(answers|traces|logs|metrics|walk) |All held", line):
+        if re.match(r"(answers|traces|logs|metrics|correlation) |All passed", line):
             say("helm test: " + line)
-    for signal in ("answers", "traces", "logs", "metrics", "walk"):
+    for signal in ("answers", "traces", "logs", "metrics", "correlation"):
         assert re.search(rf"^{signal} ", output, re.MULTILINE), output
     assert "not checked" not in output
 

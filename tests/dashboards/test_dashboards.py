@@ -12,6 +12,7 @@ from grafana_foundation_sdk.models import units
 
 sys.path.insert(0, str(queries.ROOT / "charts/dice/dashboards"))
 
+import contract  # noqa: E402
 import dashboards as source  # noqa: E402
 
 BOARDS = queries.dashboards()
@@ -19,16 +20,15 @@ each_board = pytest.mark.parametrize("board", BOARDS, ids=lambda board: board["u
 UNITS = {value.__args__[0] for value in vars(units).get("__annotations__", {}).values()}
 # The schema has no annotations of single data sources.
 FROM_THE_DATASOURCE = ".titleFormat"
-# Of the golden list, but on no dashboard, in no rule and in no document; and why.
+# In the contract, but on no dashboard, in no rule and in no document; and why.
 UNUSED = {
     "process_virtual_memory_bytes": "address space that is reserved, not used: no number of it is good or bad",
 }
 
 
-def golden():
+def contract_metrics():
     """{metric: type}"""
-    lines = (queries.ROOT / "tests/integration/metrics.golden").read_text().splitlines()
-    return {line.split()[1]: line.split()[0] for line in lines if line and line[0] not in "#["}
+    return {metric["name"]: metric["type"] for metric in contract.read()["metrics"]}
 
 
 def panels(board):
@@ -139,13 +139,13 @@ def test_links_lead_to_dashboards():
 
 
 def family(name, known):
-    """The metric as the golden list has it: a histogram has three series."""
+    """The metric as the contract has it: a histogram has three series."""
     stem = re.sub(r"_(bucket|sum|count)$", "", name)
     return stem if known.get(stem) == "histogram" else name
 
 
 def test_metrics_exist_and_are_used():
-    known = golden()
+    known = contract_metrics()
     recorded = {rule["record"] for _, rule in queries.rules() if "record" in rule}
     used = set()
     for query in queries.every():
@@ -175,7 +175,7 @@ def test_queries_for_the_cluster_are_there():
 
 def test_counters_are_not_read_raw():
     """A counter's value says when a process started; only its growth says anything."""
-    known = golden()
+    known = contract_metrics()
     for query in queries.every():
         if query.language == "promql" and "variable" not in query.where:
             for name, window in re.findall(r"(?<![\w:])(\w+)(?![\w:])(?:\{[^}]*\})?(\[)?", queries.without_strings(query.expr)):

@@ -67,5 +67,5 @@ def test_alerts_explain_themselves(rule):
 def test_runbooks_are_of_alerts():
     for path in (ROOT / "docs/runbooks").glob("*.md"):
         assert path.stem in NAMES
-        for part in ("What it means", "What users notice", "How to look", "What to do"):
+        for part in ("What it means", "What users notice", "How to investigate", "What to do"):
             assert f"**{part}.**" in path.read_text(), f"{path.name}: {part}"

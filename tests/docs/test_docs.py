@@ -4,7 +4,6 @@ Runs from anywhere. DICE_BIN: folder of the programs (default build/release/bin)
 """
 
 import json
-import os
 import pathlib
 import re
 import sys
@@ -16,8 +15,12 @@ sys.path.insert(0, str(ROOT / "docs"))
 
 import generate  # noqa: E402
 
+sys.path.insert(0, str(ROOT / "tools"))
+
+import contract  # noqa: E402
+
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
-BIN = pathlib.Path(os.environ.get("DICE_BIN", ROOT / "build/release/bin"))
+BIN = contract.default_bin()
 TELEMETRY = (ROOT / "docs/telemetry.md").read_text()
 API = (ROOT / "docs/api.md").read_text()
 
@@ -88,26 +91,18 @@ def arguments(text, start):
 
 
 def log_calls():
-    """(message, levels, fields) of every line that the services log. A condition in a call makes several messages."""
+    """(enumerator of the message, fields) of every line that the services log."""
     for path, text in SOURCES.items():
-        for call in re.finditer(r"\blog\w*\.log\(", text):
-            level, message, *rest = arguments(text, call.end())
-            messages = STRING.findall(message)
-            assert messages, f"{path}: the message of {text[call.start():call.end() + 60]!r} is no literal"
-            levels = [one.upper() for one in re.findall(r"LogLevel::(\w+)", level)]
-            fields = re.findall(r'\{\s*"([^"]+)"', ",".join(rest))
-            for number, one in enumerate(messages):
-                yield one, levels[number:number + 1] if len(levels) == len(messages) else levels, fields
+        for call in re.finditer(r"\blog\w*(?:\(\))?\.log\(", text):
+            parts = arguments(text, call.end())
+            messages = re.findall(r"LogMessage::(\w+)", parts[0]) or re.findall(r"LogMessage::(\w+)", parts[1])
+            for message in messages:
+                yield message, re.findall(r'\{\s*"([^"]+)"', ",".join(parts[1:]))
 
 
-def test_configuration_is_what_the_programs_say():
-    page = (ROOT / "docs/configuration.md").read_text()
-    assert generate.render(page, BIN) == page, "docs/configuration.md is out of date: run docs/generate.py"
-
-
-def test_flags_of_loadgen_are_what_it_says():
-    page = (ROOT / "docs/loadgen.md").read_text()
-    assert generate.render_loadgen(page, BIN) == page, "docs/loadgen.md is out of date: run docs/generate.py"
+@pytest.mark.parametrize("page", generate.PAGES, ids=lambda page: page.name)
+def test_tables_are_what_the_programs_say(page):
+    assert generate.render(page, BIN) == page.read_text(), f"{page.name} is out of date: run docs/generate.py"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=PAGE_IDS)
@@ -124,7 +119,7 @@ def test_flags_that_are_shown_exist(page):
 def test_causes_that_are_listed_are_those_of_the_code():
     """Each begins as the page says."""
     code = " ".join(STRING.findall(uncommented((ROOT / "loadgen/verify/diagnosis.cc").read_text())))
-    listed = [words(row[0])[0] for row in rows(section((ROOT / "docs/loadgen.md").read_text(), "What a broken pipeline says"))]
+    listed = [words(row[0])[0] for row in rows(section((ROOT / "docs/loadgen.md").read_text(), "Diagnosing a broken pipeline"))]
     assert listed
     for cause in listed:
         for part in cause.split("…"):
@@ -133,7 +128,7 @@ def test_causes_that_are_listed_are_those_of_the_code():
 
 def test_variables_that_are_named_exist():
     known = {"DICE_BIN", "OTEL_EXPORTER_OTLP_HEADERS"}
-    for service in generate.SERVICES:
+    for service in contract.services(BIN):
         known |= set(generate.options(BIN / service))
     for command in generate.COMMANDS:
         known |= {"LOADGEN_" + name.strip("`-").upper().replace("-", "_") for name, *_ in generate.flags(BIN / "loadgen", command)}
@@ -143,49 +138,26 @@ def test_variables_that_are_named_exist():
                 assert name in known or name == "THE_ID", f"{page.name}: no program knows {name}"
 
 
-def test_metrics_are_the_golden_ones():
-    golden, name = {}, None
-    for line in (ROOT / "tests/integration/metrics.golden").read_text().splitlines():
-        if line.startswith("["):
-            name = line.strip("[]")
-            golden[name] = set()
-        elif line and not line.startswith("#"):
-            kind, metric, *labels = line.split()
-            golden[name].add((metric, kind, labels[0] if labels else ""))
-    metrics = section(TELEMETRY, "Metrics")
-    for name, wanted in golden.items():
-        found = {(words(row[0])[0], row[1], ",".join(words(row[2]))) for row in rows(section(metrics, name.capitalize() if " " in name else name))}
-        assert found == wanted, f"[{name}] {found ^ wanted}"
-
-
-def test_error_codes_are_those_of_the_code():
-    text = (ROOT / "services/common/http/error.cc").read_text()
-    wanted = {(name, status) for status, name in re.findall(r'Row\{ErrorCode::\w+, (\d+), "(\w+)"\}', text)}
-    assert wanted
-    found = {(words(row[0])[0], row[1]) for row in rows(section(API, "Errors"))}
-    assert found == wanted, found ^ wanted
-
-
-def test_log_lines_are_those_of_the_code():
-    documented = {words(row[0])[0]: row for row in rows(section(TELEMETRY, "Logs")) if len(row) == 4}
+def test_log_lines_have_the_fields_that_are_documented():
+    rows = re.findall(r'LogMessageRow\{\s*(\w+),\s*"([^"]+)"', SOURCES[pathlib.Path("services/contract/log_message.cc")])
+    documented = {one["message"]: words(one["fields"]) for one in contract.read(BIN)["log_messages"]}
+    fields_of = {name: documented[message] for name, message in rows}
     logged = set()
-    for message, levels, fields in log_calls():
-        logged.add(message)
-        assert message in documented, f"not in docs/telemetry.md: {message!r}"
-        row = documented[message]
-        for level in levels:
-            assert level in row[1], f"{message!r} is logged at {level}"
+    for name, fields in log_calls():
+        logged.add(name)
         for field in fields:
-            assert field in words(row[3]), f"{message!r} has the field {field!r}"
-    assert set(documented) == logged, f"nobody logs {set(documented) - logged}"
+            assert field in fields_of[name], f"{name} has the field {field!r}"
+    named = {name for path, text in SOURCES.items() if path.parts[1] != "contract" for name in re.findall(r"LogMessage::(\w+)", text)}
+    assert logged <= named == set(fields_of), f"never logged: {set(fields_of) - named}"
+    assert len(logged) > 15
 
 
 def test_access_line_has_the_fields_of_the_code():
     text = SOURCES[pathlib.Path("services/common/http/middleware.cc")]
     start = text.index("std::vector<Field> fields")
-    fields = re.findall(r'\{"([^"]+)", ', text[start:text.index('"Request"', start)])
-    row = next(row for row in rows(section(TELEMETRY, "Logs")) if row[0] == "`Request`")
-    assert fields and words(row[3]) == fields
+    fields = re.findall(r'\{"([^"]+)", ', text[start:text.index("LogMessage::request", start)])
+    row = next(one for one in contract.read(BIN)["log_messages"] if one["message"] == "Request")
+    assert fields and words(row["fields"]) == fields
 
 
 def test_span_attributes_and_events_are_those_of_the_code():
@@ -194,25 +166,25 @@ def test_span_attributes_and_events_are_those_of_the_code():
         set_in_code |= set(re.findall(r'(?:\bset|\bSetAttribute)\(\s*"([a-z_.]+)"', text))
         set_in_code |= {key for key in re.findall(r'\{\s*"([a-z_]+(?:\.[a-z_]+)+)",', text)}
         set_in_code |= set(re.findall(r'attributes\["([a-z_.]+)"\]', text))
+    names = SOURCES[pathlib.Path("services/contract/names.h")]
+    set_in_code |= set(STRING.findall(names[names.index("namespace attribute"):]))
     documented = set(words(section(TELEMETRY, "Spans")))
     assert set_in_code >= {"die.result", "http.route", "service.name", "error.type"}
     assert set_in_code <= documented, f"not in docs/telemetry.md: {set_in_code - documented}"
     in_tables = {word for row in rows(section(TELEMETRY, "Spans")) if not words(row[0])[0].startswith("Async") for word in words(row[0])}
     assert in_tables <= set_in_code, f"no span has {in_tables - set_in_code}"
 
-    events = set()
-    for text in SOURCES.values():
-        for call in re.finditer(r"(?:->|\.)event\(", text):
-            events |= set(STRING.findall(arguments(text, call.end())[0]))
+    messages = dict(re.findall(r'LogMessageRow\{\s*(\w+),\s*"([^"]+)"', SOURCES[pathlib.Path("services/contract/log_message.cc")]))
+    telemetry = SOURCES[pathlib.Path("services/dice-roller/roll_telemetry.cc")]
+    events = {messages[name] for name in re.findall(r"return LogMessage::(\w+)", telemetry)}
     described = {words(row[0])[0] for row in rows(section(TELEMETRY, "Server spans")) if row[0].startswith("`Async")}
     assert events and described == events, described ^ events
 
 
 def test_every_path_is_in_the_api():
-    paths = set()
+    names = SOURCES[pathlib.Path("services/contract/names.h")]
+    paths = {path for path in STRING.findall(names[names.index("namespace route"):]) if path.startswith("/")}
     for text in SOURCES.values():
-        paths |= set(re.findall(r'\.path = "(/[^"]*)", \.handler', text))
-        paths |= set(re.findall(r'quiet\("(/[^"]*)"', text))
         paths |= set(re.findall(r'ASSET\(\w+, "(/[^"]*)"', text))
     assert len(paths) > 10
     named = {word.removeprefix("GET ").removeprefix("PUT ").split("?")[0] for word in words(API)}

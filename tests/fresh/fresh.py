@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""make test-fresh: the README's first commands, each as the first command of an untouched Debian.
+"""make test-fresh: the README's first commands, each as the first command on a fresh Debian system.
 
 usage: fresh.py [bookworm|trixie ...]
-Wants docker and the images debian:bookworm-slim and debian:trixie-slim; where docker does not answer it says so, and ends with
-exit code 0. What is tested is the commit that is checked out. Go's caches are this machine's; all else is installed anew.
-CA_BUNDLE: a file of certificates, for networks that have their own.
+Requires docker and the images debian:bookworm-slim and debian:trixie-slim. If docker is not reachable, it says so and exits with
+0. It tests the checked-out commit. Go's caches are shared with this machine; everything else is installed from scratch.
+CA_BUNDLE: a file with additional CA certificates, for networks that use their own.
 """
 
 import json
@@ -167,10 +167,10 @@ def run_and_verify(release):
                 trace_id = json.loads(answer)["trace_id"]
         verify = Terminal(machine, "make verify")
         code = verify.wait(10 * MINUTE)
-        expect(code == 0 and "All held" in verify.text, f"make verify on {release}: exit code {code}:\n{verify.text[-3000:]}")
+        expect(code == 0 and "All passed" in verify.text, f"make verify on {release}: exit code {code}:\n{verify.text[-3000:]}")
         rebuilt = re.findall(r"\d+/\d+ ((?:connection|listener|roller|frontend)\S*)", verify.text)
         expect(not rebuilt, f"make verify built again what make run had built: {rebuilt}")
-        print(f"{release}: make verify {verify.seconds:.0f} s, all held", flush=True)
+        print(f"{release}: make verify {verify.seconds:.0f} s, all passed", flush=True)
 
         # The log lines of the requests before it may still be on their way to the terminal.
         before = len(run.text)
@@ -206,7 +206,7 @@ def main():
     if unknown := set(releases) - set(RELEASES):
         sys.exit(f"unknown: {', '.join(sorted(unknown))}; allowed: {', '.join(RELEASES)}")
     if not shutil.which("docker") or docker("info", check=False).returncode != 0:
-        print("make test-fresh: skipped, docker does not answer")
+        print("make test-fresh: skipped, docker is not reachable")
         return
     try:
         readme_commands()

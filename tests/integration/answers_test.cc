@@ -5,6 +5,7 @@
 #include <fstream>
 
 #include "common/base/version.h"
+#include "frontend/assets.h"
 #include "support/http.h"
 #include "support/system.h"
 #include "support/wait.h"
@@ -117,6 +118,23 @@ TEST_CASE("all-or-nothing fails as a whole; best effort keeps what succeeded and
   }
 }
 
+TEST_CASE("first-success answers with one roll; the trace and the metrics have all of them") {
+  const System system({{"ROLL_SEED", "7"}, {"OTEL_TRACES_EXPORTER", "none"}, {"ROLL_DELAY_MAX_SECONDS", "0.2"}});
+  const auto reply = get(system.frontend.port(), "/roll-async?die=fair&times=10&strategy=first-success");
+  CHECK(reply.status == 200);
+  const auto body = json(reply.body);
+  CHECK(body["count"].GetInt() == 1);
+  REQUIRE(body["rolls"].Size() == 1);
+  CHECK(body["total"].GetInt() == body["rolls"][0].GetInt());
+  CHECK_FALSE(body.HasMember("failed"));
+  const auto trace = get(system.frontend.port(), "/api/traces/" + trace_id(reply.body)).body;
+  for (int index = 0; index < 10; ++index) CHECK(trace.contains("\"async_roll_" + std::to_string(index) + "\""));
+  const auto metric = [&](const std::string& series) { return system.dice_roller.metric(series); };
+  CHECK(metric(R"(async_rolls_total{die_type="fair",result="success"})") == 1);
+  CHECK(metric(R"(async_rolls_total{die_type="fair",result="cancelled"})") == 9);
+  CHECK(metric(R"(async_roll_batches_total{die_type="fair",result="success"})") == 1);
+}
+
 TEST_CASE("ROLL_STRATEGY is the default that a request can override") {
   const System system(quick({{"ROLL_SEED", "7"}, {"ROLL_STRATEGY", "best-effort"}}));
   const std::string path = "/roll-async?die=risky&times=20";
@@ -191,11 +209,13 @@ TEST_CASE("the frontend gets the list of dice as soon as die-service is there, a
 
 TEST_CASE("the page is served under a strict policy, with everything that it asks for") {
   const RunningService frontend(RunningService::Kind::frontend, quick({{"GRAFANA_URL", "http://grafana:3000/"}}));
-  for (const auto* path :
-       {"/", "/style.css", "/app.js", "/api.js", "/trace.js", "/waterfall.js", "/dice.js", "/favicon.svg"}) {
-    CAPTURE(path);
-    auto reply = get(frontend.port(), path);
+  CHECK(assets().size() > 10);
+  for (const auto& asset : assets()) {
+    CAPTURE(asset.path);
+    auto reply = get(frontend.port(), std::string(asset.path));
     CHECK(reply.status == 200);
+    CHECK(reply.body == asset.content);
+    CHECK(reply.headers["content-type"] == asset.content_type);
     CHECK(reply.body.size() > 100);
     CHECK(reply.headers["content-security-policy"].starts_with(
         "default-src 'none'; script-src 'self'; style-src 'self'"));

@@ -64,7 +64,7 @@ TEST_CASE("a client that leaves a batch ends it in all services, and leaves a wh
   CHECK(system.die_service.metric(
             R"(http_requests_total{error_code="",method="GET",route="/dice/{identifier}",status="200"})") == 1);
   CHECK(system.dice_roller.metric(R"(dice_rolls_total{die_type="fair",mode="async",result="cancelled"})") == 20);
-  CHECK(system.dice_roller.metric(R"(async_rolls_total{die_type="fair",result="cancelled"})") == 1);
+  CHECK(system.dice_roller.metric(R"(async_roll_batches_total{die_type="fair",result="cancelled"})") == 1);
 
   const auto spans = receiver.wait_for(kTrace, 25);
   REQUIRE(spans.size() == 25);

@@ -206,7 +206,7 @@ TEST_CASE("answers in a storm of clients that leave go to those who asked") {
 
 TEST_CASE("a client that reads nothing is left waiting, holds nobody up, and is reset in the end") {
   const System system(quick({{"HTTP_WRITE_TIMEOUT_SECONDS", "1"}}));
-  for (const auto& [port, path] : {std::pair{system.frontend.port(), "/app.js"},
+  for (const auto& [port, path] : {std::pair{system.frontend.port(), "/style.css"},
                                    {system.frontend.metrics_port(), "/metrics"},
                                    {system.die_service.port(), "/metrics"}}) {
     CAPTURE(path);

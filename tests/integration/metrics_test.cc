@@ -2,12 +2,12 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
-#include <fstream>
 #include <map>
 #include <regex>
 #include <set>
 #include <sstream>
 
+#include "contract/metric.h"
 #include "support/http.h"
 #include "support/system.h"
 
@@ -49,36 +49,35 @@ std::set<std::string> families(const RunningService& service) {
   return lines;
 }
 
-/// The lines of metrics.golden under "[service]".
-std::set<std::string> golden(const std::string& service) {
-  std::ifstream file(DICE_SOURCE_DIR "/tests/integration/metrics.golden");
+/// The same of the contract.
+std::set<std::string> promised(const std::string& service) {
   std::set<std::string> lines;
-  bool wanted = false;
-  for (std::string line; std::getline(file, line);) {
-    if (line.starts_with('[')) wanted = line == "[every service]" || line == "[" + service + "]";
-    else if (wanted && !line.empty() && !line.starts_with('#')) lines.insert(line);
+  for (const auto& row : metrics()) {
+    if (!row.service.empty() && row.service != service) continue;
+    lines.insert(std::string(row.type) + " " + std::string(row.name) + (row.labels.empty() ? "" : " ") +
+                 std::string(row.labels));
   }
   return lines;
 }
 
-void check_golden(const RunningService& service, const std::string& name) {
+void check_promised(const RunningService& service, const std::string& name) {
   const auto found = families(service);
-  const auto wanted = golden(name);
+  const auto wanted = promised(name);
   for (const auto& line : found)
-    CHECK_MESSAGE(wanted.contains(line), "not in metrics.golden [" << name << "]: " << line);
+    CHECK_MESSAGE(wanted.contains(line), "not in the contract of " << name << ": " << line);
   for (const auto& line : wanted) CHECK_MESSAGE(found.contains(line), "not on /metrics of " << name << ": " << line);
 }
 
-TEST_CASE("the services have the metrics of the golden list, and no other") {
+TEST_CASE("the services have the metrics of the contract, and no other") {
   const System system(quick({{"RATE_LIMIT_RPS", "2"}}));  // the third is rejected
   for (const auto* path :
        {"/roll?die=fair", "/roll-async?die=fair&times=2", "/roll-async?die=fair&times=20", "/dice"}) {
     (void)get(system.frontend.port(), path);
   }
   (void)get(system.die_service.port(), "/dice");
-  check_golden(system.die_service, "die-service");
-  check_golden(system.dice_roller, "dice-roller");
-  check_golden(system.frontend, "frontend");
+  check_promised(system.die_service, "die-service");
+  check_promised(system.dice_roller, "dice-roller");
+  check_promised(system.frontend, "frontend");
 }
 
 TEST_CASE("ten rolls move the counters by exactly ten") {
@@ -93,7 +92,8 @@ TEST_CASE("ten rolls move the counters by exactly ten") {
     values += roller.metric("dice_roll_values_total{die_type=\"fair\",value=\"" + std::to_string(face) + "\"}");
   }
   CHECK(values == 11);
-  CHECK(roller.metric(R"(async_rolls_total{die_type="fair",result="success"})") == 1);
+  CHECK(roller.metric(R"(async_rolls_total{die_type="fair",result="success"})") == 10);
+  CHECK(roller.metric(R"(async_roll_batches_total{die_type="fair",result="success"})") == 1);
   CHECK(roller.metric("async_roll_batch_size_sum") == 10);
   CHECK(roller.metric(R"(async_roll_batch_size_bucket{le="10"})") == 1);
   CHECK(roller.metric(R"(async_roll_batch_size_bucket{le="5"})") == 0);
@@ -103,10 +103,25 @@ TEST_CASE("ten rolls move the counters by exactly ten") {
   CHECK(roller.metric("die_service_request_duration_seconds_count") == 2);
   CHECK(system.die_service.metric(R"(die_specifications_requested_total{identifier="fair"})") == 2);
   CHECK(system.frontend.metric(R"(async_roll_requests_total{batch_size="10"})") == 1);
-  CHECK(system.frontend.metric(R"(roll_requests_total{mode="async"})") == 1);
+  CHECK(system.frontend.metric(R"(roll_requests_total{mode="async"})") == 0);
   CHECK(system.frontend.metric(R"(roll_requests_total{mode="sync"})") == 1);
   CHECK(system.frontend.metric(R"(http_requests_total{error_code="",method="GET",route="/roll",status="200"})") == 1);
   CHECK(system.frontend.metric(R"(http_request_duration_seconds_count{method="GET",route="/roll-async"})") == 1);
+}
+
+TEST_CASE("async_rolls_total counts rolls, async_roll_batches_total batches: five fair ones, then ten risky ones") {
+  const System system(quick({{"ROLL_SEED", "7"}}));
+  CHECK(get(system.frontend.port(), "/roll-async?die=fair&times=5").status == 200);
+  CHECK(get(system.frontend.port(), "/roll-async?die=risky&times=10&strategy=best-effort").status == 200);
+  const auto rolls = [&](const std::string& die) {
+    double sum = 0;
+    for (const std::string result : {"success", "failure", "cancelled"}) {
+      sum += system.dice_roller.metric("async_rolls_total{die_type=\"" + die + "\",result=\"" + result + "\"}");
+    }
+    return sum;
+  };
+  CHECK(rolls("fair") == 5);
+  CHECK(rolls("risky") == 10);
 }
 
 TEST_CASE("the work of a batch's rolls is added up, as if they had been one after another") {
@@ -128,11 +143,14 @@ TEST_CASE("failed and cancelled rolls are counted as such, and the error code te
   CHECK(count("failure") == 1);
   CHECK(count("success") + count("failure") + count("cancelled") == 20);
   CHECK(count("cancelled") > 0);
-  CHECK(roller.metric(R"(async_rolls_total{die_type="risky",result="failure"})") == 1);
+  for (const std::string result : {"success", "failure", "cancelled"}) {
+    CHECK(roller.metric(R"(async_rolls_total{die_type="risky",result=")" + result + "\"}") == count(result));
+  }
+  CHECK(roller.metric(R"(async_roll_batches_total{die_type="risky",result="failure"})") == 1);
   CHECK(roller.metric(
             R"(http_requests_total{error_code="batch_failed",method="GET",route="/roll-async",status="500"})") == 1);
   CHECK(get(roller.port(), "/roll-async?die=risky&times=20&strategy=best-effort").status == 200);
-  CHECK(roller.metric(R"(async_rolls_total{die_type="risky",result="partial"})") == 1);
+  CHECK(roller.metric(R"(async_roll_batches_total{die_type="risky",result="partial"})") == 1);
 }
 
 TEST_CASE("a client never chooses a label value") {

@@ -310,7 +310,7 @@ TEST_CASE("mistakes stop the start with a line that names them") {
         Case{"dice-roller",
              {{"ROLL_STRATEGY", "luck"}},
              2,
-             "ROLL_STRATEGY: \"luck\" is not allowed; allowed: all-or-nothing, best-effort\n"},
+             "ROLL_STRATEGY: \"luck\" is not allowed; allowed: all-or-nothing, best-effort"},
         Case{"dice-roller", {{"ROLL_DELAY_MIN_SECONDS", "2"}}, 2, "ROLL_DELAY_MAX_SECONDS"},
         Case{"frontend",
              {{"DICE_ROLLER_URL", "dice-roller:8401"}},

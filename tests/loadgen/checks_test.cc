@@ -1,4 +1,4 @@
-// What the fake system can't show: traces that are wrong in time or in form, and causes by themselves.
+// Traces that are wrong in time or in form, and causes by themselves: without a system.
 #include "loadgen/verify/checks.h"
 
 #include <doctest/doctest.h>
@@ -26,7 +26,7 @@ Sent sent_list() {
 Sent sent_roll() {
   auto sent = sent_list();
   sent.probe.wants = Probe::Wants::roll;
-  sent.probe.query = {.kind = Kind::roll, .die = "fair"};
+  sent.probe.request = {.die = "fair"};
   sent.probe.route = "/roll";
   sent.answer.roll = 4;
   sent.answer.trace_id = sent.probe.trace_id();
@@ -78,7 +78,8 @@ ServiceEvidence sound_service() {
 
 Evidence sound_evidence() {
   Evidence evidence;
-  for (const auto* name : {kFrontend, kDiceRoller, kDieService}) evidence.services[name] = sound_service();
+  for (const auto* name : {dice::kFrontend.name, dice::kDiceRoller.name, dice::kDieService.name})
+    evidence.services[name] = sound_service();
   evidence.traces = {.checked = true, .name = "Tempo"};
   evidence.logs = {.checked = true, .name = "Loki"};
   evidence.metrics = {.checked = true, .name = "Prometheus"};
@@ -146,7 +147,7 @@ TEST_CASE("answers that are wrong in form") {
   auto sent = sent_roll();
   CHECK(first(check_answer(sent)) == "nothing");
   sent.answer.trace_id = "0af7651916cd43dd8448eb211c80319d";
-  CHECK(first(check_answer(sent)).starts_with("trace_id (the traceparent sent is joined): expected 0af7"));
+  CHECK(first(check_answer(sent)).starts_with("trace_id (must be that of the traceparent sent): expected 0af7"));
   sent = sent_roll();
   sent.answer.traceresponse = "";
   CHECK(first(check_answer(sent)).ends_with("found nothing"));
@@ -162,7 +163,7 @@ TEST_CASE("nothing broken, no cause") { CHECK(diagnose(sound_evidence()).empty()
 
 TEST_CASE("causes that are each other's opposite are told apart") {
   auto evidence = sound_evidence();
-  auto& roller = evidence.services[kDiceRoller];
+  auto& roller = evidence.services[dice::kDiceRoller.name];
   roller.spans_found = 0;
   CHECK(diagnose(evidence).at(0).starts_with("dice-roller does not export its spans"));
   roller.context_seen = false;
@@ -170,12 +171,12 @@ TEST_CASE("causes that are each other's opposite are told apart") {
   roller.requests_counted = 0;
   roller.requests_expected = 0;
   CHECK(diagnose(evidence).at(0) ==
-        "no span of dice-roller is in Tempo: its exporter is off, or it does not get the context");
+        "no span of dice-roller is in Tempo: its exporter is off, or it does not receive the context");
 
   evidence = sound_evidence();
-  evidence.services[kFrontend].spans_dropped = 3;
+  evidence.services[dice::kFrontend.name].spans_dropped = 3;
   CHECK(diagnose(evidence).at(0).starts_with("the collector is down"));
-  evidence.services[kDieService].spans_exported = 5;
+  evidence.services[dice::kDieService.name].spans_exported = 5;
   CHECK(diagnose(evidence).at(0).starts_with("spans are dropped: frontend could not deliver 3 spans, while 5"));
 
   evidence = sound_evidence();
@@ -187,7 +188,7 @@ TEST_CASE("causes that are each other's opposite are told apart") {
   CHECK(diagnose(evidence).at(0).starts_with("context is not propagated to frontend"));
 
   evidence = sound_evidence();
-  evidence.metrics.trouble = "no connection";
+  evidence.metrics.error = "no connection";
   for (auto& [name, service] : evidence.services) service.metrics_found = false;
   CHECK(diagnose(evidence).size() == 1);
   CHECK(diagnose(evidence).at(0) == "Prometheus can't be read: no connection");
@@ -199,14 +200,14 @@ TEST_CASE("reports") {
                   {"traces", "a <b> & \"c\"", "0af7", {{"span is missing", "s", "nothing"}}, std::nullopt},
                   {"logs", "one", "0af7", {}, 0.5}};
   report.causes = {"it is broken"};
-  CHECK_FALSE(report.held());
+  CHECK_FALSE(report.passed());
   const auto table = to_table(report);
-  CHECK(table.contains("traces    0 of 1"));
+  CHECK(table.contains("traces       0 of 1"));
   CHECK(table.contains("span is missing  expected s  found nothing"));
   CHECK(table.contains("CAUSE: it is broken"));
-  CHECK(table.contains("NOT ALL HELD"));
+  CHECK(table.contains("NOT ALL PASSED"));
   const auto junit = to_junit(report);
   CHECK(junit.contains("<testsuite name=\"traces\" tests=\"1\" failures=\"1\">"));
   CHECK(junit.contains("name=\"a &lt;b&gt; &amp; &quot;c&quot;\""));
-  CHECK(to_json(report).contains("\"logs\":{\"checked\":1,\"held\":1,\"median_seconds\":0.5,\"worst_seconds\":0.5}"));
+  CHECK(to_json(report).contains("\"logs\":{\"checked\":1,\"passed\":1,\"median_seconds\":0.5,\"worst_seconds\":0.5}"));
 }

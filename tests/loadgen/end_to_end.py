@@ -41,15 +41,15 @@ class EndToEnd(unittest.TestCase):
 
     def verify(self, *more, logs=None):
         return loadgen("verify", "--url", self.system.url("frontend"), "--logs", logs or self.folder / "logs",
-                       "--metrics", ",".join(self.system.metrics_url(name) for name in run.SERVICES), *more)
+                       "--metrics", ",".join(self.system.metrics_urls.values()), *more)
 
     def test_verify_holds(self):
         junit = self.folder / "verify.xml"
         code, out, err = self.verify("--json", "--junit", junit)
         self.assertEqual(code, 0, out + err)
         report = json.loads(out)
-        self.assertTrue(report["held"])
-        self.assertEqual(set(report["signals"]), {"answers", "traces", "logs", "metrics", "walk"})
+        self.assertTrue(report["passed"])
+        self.assertEqual(set(report["signals"]), {"answers", "traces", "logs", "metrics", "correlation"})
         self.assertEqual({suite.get("failures") for suite in xml.etree.ElementTree.parse(junit).iter("testsuite")}, {"0"})
 
     def test_verify_holds_while_others_use_the_system(self):
@@ -93,8 +93,8 @@ class EndToEnd(unittest.TestCase):
     def test_verify_says_what_it_does_not_check(self):
         code, out, err = loadgen("verify", "--shared", "--url", self.system.url("frontend"))
         self.assertEqual(code, 0, out + err)
-        self.assertIn("not checked: logs: neither --logs nor --loki says where they are", out)
-        self.assertIn("not checked: metrics and walk: neither --metrics nor --prometheus says where they are", out)
+        self.assertIn("not checked: logs: require --logs or --loki", out)
+        self.assertIn("not checked: metrics and correlation: require --metrics or --prometheus", out)
 
     def test_interrupt_ends_verify_and_compare(self):
         with socket.create_server(("127.0.0.1", 0)) as silent:
@@ -111,7 +111,7 @@ class EndToEnd(unittest.TestCase):
         process.send_signal(signal.SIGINT)
         out, _ = process.communicate(timeout=30)
         self.assertEqual(process.returncode, 0, out)
-        self.assertTrue(json.loads(out)["held"])
+        self.assertTrue(json.loads(out)["passed"])
 
     def test_compare(self):
         code, out, err = loadgen("compare", "--url", self.system.url("frontend"), "--rolls", "5", "--iterations", "2",
@@ -226,7 +226,7 @@ class EndToEnd(unittest.TestCase):
     def test_lists_and_switches_by_variable(self):
         code, out, err = loadgen("verify", "--deadline", "10", env={
             "LOADGEN_URL": self.system.url("frontend"), "LOADGEN_LOGS": str(self.folder / "logs"), "LOADGEN_SHARED": "true",
-            "LOADGEN_METRICS": ",".join(self.system.metrics_url(name) for name in run.SERVICES), "LOADGEN_JSON": "true"})
+            "LOADGEN_METRICS": ",".join(self.system.metrics_urls.values()), "LOADGEN_JSON": "true"})
         self.assertEqual(code, 0, out + err)
         self.assertEqual(json.loads(out)["not_checked"], [])
 

@@ -1,9 +1,9 @@
 // What comes from outside: traces, metrics, log lines, answers.
 #include <doctest/doctest.h>
 
-#include "loadgen/answer.h"
-#include "loadgen/log_line.h"
-#include "loadgen/series.h"
+#include "loadgen/model/answer.h"
+#include "loadgen/model/log_line.h"
+#include "loadgen/model/series.h"
 #include "loadgen/trace.h"
 
 using namespace dice::loadgen;

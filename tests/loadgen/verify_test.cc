@@ -3,12 +3,12 @@
 
 #include <doctest/doctest.h>
 
-#include "fake_system.h"
+#include "tampered_system.h"
 
 using namespace dice::loadgen;
 using dice::Seconds;
 using dice::loadgen::test::Broken;
-using dice::loadgen::test::FakeSystem;
+using dice::loadgen::test::TamperedSystem;
 
 namespace {
 
@@ -16,38 +16,41 @@ enum class From { files_and_scrapes, backends };
 
 struct Setup {
   From from = From::files_and_scrapes;
-  Verify::Options::Export exported = Verify::Options::Export::automatic;
+  Collector::Options::Export exported = Collector::Options::Export::automatic;
   /// Of a system that never comes right, so that the test need not wait long.
   Seconds deadline{0.3};
   std::string loki_url = {};
   bool shared = false;
 };
 
-Report verify(FakeSystem& system, const Setup& setup = {}) {
+Report verify(TamperedSystem& system, const Setup& setup = {}) {
   dice::SteadyClock clock;
   Target target(system.url());
   TraceSource traces("frontend", system.url());
-  LogFiles files({system.logs()});
+  LogFiles files(system.logs());
   Loki loki(setup.loki_url.empty() ? system.backends_url() : setup.loki_url, R"({job="dice"})");
   Scrapes scrapes(system.metrics_urls());
   Prometheus prometheus(system.backends_url());
-  Verify::Sources sources{&traces, &files, &scrapes};
+  Sources sources{&traces, &files, &scrapes};
   if (setup.from == From::backends) sources = {&traces, &loki, &prometheus};
-  Verify::Options options{.probes = {}, .shared = setup.shared, .exported = setup.exported, .deadline = setup.deadline};
+  Verify::Options options{.probes = {},
+                          .collect = {.shared = setup.shared, .exported = setup.exported, .deadline = setup.deadline}};
   return Verify(options, target, sources, clock).run().value();
 }
 
 Report verify_broken(Broken broken, const Setup& setup = {}) {
-  FakeSystem system(broken);
+  TamperedSystem system(broken);
   auto report = verify(system, setup);
-  CHECK_FALSE(report.held());
+  // What is broken may require a roll that fails: then it is rolled again.
+  for (int i = 0; i < 20 && report.passed() && !system.tampered(); ++i) report = verify(system, setup);
+  CHECK_FALSE(report.passed());
   return report;
 }
 
-/// Signals of which something did not hold.
+/// Signals with a finding.
 std::string broken_signals(const Report& report) {
   std::string text;
-  for (const std::string signal : {"answers", "traces", "logs", "metrics", "walk"}) {
+  for (const std::string signal : {"answers", "traces", "logs", "metrics", "correlation"}) {
     for (const auto& one : report.cases) {
       if (one.signal != signal || one.findings.empty()) continue;
       text += (text.empty() ? "" : " ") + signal;
@@ -76,16 +79,17 @@ bool says(const Report& report, const std::string& signal, const std::string& wh
 
 }  // namespace
 
-TEST_CASE("a sound system holds, read from files and scrapes and from Loki and Prometheus") {
+TEST_CASE("a sound system passes, read from files and scrapes and from Loki and Prometheus") {
   for (const auto from : {From::files_and_scrapes, From::backends}) {
-    FakeSystem system;
+    TamperedSystem system;
     const auto report = verify(system, {.from = from, .deadline = Seconds(30)});
-    CHECK_MESSAGE(report.held(), to_table(report));
+    CHECK_MESSAGE(report.passed(), to_table(report));
     CHECK(broken_signals(report).empty());
     const auto again = verify(system, {.from = from, .deadline = Seconds(30)});
-    CHECK_MESSAGE(again.held(), to_table(again));
+    CHECK_MESSAGE(again.passed(), to_table(again));
     const auto shared = verify(system, {.from = from, .deadline = Seconds(30), .shared = true});
-    CHECK_MESSAGE(shared.held(), to_table(shared));
+    CHECK_MESSAGE(shared.passed(), to_table(shared));
+    CHECK_FALSE(system.tampered());
   }
 }
 
@@ -107,10 +111,10 @@ TEST_CASE("a span that is missing") {
   CHECK(causes(report).starts_with("spans are lost: only "));
 }
 
-TEST_CASE("a span too many") {
+TEST_CASE("an unexpected span") {
   const auto report = verify_broken(Broken::span_twice);
   CHECK(broken_signals(report) == "traces");
-  CHECK(says(report, "traces", "span too many: expected nothing, found async_roll_3 of dice-roller"));
+  CHECK(says(report, "traces", "unexpected span: expected nothing, found async_roll_3 of dice-roller"));
 }
 
 TEST_CASE("a span under another parent") {
@@ -129,28 +133,28 @@ TEST_CASE("a span of another kind") {
 
 TEST_CASE("a span whose value is not the answer's") {
   const auto report = verify_broken(Broken::span_value_wrong);
-  CHECK(says(report, "traces", "die.result of async_roll_0: expected 1, found 2"));
+  CHECK(says(report, "traces", "die.result of async_roll_0: expected 3, found 4"));
 }
 
 TEST_CASE("a failed roll whose span is no error") {
   const auto report = verify_broken(Broken::span_status_missing);
   CHECK(broken_signals(report) == "traces");
-  CHECK(says(report, "traces", "status of async_roll_1: expected ERROR, as die.error says, found not ERROR"));
+  CHECK(says(report, "traces", "expected ERROR, as die.error says, found not ERROR"));
 }
 
-TEST_CASE("rolls one after another") {
+TEST_CASE("sequential rolls") {
   const auto report = verify_broken(Broken::rolls_in_sequence);
   CHECK(broken_signals(report) == "traces");
-  CHECK(says(report, "traces", "greatest number of rolls at the same time: expected 5, found 1"));
+  CHECK(says(report, "traces", "maximum number of concurrent rolls: expected 5, found 1"));
 }
 
 TEST_CASE("context not propagated") {
   CHECK(causes(verify_broken(Broken::propagation_to_roller_cut)) ==
-        "context is not propagated from frontend to dice-roller: dice-roller answered the requests, but nothing of it "
-        "carries their trace ids");
+        "context is not propagated from frontend to dice-roller: dice-roller answered the requests, but none of its "
+        "telemetry has their trace ids");
   CHECK(causes(verify_broken(Broken::propagation_to_die_service_cut)) ==
-        "context is not propagated from dice-roller to die-service: die-service answered the requests, but nothing of "
-        "it carries their trace ids");
+        "context is not propagated from dice-roller to die-service: die-service answered the requests, but none of its "
+        "telemetry has their trace ids");
 }
 
 TEST_CASE("one service not exporting") {
@@ -160,17 +164,17 @@ TEST_CASE("one service not exporting") {
 }
 
 TEST_CASE("no service exporting") {
-  const auto report = verify_broken(Broken::nothing_exported, {.exported = Verify::Options::Export::required});
+  const auto report = verify_broken(Broken::nothing_exported, {.exported = Collector::Options::Export::required});
   CHECK(causes(report) ==
-        "frontend, dice-roller and die-service do not export spans: telemetry_spans_exported_total stands still "
-        "(OTEL_TRACES_EXPORTER, OTEL_SDK_DISABLED?)");
+        "frontend, dice-roller and die-service do not export spans: telemetry_spans_exported_total does not increase "
+        "(check OTEL_TRACES_EXPORTER and OTEL_SDK_DISABLED)");
 }
 
 TEST_CASE("collector down") {
   const auto report = verify_broken(Broken::collector_down, {.from = From::backends});
   CHECK(causes(report).starts_with(
       "the collector is down, or refuses spans: frontend, dice-roller and die-service could not deliver "));
-  CHECK(causes(report).contains("is not getting logs either: the collector does not ship them"));
+  CHECK(causes(report).contains("is not getting logs either: they are shipped by the collector"));
 }
 
 TEST_CASE("a collector that does not answer, from the start") {
@@ -178,15 +182,16 @@ TEST_CASE("a collector that does not answer, from the start") {
   CHECK(broken_signals(report) == "metrics");
   CHECK(says(report, "metrics", "telemetry_spans_exported_total of frontend: expected at least +"));
   CHECK(causes(report).starts_with("the collector is down, or does not answer: "));
-  CHECK(causes(report).contains(" spans wait in frontend, dice-roller and die-service and none was delivered"));
+  CHECK(causes(report).contains(" spans are queued in frontend, dice-roller and die-service and none was delivered"));
 }
 
 TEST_CASE("a service of several processes, whose metrics can't be compared") {
-  FakeSystem system(Broken::roller_of_two_processes);
+  TamperedSystem system(Broken::roller_of_two_processes);
   const auto report = verify(system, {.deadline = Seconds(30)});
-  CHECK_MESSAGE(report.held(), to_table(report));
+  CHECK_MESSAGE(report.passed(), to_table(report));
   REQUIRE(report.not_checked.size() == 1);
-  CHECK(report.not_checked.front().starts_with("metrics and walk: behind the metrics at http://"));
+  CHECK(report.not_checked.front().starts_with(
+      "metrics and correlation: several processes answer at metrics at http://"));
 }
 
 TEST_CASE("spans dropped") {
@@ -196,7 +201,7 @@ TEST_CASE("spans dropped") {
 }
 
 TEST_CASE("a log line that is missing") {
-  const auto report = verify_broken(Broken::log_line_missing);
+  const auto report = verify_broken(Broken::log_line_missing, {.from = From::backends});
   CHECK(broken_signals(report) == "logs");
   CHECK(says(report, "logs",
              "log line is missing: expected dice-roller die_type=fair message=Async roll completed roll_index=2 "
@@ -205,13 +210,13 @@ TEST_CASE("a log line that is missing") {
 }
 
 TEST_CASE("a log line that comes twice") {
-  const auto report = verify_broken(Broken::log_line_twice);
+  const auto report = verify_broken(Broken::log_line_twice, {.from = From::backends});
   CHECK(broken_signals(report) == "logs");
-  CHECK(says(report, "logs", "log line too many"));
+  CHECK(says(report, "logs", "unexpected log line"));
 }
 
 TEST_CASE("a log line of another span") {
-  const auto report = verify_broken(Broken::log_span_id_foreign);
+  const auto report = verify_broken(Broken::log_span_id_foreign, {.from = From::backends});
   CHECK(broken_signals(report) == "logs");
   CHECK(says(report, "logs", "expected a span of its trace, found eeeeeeeeeeeeeeee"));
 }
@@ -219,7 +224,7 @@ TEST_CASE("a log line of another span") {
 TEST_CASE("Loki not getting logs") {
   const auto report = verify_broken(Broken::logs_not_shipped, {.from = From::backends});
   CHECK(causes(report).starts_with("Loki at http://"));
-  CHECK(causes(report).contains("is not getting logs: it can be read, but has no line of any of the requests"));
+  CHECK(causes(report).contains("is not getting logs: it can be read, but has no line of any request"));
   CHECK(causes(report).contains("(--loki-selector {job=\"dice\"})"));
 }
 
@@ -229,9 +234,9 @@ TEST_CASE("Loki not getting the logs of one service") {
 }
 
 TEST_CASE("Loki down") {
-  FakeSystem system;
+  TamperedSystem system;
   const auto report = verify(system, {.from = From::backends, .loki_url = "http://127.0.0.1:1"});
-  CHECK_FALSE(report.held());
+  CHECK_FALSE(report.passed());
   CHECK(causes(report) == "Loki at http://127.0.0.1:1 can't be read: no connection to Loki at http://127.0.0.1:1");
 }
 
@@ -261,15 +266,16 @@ TEST_CASE("a scrape that is missing") {
   CHECK(prometheus.contains("(down: up{instance=\"die-service:1\",job=\"die-service\"})"));
 }
 
-TEST_CASE("a scrape that stands still") {
+TEST_CASE("a stale scrape") {
   const auto report = verify_broken(Broken::scrape_stale);
   CHECK(causes(report).starts_with("a scrape is stale: the metrics of dice-roller in "));
 }
 
-TEST_CASE("no exemplars to walk from") {
+TEST_CASE("no exemplars") {
   const auto report = verify_broken(Broken::exemplars_missing);
-  CHECK(broken_signals(report) == "walk");
-  CHECK(says(report, "walk", "exemplar of http_request_duration_seconds: expected one with the trace id of a request"));
+  CHECK(broken_signals(report) == "correlation");
+  CHECK(says(report, "correlation",
+             "exemplar of http_request_duration_seconds: expected one with the trace id of a request"));
 }
 
 TEST_CASE("the table shows five requests of a signal, the JSON all") {
@@ -291,9 +297,9 @@ TEST_CASE("a target that is not there") {
 }
 
 TEST_CASE("answers only") {
-  FakeSystem system;
+  TamperedSystem system;
   dice::SteadyClock clock;
   Target target(system.url());
-  const auto report = Verify({.probes = {.concurrency = false}}, target, {}, clock).run().value();
-  CHECK(report.held());
+  const auto report = Verify({.probes = {.concurrency = false}, .collect = {}}, target, {}, clock).run().value();
+  CHECK(report.passed());
 }

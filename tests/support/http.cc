@@ -137,8 +137,8 @@ Reply get(std::uint16_t port, const std::string& path, const Headers& headers) {
   return request(port, "GET", path, headers);
 }
 
-CannedServer::CannedServer(std::vector<std::string> answers)
-    : answers_(std::move(answers)), listener_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+Acceptor::Acceptor(std::function<void(int connection, std::size_t number)> serve)
+    : listener_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -149,43 +149,51 @@ CannedServer::CannedServer(std::vector<std::string> answers)
     throw std::runtime_error("cannot listen");
   }
   port_ = ntohs(address.sin_port);
-  thread_ = std::jthread([this] {
+  thread_ = std::jthread([this, serve = std::move(serve)] {
     std::vector<std::jthread> connections;
     for (std::size_t number = 0;; ++number) {
       const int connection = ::accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
       if (connection < 0) return;
-      const auto& answer = answers_[std::min(number, answers_.size() - 1)];
-      connections.emplace_back([this, connection, &answer] { serve(connection, answer); });
+      const timeval tick{0, 20'000};
+      setsockopt(connection, SOL_SOCKET, SO_RCVTIMEO, &tick, sizeof tick);
+      setsockopt(connection, SOL_SOCKET, SO_SNDTIMEO, &tick, sizeof tick);
+      connections.emplace_back([&serve, connection, number] {
+        serve(connection, number);
+        ::close(connection);
+      });
     }
   });
 }
 
-CannedServer::~CannedServer() {
+Acceptor::~Acceptor() {
   stopping_ = true;
   ::shutdown(listener_, SHUT_RDWR);
   thread_.join();
   ::close(listener_);
 }
 
-std::string CannedServer::url() const { return "http://127.0.0.1:" + std::to_string(port_); }
-
-void CannedServer::serve(int connection, const std::string& answer) const {
-  const timeval tick{0, 20'000};
-  setsockopt(connection, SOL_SOCKET, SO_RCVTIMEO, &tick, sizeof tick);
-  setsockopt(connection, SOL_SOCKET, SO_SNDTIMEO, &tick, sizeof tick);
-  char request[4096];
-  while (!stopping_) {
-    const auto count = ::recv(connection, request, sizeof request, 0);
-    if (count < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) continue;
-    if (count <= 0) break;
-    for (std::size_t sent = 0; sent < answer.size() && !stopping_;) {
-      const auto part = ::send(connection, answer.data() + sent, answer.size() - sent, MSG_NOSIGNAL);
-      if (part < 0 && errno != EAGAIN && errno != EWOULDBLOCK) break;
-      if (part > 0) sent += static_cast<std::size_t>(part);
-    }
-  }
-  ::close(connection);
+bool Acceptor::receive(int connection, std::string& buffer) const {
+  char chunk[4096];
+  const auto count = ::recv(connection, chunk, sizeof chunk, 0);
+  if (count > 0) buffer.append(chunk, static_cast<std::size_t>(count));
+  return !stopping_ && (count > 0 || (count < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)));
 }
+
+void Acceptor::send(int connection, const std::string& bytes) const {
+  for (std::size_t sent = 0; sent < bytes.size() && !stopping_;) {
+    const auto part = ::send(connection, bytes.data() + sent, bytes.size() - sent, MSG_NOSIGNAL);
+    if (part < 0 && errno != EAGAIN && errno != EWOULDBLOCK) break;
+    if (part > 0) sent += static_cast<std::size_t>(part);
+  }
+}
+
+CannedServer::CannedServer(std::vector<std::string> answers)
+    : answers_(std::move(answers)), acceptor_([this](int connection, std::size_t number) {
+        const auto& answer = answers_[std::min(number, answers_.size() - 1)];
+        for (std::string request; acceptor_.receive(connection, request); request.clear()) {
+          if (!request.empty()) acceptor_.send(connection, answer);
+        }
+      }) {}
 
 std::string canned(const std::string& body, const std::string& status, const std::string& lines) {
   return "HTTP/1.1 " + status + "\r\n" + lines + "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 #include <thread>
@@ -57,26 +59,39 @@ Reply request(std::uint16_t port, const std::string& method, const std::string& 
               const std::string& body = "");
 Reply get(std::uint16_t port, const std::string& path, const Headers& headers = {});
 
+/// A listening socket on a free port of this machine, and a thread per connection.
+class Acceptor {
+ public:
+  /// `serve` gets a connection, which is closed when it returns, and its number. It returns when `receive` is false.
+  explicit Acceptor(std::function<void(int connection, std::size_t number)> serve);
+  ~Acceptor();
+  Acceptor(const Acceptor&) = delete;
+  Acceptor& operator=(const Acceptor&) = delete;
+
+  std::string url() const { return "http://127.0.0.1:" + std::to_string(port_); }
+  /// Appends what arrives within 20 ms. False when the connection or this object ends.
+  bool receive(int connection, std::string& buffer) const;
+  void send(int connection, const std::string& bytes) const;
+
+ private:
+  const int listener_;
+  std::uint16_t port_ = 0;
+  std::atomic<bool> stopping_ = false;
+  std::jthread thread_;
+};
+
 /// A neighbour that answers what it was told, whatever it is asked.
 class CannedServer {
  public:
   /// Connection by connection: each request that comes over the first one gets the first answer, and so on; the last
   /// answer is for all further ones. An empty answer: none, ever.
   explicit CannedServer(std::vector<std::string> answers);
-  ~CannedServer();
-  CannedServer(const CannedServer&) = delete;
-  CannedServer& operator=(const CannedServer&) = delete;
 
-  std::string url() const;
+  std::string url() const { return acceptor_.url(); }
 
  private:
-  void serve(int connection, const std::string& answer) const;
-
   const std::vector<std::string> answers_;
-  const int listener_;
-  std::uint16_t port_ = 0;
-  std::atomic<bool> stopping_ = false;
-  std::jthread thread_;
+  Acceptor acceptor_;
 };
 
 /// 200 with this body, or another status.

@@ -96,6 +96,8 @@ std::uint16_t RunningService::metrics_port() const { return implementation_->por
 std::string RunningService::url() const { return "http://127.0.0.1:" + std::to_string(port()); }
 std::string RunningService::metrics_url() const { return "http://127.0.0.1:" + std::to_string(metrics_port()); }
 
+std::string RunningService::log_file() const { return "/proc/self/fd/" + std::to_string(implementation_->descriptor); }
+
 std::vector<rapidjson::Document> RunningService::log() const {
   implementation_->sink.flush();
   std::string text(size_of(implementation_->descriptor), '\0');

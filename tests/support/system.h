@@ -33,6 +33,8 @@ class RunningService {
   /// For die-service: as on SIGHUP.
   void reload();
 
+  /// What is logged, as it is written; readable while this object lives.
+  std::string log_file() const;
   /// Every line logged so far, parsed; fails the test on a line that is not JSON.
   std::vector<rapidjson::Document> log() const;
   /// Those with this message, and of this trace unless it is empty.

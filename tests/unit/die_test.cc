@@ -19,12 +19,12 @@ const Die kFair{"fair", {1, 2, 3, 4, 5, 6}, 0};
 const Die kRisky{"risky", {1, 2, 3, 4, 5, 6}, 0.3};
 const RollDelay kDelay{Seconds(0.25), Seconds(1.5)};
 
-Fate fate_of(const Die& die, std::uint64_t seed, std::uint64_t request, std::uint64_t index) {
+Draw draw_of(const Die& die, std::uint64_t seed, std::uint64_t request, std::uint64_t index) {
   Random random(seed, request, index);
   return draw(die, kDelay, random);
 }
 
-auto parts(const Fate& fate) { return std::tuple(fate.delay, fate.fails, fate.value); }
+auto parts(const Draw& drawn) { return std::tuple(drawn.delay, drawn.fails, drawn.value); }
 
 /// Pearson's chi-square of counts that should be equal.
 double chi_square(const std::vector<int>& counts) {
@@ -43,8 +43,8 @@ std::string die_json(const std::string& faces, const std::string& error_rate) {
 TEST_CASE("die: a seed makes faces, failures and delays repeatable") {
   bool other_seed_differs = false;
   for (std::uint64_t i = 0; i < 100; ++i) {
-    CHECK(parts(fate_of(kRisky, kSeed, i, i)) == parts(fate_of(kRisky, kSeed, i, i)));
-    other_seed_differs |= parts(fate_of(kRisky, kSeed, i, i)) != parts(fate_of(kRisky, kSeed + 1, i, i));
+    CHECK(parts(draw_of(kRisky, kSeed, i, i)) == parts(draw_of(kRisky, kSeed, i, i)));
+    other_seed_differs |= parts(draw_of(kRisky, kSeed, i, i)) != parts(draw_of(kRisky, kSeed + 1, i, i));
   }
   CHECK(other_seed_differs);
 }
@@ -58,15 +58,15 @@ TEST_CASE("die: what a seed comes to is the same on every machine and in every v
   }
 }
 
-TEST_CASE("die: a roll comes to the same whatever other rolls there are, and no two rolls share their fate") {
+TEST_CASE("die: a roll comes to the same whatever other rolls there are, and no two rolls draw the same") {
   std::map<double, int> delays;
   for (std::uint64_t request = 0; request < 40; ++request) {
-    for (std::uint64_t index = 0; index < 40; ++index) ++delays[fate_of(kFair, kSeed, request, index).delay.count()];
+    for (std::uint64_t index = 0; index < 40; ++index) ++delays[draw_of(kFair, kSeed, request, index).delay.count()];
   }
   CHECK(delays.size() == 1600);  // 0 and 1 of request 1 and 0 are not mixed up, either
-  const auto alone = fate_of(kFair, kSeed, 7, 3);
-  (void)fate_of(kFair, kSeed, 7, 2);
-  CHECK(parts(fate_of(kFair, kSeed, 7, 3)) == parts(alone));
+  const auto alone = draw_of(kFair, kSeed, 7, 3);
+  (void)draw_of(kFair, kSeed, 7, 2);
+  CHECK(parts(draw_of(kFair, kSeed, 7, 3)) == parts(alone));
 }
 
 TEST_CASE("die: every face is as likely as any other, across requests and within a batch") {
@@ -74,7 +74,7 @@ TEST_CASE("die: every face is as likely as any other, across requests and within
   for (const bool batch : {true, false}) {
     std::vector<int> counts(6);
     for (std::uint64_t i = 0; i < 60'000; ++i) {
-      const auto value = fate_of(kFair, kSeed, batch ? i / 20 : i, batch ? i % 20 : 0).value;
+      const auto value = draw_of(kFair, kSeed, batch ? i / 20 : i, batch ? i % 20 : 0).value;
       REQUIRE(value >= 1);
       REQUIRE(value <= 6);
       ++counts[static_cast<std::size_t>(value - 1)];
@@ -87,7 +87,7 @@ TEST_CASE("die: a face that is there twice comes twice as often; any whole numbe
   const Die odd{"odd", {-5, 1000, 1000}, 0};
   int thousands = 0;
   for (std::uint64_t i = 0; i < 30'000; ++i) {
-    const auto value = fate_of(odd, kSeed, i, 0).value;
+    const auto value = draw_of(odd, kSeed, i, 0).value;
     REQUIRE((value == -5 || value == 1000));
     thousands += value == 1000 ? 1 : 0;
   }
@@ -99,7 +99,7 @@ TEST_CASE("die: error_rate is the share that fails; 0 never, 1 always") {
   const auto failures = [](double rate) {
     const Die die{"x", {1}, rate};
     int count = 0;
-    for (std::uint64_t i = 0; i < 20'000; ++i) count += fate_of(die, kSeed, i, 0).fails ? 1 : 0;
+    for (std::uint64_t i = 0; i < 20'000; ++i) count += draw_of(die, kSeed, i, 0).fails ? 1 : 0;
     return count;
   };
   CHECK(failures(0) == 0);
@@ -113,7 +113,7 @@ TEST_CASE("die: delays stay within their bounds and fill them evenly") {
   constexpr double kCritical = 27.877;  // 9 degrees of freedom, p = 0.001
   std::vector<int> tenths(10);
   for (std::uint64_t i = 0; i < 20'000; ++i) {
-    const auto delay = fate_of(kFair, kSeed, i, 0).delay;
+    const auto delay = draw_of(kFair, kSeed, i, 0).delay;
     REQUIRE(delay >= kDelay.min);
     REQUIRE(delay <= kDelay.max);
     ++tenths[static_cast<std::size_t>((delay - kDelay.min) / (kDelay.max - kDelay.min) * 10)];
@@ -132,8 +132,8 @@ TEST_CASE("die: delay, failure and face do not depend on each other") {
   std::vector<int> counts(8);
   for (std::uint64_t i = 0; i < 40'000; ++i) {
     Random random(kSeed, i, 0);
-    const auto fate = draw(coin, {Seconds(0), Seconds(1)}, random);
-    ++counts[(fate.fails ? 4U : 0U) + (fate.value == 1 ? 2U : 0U) + (fate.delay >= Seconds(0.5) ? 1U : 0U)];
+    const auto drawn = draw(coin, {Seconds(0), Seconds(1)}, random);
+    ++counts[(drawn.fails ? 4U : 0U) + (drawn.value == 1 ? 2U : 0U) + (drawn.delay >= Seconds(0.5) ? 1U : 0U)];
   }
   CHECK(chi_square(counts) < 24.322);  // 7 degrees of freedom, p = 0.001
 }

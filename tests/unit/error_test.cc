@@ -1,4 +1,4 @@
-#include "common/http/error.h"
+#include "contract/error.h"
 
 #include <doctest/doctest.h>
 #include <rapidjson/document.h>

@@ -96,11 +96,11 @@ std::string text_of(const Document& document, const char* name) {
 
 TEST_CASE("logging: a record is one line of JSON with the contract's fields first, then the event's") {
   Memory memory;
-  const std::vector<int> rolls = {4, 2, 6};
+  const std::vector<std::int64_t> rolls = {4, 2, 6};
   memory.logger().log(LogLevel::info, "Async roll batch completed", &a_trace(),
                       {{"die_type", "fair"},
                        {"times", std::int64_t{3}},
-                       {"rolls", std::span<const int>(rolls)},
+                       {"rolls", std::span<const std::int64_t>(rolls)},
                        {"duration", 0.25},
                        {"partial", false}});
   const auto document = only_record(memory);

@@ -58,7 +58,7 @@ std::string exemplar_of(char digit, const std::string& value) {
 
 TEST_CASE("metrics: OpenMetrics is answered to who asks for it, the older text to all others") {
   Metrics metrics;
-  metrics.counter("c_total", "C.");
+  metrics.counters("c_total", "C.").Add({});
   for (const auto* accept :
        {"application/openmetrics-text", "application/openmetrics-text; version=1.0.0; charset=utf-8",
         "application/openmetrics-text;version=1.0.0;q=0.5,application/openmetrics-text;version=0.0.1;q=0.4,"
@@ -90,7 +90,7 @@ TEST_CASE("metrics: the older text has the same series and no exemplars") {
 TEST_CASE("metrics: OpenMetrics text of every kind, line by line") {
   Metrics metrics;
   metrics.counters("dice_rolls_total", "Rolls.").Add({{"die_type", "fair"}, {"mode", "sync"}}).Increment(3);
-  metrics.gauge("in_progress", "Now.").Set(-1.5);
+  metrics.gauges("in_progress", "Now.").Add({}).Set(-1.5);
   metrics.histogram("duration_seconds", "Time.", {0.1, 1, 2.5}, {{"route", "/roll"}}).observe(0.5, {});
   const auto text = open_metrics(metrics);
   for (const auto* line : {
@@ -118,7 +118,7 @@ TEST_CASE("metrics: OpenMetrics text of every kind, line by line") {
 TEST_CASE("metrics: OpenMetrics keeps a family's lines together, after its type, each series once") {
   Metrics metrics;
   auto& counters = metrics.counters("rolls_total", "R.");
-  metrics.gauge("between", "B.");
+  metrics.gauges("between", "B.").Add({});
   for (const auto* die : {"a", "b", "c"}) counters.Add({{"die", die}}).Increment();
   for (const auto* route : {"x", "y"}) metrics.histogram("seconds", "S.", {1}, {{"route", route}}).observe(1, {});
   add_process_metrics(metrics);
@@ -210,8 +210,8 @@ TEST_CASE("metrics: label values and help are escaped, so that no value can forg
 
 TEST_CASE("metrics: asking for the same metric again gives the same one") {
   Metrics metrics;
-  metrics.counter("c_total", "C.").Increment();
-  metrics.counter("c_total", "C.").Increment();
+  metrics.counters("c_total", "C.").Add({}).Increment();
+  metrics.counters("c_total", "C.").Add({}).Increment();
   metrics.histogram("seconds", "S.", {1}).observe(0.5, traced('a'));
   metrics.histogram("seconds", "S.", {1}).observe(2, traced('b'));
   const auto text = open_metrics(metrics);
@@ -223,8 +223,8 @@ TEST_CASE("metrics: asking for the same metric again gives the same one") {
 
 TEST_CASE("metrics: large and small numbers keep their value") {
   Metrics metrics;
-  metrics.counter("c_total", "C.").Increment(9007199254740991.0);
-  metrics.gauge("g", "G.").Set(1e-9);
+  metrics.counters("c_total", "C.").Add({}).Increment(9007199254740991.0);
+  metrics.gauges("g", "G.").Add({}).Set(1e-9);
   const auto text = open_metrics(metrics);
   CHECK(std::stod(only_line_with(text, "c_total ").substr(8)) == 9007199254740991.0);
   CHECK(std::stod(only_line_with(text, "g ").substr(2)) == 1e-9);
@@ -232,7 +232,7 @@ TEST_CASE("metrics: large and small numbers keep their value") {
 
 TEST_CASE("metrics: values that somebody else counts are read before each scrape") {
   Metrics metrics;
-  auto& gauge = metrics.gauge("g", "G.");
+  auto& gauge = metrics.gauges("g", "G.").Add({});
   int scrapes = 0;
   metrics.before_scrape([&] { gauge.Set(++scrapes); });
   CHECK(only_line_with(open_metrics(metrics), "g ") == "g 1");

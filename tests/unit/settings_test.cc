@@ -11,6 +11,8 @@
 #include <sstream>
 #include <string>
 
+#include "common/base/version.h"
+#include "common/config/flags.h"
 #include "common/service.h"
 #include "dice-roller/roller.h"
 #include "frontend/frontend.h"
@@ -186,11 +188,47 @@ TEST_CASE("settings: --version ends with 0, --healthcheck as the check does, an 
   CHECK(finish(with({}), {"--healthcheck"}).code == 7);
   const auto version = finish(with({}), {"--version"});
   CHECK(version.code == 0);
-  CHECK(version.out.starts_with("3."));
+  CHECK(version.out.starts_with(std::string(dice::version) + " ("));
   const auto unknown = finish(with({}), {"--port=1"});
   CHECK(unknown.code == 2);
   CHECK(unknown.out.empty());
   CHECK(unknown.err == "unknown argument \"--port=1\"; allowed: --healthcheck, --help, --version\n");
+}
+
+TEST_CASE("settings: each element of a list is checked, and each bad one named") {
+  const auto even = [](std::string& text) { return text.ends_with('2'); };
+  auto settings = with({{"A", "2,12"}, {"B", "1,2,3"}});
+  CHECK(settings.list("A", {}, even, "even", "") == std::vector<std::string>{"2", "12"});
+  CHECK(settings.list("C", {"2", "4"}, even, "even", "") == std::vector<std::string>{"2", "4"});
+  CHECK(settings.errors().empty());
+  (void)settings.list("B", {}, even, "even", "");
+  CHECK(settings.errors() ==
+        std::vector<std::string>{"B: \"1\" is not allowed; allowed: even", "B: \"3\" is not allowed; allowed: even"});
+  CHECK(settings.options()[1].default_value == "2,4");
+}
+
+TEST_CASE("flags: a value follows or is behind =, a switch has none, and a flag wins over its variable") {
+  const Flags flags({"--max-batch", "5", "--url=http://h/?a=b", "--json", "--empty=", "--seed", "-1"}, "X_",
+                    [](const std::string& name) -> std::optional<std::string> { return "variable " + name; });
+  const auto value = flags.environment();
+  CHECK(value("--max-batch") == "5");
+  CHECK(value("--url") == "http://h/?a=b");
+  CHECK(value("--json") == "true");
+  CHECK_FALSE(value("--empty"));
+  CHECK(value("--seed") == "-1");
+  CHECK(value("--min-size") == "variable X_MIN_SIZE");
+}
+
+TEST_CASE("flags: what is unknown or lacks its value is named") {
+  const Flags flags({"stray", "--json", "--die", "--dye", "red", "green"}, "X_",
+                    [](const auto&) { return std::nullopt; });
+  Settings settings(flags.environment());
+  CHECK(settings.flag("--json", false, ""));
+  (void)settings.text("--die", "fair", "");
+  CHECK(flags.errors(settings.options()) ==
+        std::vector<std::string>{"unknown argument \"stray\"", "unknown argument \"green\"", "--die requires a value",
+                                 "unknown flag \"--dye\""});
+  CHECK(flags.errors({}).size() == 5);
 }
 
 TEST_CASE("settings: an empty variable of the process counts as unset") {

@@ -4,7 +4,7 @@
 {{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
 {{- end }}
 
-{{/* Short enough for what follows it: "-die-service", or "-loadgen" in a CronJob's 52 characters. */}}
+{{/* Truncated to leave room for the suffix: "-die-service", or "-loadgen" in a CronJob's 52 characters. */}}
 {{- define "dice.fullname" -}}
 {{- $name := include "dice.name" . }}
 {{- if .Values.fullnameOverride }}
@@ -29,7 +29,7 @@ app.kubernetes.io/component: {{ . }}
 {{- end }}
 {{- end }}
 
-{{/* Of an object; without a component for what belongs to all of them. */}}
+{{/* Labels of an object; without a component for objects shared by all components. */}}
 {{- define "dice.labels" -}}
 {{- $labels := include "dice.podLabels" . | fromYaml }}
 {{- $_ := set $labels "app.kubernetes.io/managed-by" .root.Release.Service }}
@@ -37,7 +37,7 @@ app.kubernetes.io/component: {{ . }}
 {{- toYaml $labels }}
 {{- end }}
 
-{{/* Of a pod: without what changes with the chart alone. The chart's own win over the user's: selectors rely on them. */}}
+{{/* Labels of a pod, without those that change with the chart. The chart's override the user's: selectors rely on them. */}}
 {{- define "dice.podLabels" -}}
 {{- $own := include "dice.selectorLabels" . | fromYaml }}
 {{- $_ := set $own "app.kubernetes.io/part-of" (include "dice.name" .root) }}
@@ -63,7 +63,7 @@ metadata:
 http://{{ include "dice.objectName" . }}:{{ .port }}
 {{- end }}
 
-{{/* The shared values, overlaid with a component's own, as JSON: (dict "root" $ "own" .Values.frontend). */}}
+{{/* The shared values, overridden by a component's own, as JSON: (dict "root" $ "own" .Values.frontend). */}}
 {{- define "dice.merged" -}}
 {{- $shared := pick .root.Values "image" "imagePullSecrets" "replicaCount" "autoscaling" "podDisruptionBudget" "logLevel" "env"
     "shutdown" "resources" "probes" "podSecurityContext" "securityContext" "serviceAccount" "podLabels" "podAnnotations"
@@ -91,7 +91,7 @@ automountServiceAccountToken: false
 {{- end }}
 {{- end }}
 
-{{/* Environment by name: texts, numbers, or {valueFrom: …}. Numbers are written in full, not as 1e+06. */}}
+{{/* Environment by name: strings, numbers, or {valueFrom: …}. Numbers are written in full, not as 1e+06. */}}
 {{- define "dice.env" -}}
 {{- range $name, $value := . }}
 - name: {{ $name }}
@@ -103,11 +103,11 @@ automountServiceAccountToken: false
 {{- end }}
 {{- end }}
 
-{{/* What every pod's spec begins with. */}}
+{{/* Common start of every pod spec. */}}
 {{- define "dice.podSpec" -}}
 serviceAccountName: {{ include "dice.serviceAccountName" . }}
 automountServiceAccountToken: false
-# Variables made of Services' names could be taken for the programs' own.
+# Variables generated from Service names could be mistaken for the programs' own.
 enableServiceLinks: false
 {{- with .values.imagePullSecrets }}
 imagePullSecrets:
@@ -132,7 +132,7 @@ affinity:
 {{- end }}
 {{- end }}
 
-{{/* What every container begins with; `env` is what the component adds to the environment, the user's wins. */}}
+{{/* Common start of every container; `env` is the component's environment, which the user's overrides. */}}
 {{- define "dice.container" -}}
 {{- $telemetry := .root.Values.telemetry -}}
 name: {{ .component }}
@@ -141,7 +141,7 @@ imagePullPolicy: {{ .values.image.pullPolicy }}
 securityContext:
   {{- toYaml .values.securityContext | nindent 2 }}
 env:
-  # First, because others are made of them.
+  # First, because other variables refer to them.
   - {name: K8S_NAMESPACE, valueFrom: {fieldRef: {fieldPath: metadata.namespace}}}
   - {name: K8S_POD, valueFrom: {fieldRef: {fieldPath: metadata.name}}}
   - {name: K8S_POD_UID, valueFrom: {fieldRef: {fieldPath: metadata.uid}}}
@@ -176,7 +176,7 @@ resources:
 labels:
   {{- include "dice.podLabels" (dict "root" .root "component" .component "labels" .values.podLabels) | nindent 2 }}
 annotations:
-  # The collector and Alloy name the service of a log line by it.
+  # The collector and Alloy use it as the service name of log lines.
   resource.opentelemetry.io/service.name: {{ .component }}
   kubectl.kubernetes.io/default-container: {{ .component }}
   {{- with .values.podAnnotations }}

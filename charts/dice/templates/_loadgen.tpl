@@ -1,9 +1,9 @@
-{{/* Is any of the load generator's pods wanted? */}}
+{{/* Whether any pod of the load generator is enabled. */}}
 {{- define "dice.loadgen.enabled" -}}
 {{- if or .Values.loadgen.job.enabled .Values.loadgen.cronjob.enabled .Values.tests.enabled }}true{{ end }}
 {{- end }}
 
-{{/* Has a service, or may it come to have, several replicas? Then no single pod has all of its counters and spans. */}}
+{{/* Whether a service has, or may scale to, several replicas. Then no single pod has all of its counters and spans. */}}
 {{- define "dice.several" -}}
 {{- range list .Values.frontend .Values.diceRoller .Values.dieService }}
 {{- $values := include "dice.merged" (dict "root" $ "own" .) | fromJson }}
@@ -11,7 +11,7 @@
 {{- end }}
 {{- end }}
 
-{{/* The pod's metadata and spec, but for its name: (dict "root" $ "args" (list …) "env" (dict …)). */}}
+{{/* The pod's metadata and spec, without its name: (dict "root" $ "args" (list …) "env" (dict …)). */}}
 {{- define "dice.loadgen.pod" -}}
 {{- $values := include "dice.merged" (dict "root" .root "own" .root.Values.loadgen) | fromJson }}
 {{- $env := mergeOverwrite (dict "LOADGEN_URL" (include "dice.url" (dict "root" .root "component" "frontend" "port" 8400))) .env }}

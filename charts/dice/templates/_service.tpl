@@ -23,7 +23,7 @@ spec:
   {{- if not $values.autoscaling.enabled }}
   replicas: {{ $values.replicaCount }}
   {{- end }}
-  # A new pod is ready before an old one goes.
+  # A new pod becomes ready before an old one stops.
   strategy: {type: RollingUpdate, rollingUpdate: {maxUnavailable: 0, maxSurge: 1}}
   selector:
     matchLabels:
@@ -33,7 +33,7 @@ spec:
       {{- include "dice.podMetadata" $context | nindent 6 }}
     spec:
       {{- include "dice.podSpec" $context | nindent 6 }}
-      # A stop takes at most the three and a second; the rest is for the kubelet.
+      # A shutdown takes at most the sum of the three plus one second; the rest is for the kubelet.
       {{- with $values.shutdown }}
       terminationGracePeriodSeconds: {{ add (ceil (addf .delaySeconds .graceSeconds .flushSeconds)) 5 }}
       {{- end }}

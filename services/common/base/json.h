@@ -1,4 +1,4 @@
-// What this project needs above RapidJSON's writer.
+// JSON output: helpers on top of RapidJSON's writer.
 #pragma once
 
 #include <rapidjson/stringbuffer.h>
@@ -14,7 +14,7 @@ namespace dice {
 
 using JsonWriter = rapidjson::Writer<rapidjson::StringBuffer>;
 
-/// Strings must be UTF-8 (see utf8.h). A whole number is written without a fraction, what is no number as null.
+/// Strings must be UTF-8 (see utf8.h). Whole numbers are written without a fraction, NaN and infinity as null.
 template <typename Value>
 void write_value(JsonWriter& writer, const Value& value) {
   if constexpr (std::is_same_v<Value, bool>) {

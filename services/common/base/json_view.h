@@ -1,4 +1,4 @@
-// Reads a parsed JSON document without asking first: what is absent, or of another type, is nothing.
+// Lenient access to a parsed JSON document: absent values and values of another type read as empty.
 #pragma once
 
 #include <rapidjson/document.h>
@@ -13,7 +13,7 @@
 
 namespace dice {
 
-/// Nothing when it is not JSON in UTF-8.
+/// Empty if `text` is not valid JSON in UTF-8.
 inline std::optional<rapidjson::Document> parse_json(std::string_view text) {
   rapidjson::Document document;
   document.Parse<rapidjson::kParseIterativeFlag | rapidjson::kParseValidateEncodingFlag>(text.data(), text.size());
@@ -21,7 +21,7 @@ inline std::optional<rapidjson::Document> parse_json(std::string_view text) {
   return document;
 }
 
-/// Points into a document, which outlives it and the text it gives out. Cheap to copy.
+/// A view into a document, which must outlive the view and the text it returns. Cheap to copy.
 class JsonView {
  public:
   JsonView() = default;

@@ -8,7 +8,7 @@
 namespace dice {
 namespace {
 
-/// Length of the well-formed sequence that `text` begins with, 0 if there is none (Unicode 15, table 3-7).
+/// Length of the well-formed sequence at the start of `text`, 0 if there is none (Unicode 15, table 3-7).
 std::size_t sequence(std::string_view text) {
   const auto byte = [&text](std::size_t at) { return static_cast<unsigned char>(text[at]); };
   const auto follows = [&](std::size_t at, unsigned low = 0x80, unsigned high = 0xBF) {
@@ -33,7 +33,7 @@ std::size_t sequence(std::string_view text) {
 }  // namespace
 
 bool is_utf8(std::string_view text) {
-  // Nearly all text is ASCII: eight bytes at a time.
+  // Nearly all text is ASCII: check eight bytes at a time.
   while (text.size() >= sizeof(std::uint64_t)) {
     std::uint64_t word = 0;
     std::memcpy(&word, text.data(), sizeof word);

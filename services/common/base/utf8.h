@@ -1,4 +1,4 @@
-// Text from outside may be any bytes; logs, JSON and OTLP must be UTF-8.
+// UTF-8 validation and repair: external text may be any bytes; logs, JSON and OTLP require UTF-8.
 #pragma once
 
 #include <cstddef>
@@ -7,16 +7,16 @@
 
 namespace dice {
 
-/// As RFC 3629 has it: no overlong forms, no surrogates, nothing above U+10FFFF.
+/// Whether `text` is valid by RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF.
 bool is_utf8(std::string_view text);
 
-/// The longest beginning of well-formed `text` that has at most `bytes` and ends with a whole character.
+/// The longest prefix of well-formed `text` that has at most `bytes` and ends with a complete character.
 std::string_view utf8_prefix(std::string_view text, std::size_t bytes);
 
-/// The same of any length, with "…" behind it when it was cut.
+/// `text`, truncated to `bytes` and followed by "…" if it is longer.
 std::string shortened(std::string_view text, std::size_t bytes);
 
-/// Each byte that is not part of a well-formed sequence becomes U+FFFD.
+/// Replaces each byte that is not part of a well-formed sequence with U+FFFD.
 std::string to_utf8(std::string_view text);
 
 }  // namespace dice

@@ -1,4 +1,4 @@
-// How much work is let in: by how much is under way, and by how much came lately.
+// Admission control: limits on concurrent work and on its rate.
 #pragma once
 
 #include <atomic>
@@ -11,7 +11,7 @@
 
 namespace dice {
 
-/// At most `limit` units of work at a time. Thread-safe; never blocks. Outlives its tickets.
+/// Limits concurrent work to `limit` units. Thread-safe; never blocks. Must outlive its tickets.
 class Admission {
  public:
   /// Holds its units until released or destroyed. Not thread-safe.
@@ -34,7 +34,7 @@ class Admission {
 
   explicit Admission(std::size_t limit) : limit_(limit) {}
 
-  /// All of `units`, or nothing.
+  /// Acquires all `units`, or nothing.
   std::optional<Ticket> try_acquire(std::size_t units);
 
   std::size_t in_use() const { return in_use_.load(std::memory_order_acquire); }
@@ -44,8 +44,8 @@ class Admission {
   std::atomic<std::size_t> in_use_ = 0;
 };
 
-/// Generic cell rate algorithm (ITU-T I.371): `per_second` on average, bursts of up to one second's worth, and never
-/// less than one. Thread-safe.
+/// Generic cell rate algorithm (ITU-T I.371): `per_second` on average, bursts of up to one second's worth, and at least
+/// one. Thread-safe.
 class RateLimit {
  public:
   /// `per_second` 0 = no limit.

@@ -1,4 +1,4 @@
-// Stops calling a downstream service that keeps failing, and tries again after a pause.
+// Circuit breaker: pauses calls to a failing downstream service, and retries after the pause.
 // https://learn.microsoft.com/azure/architecture/patterns/circuit-breaker
 #pragma once
 
@@ -11,21 +11,21 @@
 
 namespace dice {
 
-/// Thread-safe. Time is handed in. Outlives its tickets.
+/// Thread-safe. Time is passed in. Must outlive its tickets.
 class CircuitBreaker {
  public:
-  /// The numbers are the values of the metric.
+  /// The numeric values are those of the metric.
   enum class State { closed = 0, half_open = 1, open = 2 };
 
   struct Options {
-    /// In a row; 0 = the breaker never opens.
+    /// Consecutive failures that open the breaker; 0 = never.
     int failures = 5;
     Seconds pause{2};
   };
 
-  /// The permission for one call. Destroyed without a verdict, as after a call that was given up, it says nothing about
-  /// the service; if it was the probe, the next call may be it. A verdict on a call from before the breaker last
-  /// changed its state says nothing about now and is ignored. Not thread-safe.
+  /// Permission for one call. If it is destroyed without a result, such as after a cancelled call, the breaker does not
+  /// change; if the call was the probe, the next call may become the probe. The result of a call that was started
+  /// before the last state change is ignored. Not thread-safe.
   class Ticket {
    public:
     Ticket(Ticket&& other) noexcept : owner_(std::exchange(other.owner_, nullptr)), generation_(other.generation_) {}
@@ -46,7 +46,7 @@ class CircuitBreaker {
 
   explicit CircuitBreaker(Options options) : options_(options) {}
 
-  /// Nothing while no call may be made. In half-open, one call at a time is the probe.
+  /// Empty if calls are blocked. In the half-open state, one call at a time is allowed, as the probe.
   std::optional<Ticket> try_acquire(TimePoint now);
 
   State state() const;
@@ -57,7 +57,7 @@ class CircuitBreaker {
   const Options options_;
   mutable Mutex mutex_;
   State state_ GUARDED_BY(mutex_) = State::closed;
-  /// Counts changes of state.
+  /// Number of state changes.
   std::uint64_t generation_ GUARDED_BY(mutex_) = 0;
   int failures_ GUARDED_BY(mutex_) = 0;
   bool probing_ GUARDED_BY(mutex_) = false;

@@ -10,7 +10,7 @@ bool SteadyClock::sleep(Seconds duration, const std::stop_token& stop) {
   std::condition_variable_any stopped;
   std::unique_lock lock(mutex);
   stopped.wait_for(lock, stop, to_steady(duration), [&stop] { return stop.stop_requested(); });
-  return !stop.stop_requested();  // what the wait returns may be older than the request
+  return !stop.stop_requested();  // the result of the wait may be older than the stop request
 }
 
 }  // namespace dice

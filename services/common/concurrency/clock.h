@@ -1,4 +1,4 @@
-// Time as a dependency: logic that waits or measures is handed a Clock, so a test can hand it a false one.
+// Time as a dependency: code that waits or measures gets a Clock, so that tests can pass a fake one.
 #pragma once
 
 #include <chrono>
@@ -20,7 +20,7 @@ class Clock {
 
   virtual TimePoint now() const = 0;
 
-  /// Blocks for `duration`. Returns false, early, when `stop` is requested.
+  /// Blocks for `duration`. Returns false early if `stop` is requested.
   virtual bool sleep(Seconds duration, const std::stop_token& stop) = 0;
 };
 

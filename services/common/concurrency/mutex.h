@@ -1,4 +1,4 @@
-// A mutex and a condition variable whose locking clang checks at compile time (-Wthread-safety).
+// A mutex and a condition variable with locking checked by clang at compile time (-Wthread-safety).
 // https://clang.llvm.org/docs/ThreadSafetyAnalysis.html
 #pragma once
 
@@ -39,7 +39,7 @@ class DICE_THREAD_ANNOTATION(scoped_lockable) Lock {
   Mutex& mutex_;
 };
 
-/// Wake-ups may be spurious: wait in a loop that tests the condition.
+/// Wake-ups may be spurious: wait in a loop that checks the condition.
 class Condition {
  public:
   void wait(Mutex& mutex) REQUIRES(mutex) {
@@ -48,7 +48,7 @@ class Condition {
     lock.release();
   }
 
-  /// False when `deadline` has passed.
+  /// False if `deadline` has passed.
   bool wait_until(Mutex& mutex, std::chrono::steady_clock::time_point deadline) REQUIRES(mutex) {
     std::unique_lock lock(mutex.mutex_, std::adopt_lock);
     const bool in_time = condition_.wait_until(lock, deadline) == std::cv_status::no_timeout;

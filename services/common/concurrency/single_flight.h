@@ -1,4 +1,4 @@
-// Work that many ask for at once, done once for all of them.
+// Shares one run of expensive work between concurrent callers.
 #pragma once
 
 #include <cstdint>
@@ -10,12 +10,11 @@
 
 namespace dice {
 
-/// Thread-safe; a call may wait for the end of two runs.
+/// Thread-safe; a call may wait for two runs.
 template <typename Value>
 class SingleFlight {
  public:
-  /// What `make` gave in a run that began after this call did: calls that come while another one runs share the next
-  /// run.
+  /// The result of a run of `make` that started after this call: calls made during a run share the next run.
   std::shared_ptr<const Value> run(const std::function<Value()>& make) {
     mutex_.lock();
     const auto wanted = runs_ + (running_ ? 2 : 1);
@@ -39,7 +38,7 @@ class SingleFlight {
   }
 
  private:
-  /// Without a value the run does not count: one of those that wait makes the next.
+  /// Without a value, the run does not count: one of the waiting callers starts the next.
   void end(const std::shared_ptr<const Value>& value) {
     const Lock lock(mutex_);
     running_ = false;

@@ -58,7 +58,7 @@ void ThreadPool::give(Workers::iterator worker, Task task, std::size_t* lease) {
 bool ThreadPool::make(Workers& made) {
   const auto worker = made.emplace(made.end());
   try {
-    // Begins by waiting for its task.
+    // The thread first waits for its task.
     worker->thread = std::thread([this, worker] { work(worker); });
   } catch (const std::system_error&) {
     made.erase(worker);
@@ -101,7 +101,7 @@ bool ThreadPool::try_run_on_each(std::size_t threads, const std::function<void()
   Workers made;
   if (missing > 0) {
     const Lock one_batch(batch_);
-    // Short of threads in the middle of the batch: the ones there are do all of the work, since `body` shares it out.
+    // If threads run out in the middle of the batch, the existing ones do all the work, because `body` distributes it.
     while (made.size() < missing && make(made)) {
     }
   }
@@ -128,7 +128,7 @@ void ThreadPool::work(Workers::iterator self) {
   while (work_once(self, ended)) {
   }
   join(ended.before);
-  // The C library keeps what each thread has freed; the last one gives back what was kept for all.
+  // The C library keeps memory that each thread has freed; the last thread returns it to the system.
   if (ended.last) (void)::malloc_trim(0);
 }
 
@@ -145,7 +145,7 @@ bool ThreadPool::work_once(Workers::iterator self, Ended& ended) {
 
   const Lock lock(mutex_);
   idle_.push_back(self);
-  // Idle first, so that the caller finds the threads free when it goes on.
+  // Mark the thread as idle first, so that the threads are free when the caller continues.
   if (auto* lease = std::exchange(self->lease, nullptr); lease != nullptr && --*lease == 0) returned_.notify_all();
   const auto deadline = std::chrono::steady_clock::now() + options_.idle_timeout;
   while (!self->taken && !stopping_ && self->wake.wait_until(mutex_, deadline)) {

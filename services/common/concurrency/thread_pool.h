@@ -1,4 +1,4 @@
-// Threads for work that blocks.
+// Thread pool for blocking work.
 #pragma once
 
 #include <chrono>
@@ -12,9 +12,9 @@
 
 namespace dice {
 
-/// Threads are made on demand, reused, and end after `idle_timeout` without work.
-/// Nothing ever queues: a task starts at once on a thread that is its own until it returns, or it is refused.
-/// Thread-safe. A task must not throw. Making a thread takes some 30 µs of the caller's, and nobody else's.
+/// Threads are created on demand, reused, and end after `idle_timeout` without work.
+/// Nothing is queued: a task starts immediately on a thread of its own, or it is rejected.
+/// Thread-safe. A task must not throw. Creating a thread delays the caller by about 30 µs, and nobody else.
 class ThreadPool {
  public:
   struct Options {
@@ -25,68 +25,68 @@ class ThreadPool {
   using Task = std::move_only_function<void()>;
 
   explicit ThreadPool(Options options) : options_(options) {}
-  /// Waits for the tasks that run.
+  /// Waits for running tasks.
   ~ThreadPool();
-  /// From now on every task is refused. Waits for those that run; false when some still do at `deadline`.
+  /// Rejects all further tasks and waits for running ones; false if some are still running at `deadline`.
   bool stop(std::chrono::steady_clock::time_point deadline);
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
 
-  /// Runs `task` on a thread of the pool. False, with `task` untouched, when `max_threads` are at work.
+  /// Runs `task` on a thread of the pool. False, with `task` unchanged, if `max_threads` threads are busy.
   [[nodiscard]] bool try_run(Task& task);
 
-  /// Leases `threads` threads for the caller alone, runs `body` on each of them at the same time, once all of them are
-  /// there, and returns when every call has returned. False, with nothing run, when that many are not free.
+  /// Leases `threads` threads for the caller, runs `body` concurrently on each of them once all are available, and
+  /// returns when every call has returned. False, with nothing run, if that many threads are not free.
   [[nodiscard]] bool try_run_on_each(std::size_t threads, const std::function<void()>& body);
 
-  /// Threads that exist, idle ones included.
+  /// Number of threads, including idle ones.
   std::size_t size() const;
 
  private:
   struct Worker {
     std::thread thread;
     Condition wake;
-    /// For a task that is here, or on its way: no longer idle.
+    /// Reserved for a task, and no longer idle.
     bool taken = false;
     Task task;
-    /// Of `try_run_on_each`: threads whose call has not returned; null for `try_run`.
+    /// For `try_run_on_each`: number of threads whose call has not returned; null for `try_run`.
     std::size_t* lease = nullptr;
   };
   using Workers = std::list<Worker>;
 
-  /// Whether so many threads more may work.
+  /// Whether this many additional threads may be used.
   bool has_room(std::size_t threads) const REQUIRES(mutex_);
-  /// There must be one.
+  /// Requires an idle thread.
   Workers::iterator take_idle() REQUIRES(mutex_);
-  /// To a thread that was taken or made.
+  /// Passes a task to a thread that was taken or created.
   static void give(Workers::iterator worker, Task task, std::size_t* lease);
-  /// Appends a thread that waits for its task. False when the system has none left.
+  /// Appends a thread that waits for its task. False if the system cannot create one.
   bool make(Workers& made) EXCLUDES(mutex_);
   void stop_idle() REQUIRES(mutex_);
   void work(Workers::iterator self);
   struct Ended {
-    /// Threads that ended before this one, which joins them, so that at most one thread's stack is kept for nothing.
+    /// Threads that ended before this one and are joined by it, so that at most one unused stack is kept.
     Workers before;
-    /// There is no other thread.
+    /// No other thread exists.
     bool last = false;
   };
-  /// One task, and the wait for the next. False, with `ended` filled in, when there is none.
+  /// Runs one task and waits for the next. False, with `ended` filled in, if there is none.
   bool work_once(Workers::iterator self, Ended& ended);
   static void join(Workers& finished);
 
   const Options options_;
-  /// Held while a batch's threads are made: the kernel makes the threads of a process one by one, and those who make a
-  /// single one, such as I/O threads, shall not wait for those of many batches.
+  /// Held while a batch's threads are created: the kernel creates the threads of a process one by one, and callers that
+  /// create a single thread, such as I/O threads, must not wait for the threads of several batches.
   Mutex batch_;
   mutable Mutex mutex_;
   Condition ended_;
   Condition returned_;
   Workers workers_ GUARDED_BY(mutex_);
-  /// Threads on their way into `workers_`.
+  /// Threads being created, not yet in `workers_`.
   std::size_t making_ GUARDED_BY(mutex_) = 0;
-  /// Last in, first out: under low load the others time out.
+  /// Last in, first out, so that under low load the other threads time out.
   std::vector<Workers::iterator> idle_ GUARDED_BY(mutex_);
-  /// Ended by themselves, still to be joined.
+  /// Threads that have ended but are not joined yet.
   Workers finished_ GUARDED_BY(mutex_);
   bool stopping_ GUARDED_BY(mutex_) = false;
 };

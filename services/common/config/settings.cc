@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <iostream>
 #include <limits>
+#include <sstream>
 
 #include "common/base/version.h"
 
@@ -22,7 +23,7 @@ std::optional<Number> parse(const std::string& text) {
 
 std::string shown(double value) {
   char buffer[32];
-  const auto result = std::to_chars(buffer, buffer + sizeof buffer, value);
+  const auto result = std::to_chars(buffer, buffer + sizeof buffer, value, std::chars_format::fixed);
   return {buffer, result.ptr};
 }
 
@@ -34,10 +35,10 @@ std::string lower(std::string text) {
   return text;
 }
 
-std::string joined(const std::vector<std::string>& words) {
-  std::string list;
-  for (const auto& word : words) list += (list.empty() ? "" : ", ") + word;
-  return list;
+std::string joined(const std::vector<std::string>& words, const char* separator) {
+  std::string text;
+  for (const auto& word : words) text += (text.empty() ? "" : separator) + word;
+  return text;
 }
 
 /// The members of a comma-separated list, without the blanks around them and without empty ones.
@@ -66,6 +67,14 @@ Environment process_environment() {
   };
 }
 
+bool normalize_url(std::string& url) {
+  const auto host = url.starts_with("http://") ? 7U : url.starts_with("https://") ? 8U : 0U;
+  const bool has_host = host > 0 && url.size() > host && url.find_first_of("/:?#", host) != host;
+  if (!has_host || url.find_first_of(" \t\r\n\"<>") != std::string::npos) return false;
+  while (url.ends_with('/')) url.pop_back();
+  return true;
+}
+
 std::optional<std::string> Settings::declare(Option option) {
   auto value = environment_(option.name);
   options_.push_back(std::move(option));
@@ -87,17 +96,11 @@ std::string Settings::text(const std::string& name, const std::string& default_v
 }
 
 std::string Settings::url(const std::string& name, const std::string& default_value, std::string help) {
-  const std::string allowed = "http://HOST[:PORT] or https://HOST[:PORT]";
-  auto value = declare({name, default_value, allowed, std::move(help)});
+  auto value = declare({name, default_value, kUrlForm, std::move(help)});
   if (!value) return default_value;
-  const auto host = value->starts_with("http://") ? 7U : value->starts_with("https://") ? 8U : 0U;
-  const bool has_host = host > 0 && value->size() > host && value->find_first_of("/:?#", host) != host;
-  if (!has_host || value->find_first_of(" \t\r\n\"<>") != std::string::npos) {
-    reject(name, *value, allowed, default_value);
-    return default_value;
-  }
-  while (value->ends_with('/')) value->pop_back();
-  return *value;
+  if (normalize_url(*value)) return *value;
+  reject(name, *value, kUrlForm, default_value);
+  return default_value;
 }
 
 std::int64_t Settings::integer(const std::string& name, std::int64_t default_value, std::int64_t min, std::int64_t max,
@@ -135,17 +138,17 @@ bool Settings::flag(const std::string& name, bool default_value, std::string hel
 
 std::string Settings::choice(const std::string& name, const std::string& default_value,
                              const std::vector<std::string>& allowed, std::string help) {
-  const auto text = declare({name, default_value, joined(allowed), std::move(help)});
+  const auto text = declare({name, default_value, joined(allowed, ", "), std::move(help)});
   if (!text) return default_value;
   auto value = is_standard(name) ? lower(*text) : *text;
   if (std::ranges::find(allowed, value) != allowed.end()) return value;
-  reject(name, *text, joined(allowed), default_value);
+  reject(name, *text, joined(allowed, ", "), default_value);
   return default_value;
 }
 
 std::vector<std::string> Settings::choices(const std::string& name, const std::string& default_value,
                                            const std::vector<std::string>& allowed, std::string help) {
-  const auto text = declare({name, default_value, "a list of " + joined(allowed), std::move(help)});
+  const auto text = declare({name, default_value, "a list of " + joined(allowed, ", "), std::move(help)});
   if (!text) return split(default_value);
   std::vector<std::string> known;
   bool all_known = true;
@@ -154,8 +157,31 @@ std::vector<std::string> Settings::choices(const std::string& name, const std::s
     else if (std::ranges::find(known, member) == known.end()) known.push_back(member);
   }
   if (known.empty()) known = split(default_value);
-  if (!all_known) reject(name, *text, joined(allowed), joined(known));
+  if (!all_known) reject(name, *text, joined(allowed, ", "), joined(known, ", "));
   return known;
+}
+
+std::vector<std::string> Settings::list(const std::string& name, std::vector<std::string> default_value,
+                                        const std::function<bool(std::string&)>& element, const std::string& allowed,
+                                        std::string help) {
+  const auto text = declare({name, joined(default_value, ","), allowed, std::move(help)});
+  if (!text) return default_value;
+  std::vector<std::string> elements;
+  std::istringstream stream(*text);
+  for (std::string one; std::getline(stream, one, ',');) {
+    if (element(one)) elements.push_back(one);
+    else error(name, one, allowed);
+  }
+  return elements;
+}
+
+std::string Settings::help(const std::function<std::string(const std::string&)>& label) const {
+  std::string text;
+  for (const auto& option : options_) {
+    text += "  " + label(option.name) + " = " + (option.default_value.empty() ? "(unset)" : option.default_value) +
+            "\n      " + option.help + "\n      " + option.allowed + "\n";
+  }
+  return text;
 }
 
 std::optional<int> Settings::finish(int argc, const char* const* argv, std::string_view about,
@@ -166,11 +192,7 @@ std::optional<int> Settings::finish(int argc, const char* const* argv, std::stri
     return 0;
   }
   if (argument == "--help" || argument == "-h") {
-    std::cout << about << "\n\nEverything is set by environment variables:\n\n";
-    for (const auto& option : options_) {
-      std::cout << "  " << option.name << " = " << (option.default_value.empty() ? "(unset)" : option.default_value)
-                << "\n      " << option.help << "\n      " << option.allowed << "\n";
-    }
+    std::cout << about << "\n\nEverything is set by environment variables:\n\n" << help(std::identity());
     return 0;
   }
   if (argc > 1 && argument != "--healthcheck") {

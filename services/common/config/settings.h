@@ -1,4 +1,4 @@
-// Typed options from environment variables. The declarations are also the text of --help.
+// Typed options from environment variables; the declarations also define the text of --help.
 #pragma once
 
 #include <cstdint>
@@ -10,10 +10,15 @@
 
 namespace dice {
 
-/// Looks a variable up. Empty counts as unset.
+/// Looks up a variable. An empty value counts as unset.
 using Environment = std::function<std::optional<std::string>(const std::string& name)>;
 
 Environment process_environment();
+
+inline constexpr const char* kUrlForm = "http://HOST[:PORT] or https://HOST[:PORT]";
+
+/// Whether `url` has that form. Removes trailing slashes.
+bool normalize_url(std::string& url);
 
 /// Each call declares an option and reads it; a value that does not fit is noted and the default returned, so that all
 /// mistakes are told at once. Not thread-safe; used at start.
@@ -51,11 +56,18 @@ class Settings {
   std::vector<std::string> choices(const std::string& name, const std::string& default_value,
                                    const std::vector<std::string>& allowed, std::string help);
 
-  /// For rules that span options.
+  /// Comma-separated elements, each of which `element` checks and may change; `allowed` says what it accepts.
+  std::vector<std::string> list(const std::string& name, std::vector<std::string> default_value,
+                                const std::function<bool(std::string&)>& element, const std::string& allowed,
+                                std::string help);
+
+  /// Reports an error in a rule that involves several options.
   void error(const std::string& name, const std::string& value, const std::string& allowed);
 
   const std::vector<Option>& options() const { return options_; }
   const std::vector<std::string>& errors() const { return errors_; }
+  /// All options, for --help; `label` is how a name is shown.
+  std::string help(const std::function<std::string(const std::string&)>& label) const;
   const std::vector<Warning>& warnings() const { return warnings_; }
 
   /// Deals with --help, --version, --healthcheck and mistakes: the exit code to end with, or nothing to go on.

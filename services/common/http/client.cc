@@ -22,12 +22,12 @@ struct FreeMulti {
   void operator()(CURLM* handle) const { curl_multi_cleanup(handle); }
 };
 
-/// One call at a time. What `curl_easy_perform` does inside, but it can be woken.
+/// Runs one call at a time, like `curl_easy_perform`, but can be woken up.
 class Handle {
  public:
   CURL* easy() const { return easy_.get(); }
 
-  /// CURLE_ABORTED_BY_CALLBACK when `stop` was requested before the end; the connection is then closed.
+  /// CURLE_ABORTED_BY_CALLBACK if `stop` was requested before the end; the connection is then closed.
   CURLcode perform(const std::stop_token& stop) const {
     auto* const multi = multi_.get();
     const std::stop_callback wake(stop, [multi] { curl_multi_wakeup(multi); });
@@ -46,10 +46,10 @@ class Handle {
   }
 
  private:
-  /// Deadlines are curl's own: it shortens the poll to the nearest one.
+  /// curl enforces the deadlines: it shortens the poll to the nearest one.
   static constexpr int kPollMilliseconds = 60'000;
 
-  // Destroyed in the reverse order: the connections are the multi handle's.
+  // Destroyed in reverse order: the connections belong to the multi handle.
   std::unique_ptr<CURLM, FreeMulti> multi_{curl_multi_init()};
   std::unique_ptr<CURL, FreeEasy> easy_{curl_easy_init()};
 };
@@ -58,7 +58,7 @@ struct FreeList {
   void operator()(curl_slist* list) const { curl_slist_free_all(list); }
 };
 
-/// curl_slist_append gives back the whole list.
+/// curl_slist_append returns the whole list.
 class HeaderList {
  public:
   void add(const std::string& name, const std::string& value) {
@@ -87,12 +87,12 @@ std::string header_of(CURL* curl, const char* name) {
   return curl_easy_header(curl, name, 0, CURLH_HEADER, -1, &header) == CURLHE_OK ? header->value : "";
 }
 
-/// Seconds. A Service in Kubernetes chooses a pod for each connection: one that is never renewed knows no new pod.
+/// Seconds. A Kubernetes Service chooses a pod per connection, so a connection kept forever would never use new pods.
 constexpr long kLongestConnection = 30;
 
-/// Of another service's error, as far as it is handed on.
+/// Maximum bytes of another service's error message that are passed on.
 constexpr std::size_t kMaxMessage = 256;
-/// One day: more is no delay that anyone means.
+/// One day: larger values are ignored as unreasonable.
 constexpr int kMaxRetryAfterSeconds = 86'400;
 
 long milliseconds(Seconds seconds) { return static_cast<long>(seconds.count() * 1000) + 1; }
@@ -125,7 +125,7 @@ struct Client::Implementation {
     curl_url_cleanup(parsed);
   }
 
-  /// A handle holds its connection; the last one back is the first one out.
+  /// Each handle has its connection; the handle returned last is used first.
   std::unique_ptr<Handle> take() {
     {
       const Lock lock(mutex);
@@ -191,7 +191,7 @@ std::expected<ClientResponse, Error> Client::send(const std::string& method, con
   curl_easy_setopt(curl, CURLOPT_MAXLIFETIME_CONN, kLongestConnection);
   curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
   curl_easy_setopt(curl, CURLOPT_PATH_AS_IS, 1L);
-  curl_easy_setopt(curl, CURLOPT_QUICK_EXIT, 1L);  // a name that is still being resolved is not waited for
+  curl_easy_setopt(curl, CURLOPT_QUICK_EXIT, 1L);  // do not wait for a pending name resolution
   curl_easy_setopt(curl, CURLOPT_PROXY, "");
   curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, receive_body);
   curl_easy_setopt(curl, CURLOPT_WRITEDATA, &sink);
@@ -231,12 +231,12 @@ std::expected<std::string, Error> Client::get_body(const Call& call, Tracing* tr
   if (status != nullptr) *status = response->status;
   if (response->status >= 200 && response->status < 300) return std::move(response->body);
   if (auto error = parse_error(*response)) {
-    // That it is not our client that has gone is sure.
+    // It is certain that our own client has not disconnected.
     if (error->code == ErrorCode::client_gone) error->code = ErrorCode::downstream_unavailable;
     error->message = shortened(error->message, kMaxMessage);
     return std::unexpected(std::move(*error));
   }
-  // Who speaks so is perhaps not the service, but what answered at its address before it was there.
+  // The response may come from another program that used this address before the service.
   implementation_->drop_connections();
   return std::unexpected(Error{ErrorCode::downstream_invalid, name() + " gave an answer that was not understood"});
 }

@@ -1,4 +1,4 @@
-// One socket: bytes in, requests out one at a time, replies in the order asked, and a deadline for every wait.
+// One client connection: delivers requests one at a time, sends replies in order, enforces a deadline for every wait.
 #pragma once
 
 #include <atomic>
@@ -18,7 +18,7 @@
 
 namespace dice {
 
-/// Adds one to a count for as long as it lives.
+/// Adds one to a count during its lifetime.
 class Counted {
  public:
   explicit Counted(std::atomic<std::size_t>& count) : count_(&count) { count.fetch_add(1); }
@@ -32,12 +32,12 @@ class Counted {
   std::atomic<std::size_t>* count_;
 };
 
-/// A request is handed on, and no other one of this connection before its reply is on the wire: so replies keep the
-/// order of the requests, and a client that does not read is not read either.
+/// The next request of a connection is delivered only after the reply to the previous one has been sent: replies keep
+/// the order of the requests, and if a client does not read, the service stops reading from it.
 ///
-/// The descriptor belongs to this object alone. Every use of it is under the mutex or on the I/O thread that also
-/// closes it, so no byte goes to whoever gets the same number next. Events of the I/O thread are hints only: what a
-/// read or write returns is what counts.
+/// The descriptor belongs only to this object. It is used under the mutex or on the I/O thread that also closes it, so
+/// no byte reaches another connection with the same number. Events of the I/O thread are only hints: the result of a
+/// read or write counts.
 class Connection : public std::enable_shared_from_this<Connection> {
  public:
   struct Limits {
@@ -45,11 +45,11 @@ class Connection : public std::enable_shared_from_this<Connection> {
     /// From a request's first byte to the end of its headers, and from there to the end of its body.
     Seconds header_timeout{10};
     Seconds body_timeout{10};
-    /// Without a byte between two requests.
+    /// Idle time between two requests.
     Seconds idle_timeout{75};
-    /// Without a byte of a reply taken by the client.
+    /// Time without the client reading any byte of a reply.
     Seconds write_timeout{10};
-    /// Read while an answer is owed; what is past them waits in the network.
+    /// Maximum bytes read ahead while a response is pending; the rest waits in the network.
     std::size_t max_pipelined_bytes = 16UL << 10U;
   };
 
@@ -64,7 +64,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     virtual void wake(std::shared_ptr<Connection> connection) = 0;
   };
 
-  /// Who answers; called on the I/O thread. To each call belongs one call of `reply`, now or later.
+  /// Handles requests; called on the I/O thread. Each call requires one call of `reply`, immediately or later.
   class Owner {
    public:
     virtual ~Owner() = default;
@@ -91,9 +91,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   bool on_ready();
   bool on_tick(TimePoint now);
-  /// With `abort` the client gets a reset, and what it has not read yet is lost.
+  /// With `abort`, the client gets a reset, and data that it has not read is lost.
   void close(bool abort);
-  /// Owes no answer and has not moved a byte for `age`.
+  /// Whether no response is pending and no byte was transferred for `age`.
   bool is_idle(TimePoint now, Seconds age) const;
 
   // --- from any thread ---
@@ -102,28 +102,28 @@ class Connection : public std::enable_shared_from_this<Connection> {
     Response response;
     /// After this reply.
     bool close = false;
-    /// Given up when the last byte is written, or can't be.
+    /// Released when the last byte has been written, or cannot be.
     Counted in_flight;
   };
-  /// Writes as much as the socket takes; the I/O thread writes the rest. Nothing when the connection is closed.
+  /// Writes as much as the socket accepts; the I/O thread writes the rest. Does nothing if the connection is closed.
   void reply(Reply reply);
 
   enum class Reason { client_gone, stopping };
 
-  /// For work that waits: requested when the client leaves, or `cancel` is called, before the request is answered.
+  /// For work that waits: requested if the client disconnects, or `cancel` is called, before the request is answered.
   std::stop_token stop_token();
   void cancel(Reason reason);
-  /// Why the request in hand was cancelled; nothing when it was not.
+  /// Why the current request was cancelled; empty if it was not.
   std::optional<Reason> cancelled() const;
   /// Nothing can be written any more.
   bool closed() const;
 
  private:
   enum class State {
-    reading,    // no request is in hand
-    answering,  // one is, and its reply is not here yet
+    reading,    // no current request
+    answering,  // the reply to the current request is pending
     writing,    // the reply does not fit into the socket
-    lingering,  // all is written and our side is closed: what the client still sends is thrown away (RFC 9112, 9.6)
+    lingering,  // everything is written and our side is closed: further client input is discarded (RFC 9112, 9.6)
     broken,     // a write failed; the I/O thread closes
     closed,
   };
@@ -151,7 +151,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   const bool over_limit_;
   const std::string client_address_;
 
-  // The I/O thread's alone.
+  // Used only by the I/O thread.
   std::string input_;
   /// Of `input_`, parsed already.
   std::size_t parsed_ = 0;
@@ -168,9 +168,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
   TimePoint last_byte_ GUARDED_BY(mutex_);
   /// The I/O thread is in `process`, and will see a change of state by itself.
   bool processing_ GUARDED_BY(mutex_) = false;
-  /// There is input behind the request in hand.
+  /// There is input after the current request.
   bool more_input_ GUARDED_BY(mutex_) = false;
-  /// The client has closed its half, or all.
+  /// The client has closed its side, or the whole connection.
   bool client_ended_ GUARDED_BY(mutex_) = false;
   bool head_only_ GUARDED_BY(mutex_) = false;
   bool keep_alive_ GUARDED_BY(mutex_) = true;

@@ -18,7 +18,7 @@ Faults::Fault Faults::next() {
   if (!active_.load(std::memory_order_relaxed)) return {};
   const Lock lock(mutex_);
   Fault fault{setting_.active(), Seconds(setting_.delay_seconds), false};
-  // The small amount makes up for rounding: ten times 0.1 is a little less than 1.
+  // The small amount compensates for rounding: ten times 0.1 is slightly less than 1.
   due_ += setting_.error_rate + 1e-12;
   if (due_ >= 1) {
     due_ -= 1;

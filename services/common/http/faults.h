@@ -1,4 +1,4 @@
-// Faults on demand, to show what an outage looks like.
+// Faults on demand, to simulate an outage.
 #pragma once
 
 #include <atomic>
@@ -14,7 +14,7 @@ class Faults {
  public:
   struct Setting {
     double delay_seconds = 0;
-    /// Share of the requests that fail, 0 to 1.
+    /// Fraction of the requests that fail, 0 to 1.
     double error_rate = 0;
 
     bool active() const { return delay_seconds > 0 || error_rate > 0; }
@@ -28,7 +28,7 @@ class Faults {
 
   void set(Setting setting);
   Setting get() const;
-  /// What the next request is to suffer. Errors are spread evenly: rate 0.25 fails every fourth request exactly.
+  /// The fault for the next request. Errors are spread evenly: with rate 0.25, exactly every fourth request fails.
   Fault next();
 
  private:

@@ -4,20 +4,16 @@
 
 namespace dice {
 
-HttpMetrics::HttpMetrics(Metrics& metrics)
-    : metrics_(metrics),
-      requests_(metrics.counters("http_requests_total", "Requests answered; error_code is empty on success.")) {}
+HttpMetrics::HttpMetrics(Metrics& metrics) : metrics_(metrics), requests_(metrics.counters(Metric::http_requests)) {}
 
 HttpMetrics::ForRoute::ForRoute(HttpMetrics& all, std::string method, std::string route)
     : all_(all),
       method_(std::move(method)),
       route_(std::move(route)),
-      duration_(all.metrics_.histogram("http_request_duration_seconds",
-                                       "Time from a request's arrival to the sending of its reply.",
+      duration_(all.metrics_.histogram(Metric::http_request_duration,
                                        {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10},
                                        {{"method", method_}, {"route", route_}})),
-      in_progress_(all.metrics_.gauge("http_requests_in_progress", "Requests being answered.",
-                                      {{"method", method_}, {"route", route_}})) {}
+      in_progress_(all.metrics_.gauge(Metric::http_requests_in_progress, {{"method", method_}, {"route", route_}})) {}
 
 void HttpMetrics::ForRoute::finished(int status, std::string_view error_code, Seconds duration,
                                      const TraceContext& trace) {

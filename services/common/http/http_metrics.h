@@ -1,4 +1,4 @@
-// What every server of this project counts: the http_* metrics.
+// The http_* metrics of every server.
 #pragma once
 
 #include <functional>
@@ -19,7 +19,7 @@ class HttpMetrics {
  public:
   explicit HttpMetrics(Metrics& metrics);
 
-  /// The metrics of one route, made at its registration.
+  /// The metrics of one route, created when it is registered.
   class ForRoute {
    public:
     ForRoute(HttpMetrics& all, std::string method, std::string route);

@@ -27,20 +27,20 @@ using std::chrono::steady_clock;
 
 constexpr int kBacklog = 1024;
 constexpr int kAcceptAtOnce = 64;
-/// Connections past the limit, for probes; then new ones wait in the backlog.
+/// Additional connections beyond the limit, for probes; after that, new ones wait in the backlog.
 constexpr std::size_t kReserve = 32;
-/// A connection younger than that is not closed to make room.
+/// Connections younger than this are not closed to make room.
 constexpr Seconds kYoung{0.25};
-/// How often deadlines are looked at.
+/// Interval at which deadlines are checked.
 constexpr long kTickNanoseconds = 100'000'000;
 
-/// Of one connection's unread reply, in the kernel: more than any reply in one go, and no invitation to keep megabytes
-/// for clients that do not read.
+/// Kernel send buffer per connection: enough for any reply at once, but limited, so that clients that do not read
+/// cannot make it hold megabytes.
 constexpr int kSendBuffer = 64 << 10;
-/// A log line says that no connection is accepted, at most once in this time.
+/// Minimum interval between log lines about connections not being accepted.
 constexpr Seconds kQuiet{10};
 
-/// What events are of. Connections have numbers of their own, each used once: an event that is late finds nobody.
+/// Sources of events. Each connection has a unique number, so that a late event finds no connection.
 constexpr std::uint64_t kAccept = 1ULL << 40U;
 constexpr std::uint64_t kTick = kAccept + 1;
 constexpr std::uint64_t kWake = kAccept + 2;
@@ -48,7 +48,7 @@ constexpr std::uint64_t kFirstConnection = 1ULL << 41U;
 
 std::string error_text(int error) { return std::generic_category().message(error); }
 
-/// Non-blocking. On all addresses; only IPv4 where there is no IPv6. The error is an errno.
+/// Opens a non-blocking socket on all addresses; only IPv4 if there is no IPv6. The error is an errno.
 std::expected<int, int> listen_on(std::uint16_t port) {
   const auto open = [port](int family) -> std::expected<int, int> {
     const int descriptor = ::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -82,7 +82,7 @@ std::expected<int, int> listen_on(std::uint16_t port) {
 }
 
 std::uint16_t port_of(int descriptor) {
-  sockaddr_in6 address{};  // the port stands at the same place in sockaddr_in
+  sockaddr_in6 address{};  // the port has the same offset in sockaddr_in
   socklen_t length = sizeof address;
   (void)::getsockname(descriptor, reinterpret_cast<sockaddr*>(&address), &length);
   return ntohs(address.sin6_port);
@@ -105,13 +105,13 @@ struct Listener::Shared {
   Connection::Owner& owner;
   const Logger log;
   int descriptor = -1;
-  /// Accepted and not yet closed.
+  /// Connections that are accepted and not yet closed.
   std::atomic<std::size_t> connections = 0;
   std::atomic<std::size_t> buffered = 0;
   std::vector<std::shared_ptr<Loop>> loops{};
 };
 
-/// One I/O thread, with a reactor of its own. The first one also accepts.
+/// One I/O thread with its own reactor. The first one also accepts connections.
 class Listener::Loop final : public px::Aio::Handler, public Connection::Loop {
  public:
   using Task = std::move_only_function<void()>;
@@ -126,7 +126,7 @@ class Listener::Loop final : public px::Aio::Handler, public Connection::Loop {
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;
 
-  /// `self` is this object, which the reactor keeps until `stop`. Throws when the system has no descriptor left.
+  /// `self` is this object, which the reactor keeps until `stop`. Throws if the system has no descriptors left.
   void start(const std::shared_ptr<Loop>& self) {
     reactor_->addHandler(self);
     timer_ = ::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
@@ -171,7 +171,7 @@ class Listener::Loop final : public px::Aio::Handler, public Connection::Loop {
     by_id_.emplace(id, by_activity_.insert(by_activity_.end(), connection));
     try {
       reactor_->registerFd(key(), descriptor, px::Polling::NotifyOn::Read, px::Polling::Tag(id));
-    } catch (const std::exception&) {  // no memory in the kernel, for one
+    } catch (const std::exception&) {  // such as no memory in the kernel
       connection->close(true);
       remove(id);
       return;
@@ -200,7 +200,9 @@ class Listener::Loop final : public px::Aio::Handler, public Connection::Loop {
  private:
   // --- Pistache's ---
 
-  std::shared_ptr<px::Aio::Handler> clone() const override { return nullptr; }  // one thread: never asked for
+  std::shared_ptr<px::Aio::Handler> clone() const override {
+    return nullptr;
+  }  // never called: there is only one thread
   void registerPoller(px::Polling::Epoll& /*poller*/) override {}
 
   void onReady(const px::Aio::FdSet& events) override {
@@ -226,7 +228,7 @@ class Listener::Loop final : public px::Aio::Handler, public Connection::Loop {
 
   // --- connections ---
 
-  /// This thread's part of the connections that there may be.
+  /// This thread's share of the maximum number of connections.
   std::size_t share() const { return std::max<std::size_t>(shared_.options.max_connections / shared_.loops.size(), 1); }
 
   void ready(std::uint64_t id) {
@@ -237,7 +239,7 @@ class Listener::Loop final : public px::Aio::Handler, public Connection::Loop {
     try {
       if (!connection->on_ready()) remove(id);
     } catch (const std::exception& error) {  // out of memory, for one: this connection's end, not the thread's
-      shared_.log.log(LogLevel::error, "Connection given up", nullptr, {{"error", std::string_view(error.what())}});
+      shared_.log.log(LogMessage::connection_aborted, nullptr, {{"error", std::string_view(error.what())}});
       connection->close(true);
       remove(id);
     }
@@ -255,7 +257,7 @@ class Listener::Loop final : public px::Aio::Handler, public Connection::Loop {
     if (by_activity_.empty() && !paused_) tick_every(0);
   }
 
-  /// Closes the connection that has been idle the longest. False when none has been idle long enough.
+  /// Closes the connection that has been idle the longest. False if none has been idle long enough.
   bool make_room() {
     const auto now = steady_clock::now();
     for (std::size_t looked_at = 0; looked_at < by_activity_.size() && looked_at < kAcceptAtOnce; ++looked_at) {
@@ -306,7 +308,7 @@ class Listener::Loop final : public px::Aio::Handler, public Connection::Loop {
       const int yes = 1;
       (void)::setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
       (void)::setsockopt(descriptor, SOL_SOCKET, SO_SNDBUF, &kSendBuffer, sizeof kSendBuffer);
-      // The write timeout for what the kernel has taken over.
+      // The write timeout for data in the kernel's buffers.
       const auto patience = static_cast<unsigned>(shared_.options.connection.write_timeout.count() * 1000);
       (void)::setsockopt(descriptor, IPPROTO_TCP, TCP_USER_TIMEOUT, &patience, sizeof patience);
       const auto& loop =
@@ -319,12 +321,12 @@ class Listener::Loop final : public px::Aio::Handler, public Connection::Loop {
     }
   }
 
-  /// Until the next tick; what comes meanwhile waits in the backlog.
+  /// Pauses accepting until the next tick; new connections wait in the backlog.
   void give_up(const std::string& reason) {
     const auto now = steady_clock::now();
     if (now >= quiet_until_) {
       quiet_until_ = now + to_steady(kQuiet);
-      shared_.log.log(LogLevel::warn, "Connections have to wait", nullptr,
+      shared_.log.log(LogMessage::connections_limited, nullptr,
                       {{"reason", std::string_view(reason)},
                        {"connections", static_cast<std::int64_t>(shared_.connections.load())}});
     }
@@ -344,13 +346,13 @@ class Listener::Loop final : public px::Aio::Handler, public Connection::Loop {
   std::thread thread_;
   int timer_ = -1;
   int wake_ = -1;
-  /// Those on their way here included.
+  /// Including those being handed over to this thread.
   std::atomic<std::size_t> connections_ = 0;
   Mutex mutex_;
   std::vector<Task> posted_ GUARDED_BY(mutex_);
 
-  // This thread's alone.
-  /// The one that was ready last at the end.
+  // Used only by this thread.
+  /// Ordered by last activity, the most recent at the end.
   std::list<std::shared_ptr<Connection>> by_activity_;
   std::unordered_map<std::uint64_t, std::list<std::shared_ptr<Connection>>::iterator> by_id_;
   std::uint64_t next_id_ = kFirstConnection;
@@ -376,7 +378,7 @@ std::expected<std::uint16_t, std::string> Listener::start() {
     for (int i = 0; i < shared_->options.threads; ++i) {
       shared_->loops.push_back(std::make_shared<Loop>(*shared_, i == 0));
     }
-    // The one that accepts last: it hands connections to the others.
+    // Start the accepting thread last: it hands connections to the others.
     for (const auto& loop : std::views::reverse(shared_->loops)) loop->start(loop);
   } catch (const std::exception& error) {
     return failed(error.what());

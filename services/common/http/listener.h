@@ -1,4 +1,4 @@
-// A port and the threads that watch its connections. The only place that includes Pistache is listener.cc.
+// A listening port and its I/O threads. Only listener.cc includes Pistache.
 #pragma once
 
 #include <atomic>
@@ -13,27 +13,27 @@
 
 namespace dice {
 
-/// Thread-safe, but for `start` and `stop`, which are called once and in this order.
+/// Thread-safe, except for `start` and `stop`, which must be called once and in this order.
 class Listener {
  public:
   struct Options {
     /// 0 = a free one.
     std::uint16_t port = 0;
     int threads = 1;
-    /// When there are as many, the one that has been idle the longest makes room for a new one.
+    /// At this limit, the connection that has been idle the longest is closed for a new one.
     std::size_t max_connections = 16384;
-    /// Of requests that are not whole, and of replies that nobody reads; then idle connections make room, too.
+    /// Limit for incomplete requests and unread replies; above it, idle connections are closed, too.
     std::size_t max_buffered_bytes = 32UL << 20U;
     Connection::Limits connection{};
   };
 
-  /// What is passed in outlives the listener.
+  /// All arguments must outlive the listener.
   Listener(const Options& options, Connection::Owner& owner, const Logger& log);
   ~Listener();
 
-  /// Listens on all addresses, IPv6 and IPv4. The port, or why not.
+  /// Listens on all addresses, IPv6 and IPv4. Returns the port, or an error message.
   std::expected<std::uint16_t, std::string> start();
-  /// Cancels the requests in hand.
+  /// Cancels the requests in progress.
   void cancel(Connection::Reason reason);
   /// Closes all connections and ends the threads.
   void stop();

@@ -90,7 +90,7 @@ void AccessLogMiddleware::after(Exchange& exchange, const Outcome& outcome) {
                                {"duration", duration.count()}};
   if (!outcome.error_code.empty()) fields.push_back({"error_code", outcome.error_code});
   if (exchange.fault_injected) fields.push_back({"fault.injected", true});
-  log_.log(level, "Request", &exchange.trace, fields);
+  log_.log(level, text_of(LogMessage::request), &exchange.trace, fields);
 }
 
 std::optional<Answer> ReadinessMiddleware::before(Exchange& exchange) {

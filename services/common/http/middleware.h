@@ -1,5 +1,5 @@
-// What happens to every request besides being handled: its span, its metrics, its log line, and the reasons to answer
-// it without asking the handler. The chain itself stands in Server's constructor.
+// The middleware around handlers: span, metrics, access log, readiness and faults. The chain itself is built in
+// Server's constructor.
 #pragma once
 
 #include <atomic>
@@ -23,7 +23,7 @@ namespace dice {
 
 struct Route {
   Method method = Method::get;
-  /// "/dice/{identifier}": a name in braces stands for one segment.
+  /// "/dice/{identifier}": a name in braces matches one segment.
   std::string path;
   Handler handler;
   /// Probes, scrapes and what shows them: no span, an access line at debug level only, no injected faults, threads of
@@ -31,18 +31,18 @@ struct Route {
   bool quiet = false;
 };
 
-/// One request between its arrival and its reply. Touched by one thread at a time.
+/// One request between its arrival and its reply. Used by one thread at a time.
 struct Exchange {
   std::shared_ptr<Connection> connection;
   Counted in_flight;
   TimePoint arrived;
   Request request;
   Router::Match match;
-  /// Null when there is none of this path and method.
+  /// Null if no route has this path and method.
   const Route* route = nullptr;
-  /// Of a request that was not understood.
+  /// The error of a request that could not be parsed.
   std::optional<Error> refusal{};
-  /// What the handler left to be done.
+  /// Work returned by the handler.
   Work work{};
   /// Members of the chain whose `before` was called.
   std::size_t passed = 0;
@@ -55,26 +55,26 @@ struct Exchange {
   bool fault_injected = false;
 
   bool quiet() const { return route != nullptr && route->quiet; }
-  /// The template; "_unmatched" when there is none.
+  /// The template; "_unmatched" if no route matches.
   std::string_view route_name() const { return match.path.empty() ? std::string_view("_unmatched") : match.path; }
 };
 
-/// How it went, for metrics, log and span. A client that had gone is 499 here and nowhere else.
+/// The outcome, for metrics, log and span. A disconnected client is 499 here and nowhere else.
 struct Outcome {
   int status = 0;
   /// Empty on success.
   std::string_view error_code;
 };
 
-/// Shared by all requests. Thread-safe; none of the calls waits.
+/// Shared by all requests. Thread-safe; calls never block.
 class Middleware {
  public:
   virtual ~Middleware() = default;
-  /// On the way in, in the chain's order. An answer ends the way: neither the rest of the chain nor the handler is
-  /// asked.
+  /// Called for an incoming request, in the chain's order. If it returns a response, the rest of the chain and the
+  /// handler are skipped.
   virtual std::optional<Answer> before(Exchange& /*exchange*/) { return std::nullopt; }
-  /// On the way out, in the reverse order, before the first byte of the reply leaves: whoever has the answer finds its
-  /// telemetry there.
+  /// Called in reverse order before the first byte of the reply is sent, so that the telemetry is complete when the
+  /// client has its response.
   virtual void after(Exchange& /*exchange*/, const Outcome& /*outcome*/) {}
 };
 
@@ -94,7 +94,7 @@ class SpanMiddleware final : public Middleware {
 class MetricsMiddleware final : public Middleware {
  public:
   explicit MetricsMiddleware(HttpMetrics& metrics) : metrics_(metrics) {}
-  /// Made at the first call: a scrape under way may hold that one up for a millisecond.
+  /// Created at the first call, which a running scrape may delay by a millisecond.
   HttpMetrics::ForRoute& of(Method method, std::string_view route);
   std::optional<Answer> before(Exchange& exchange) override;
   void after(Exchange& exchange, const Outcome& outcome) override;
@@ -106,7 +106,7 @@ class MetricsMiddleware final : public Middleware {
       GUARDED_BY(mutex_);
 };
 
-/// One line a request.
+/// One log line per request.
 class AccessLogMiddleware final : public Middleware {
  public:
   AccessLogMiddleware(Logger log, std::size_t max_text_bytes) : log_(std::move(log)), max_text_bytes_(max_text_bytes) {}
@@ -117,8 +117,8 @@ class AccessLogMiddleware final : public Middleware {
   const std::size_t max_text_bytes_;
 };
 
-/// Answers in place of the handler: what was not understood, what comes while the service stops, and what comes over a
-/// connection past the limit.
+/// Responds instead of the handler: to invalid requests, while the service is stopping, and on connections above the
+/// limit.
 class ReadinessMiddleware final : public Middleware {
  public:
   void refuse() { refusing_ = true; }
@@ -128,7 +128,7 @@ class ReadinessMiddleware final : public Middleware {
   std::atomic<bool> refusing_ = false;
 };
 
-/// PUT /debug/faults: delays, and failures in place of the handler. The last of the chain.
+/// Faults set by PUT /debug/faults: delays, and failures instead of the handler. Last in the chain.
 class FaultsMiddleware final : public Middleware {
  public:
   /// `handle` calls the handler, which then may wait.

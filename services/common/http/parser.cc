@@ -1,6 +1,6 @@
 #include "common/http/parser.h"
 
-// One of Beast's assertions is wrong: of an empty chunked body it wants five bytes where four are enough to go on.
+// One of Beast's assertions is wrong: it requires five bytes of an empty chunked body although four are enough.
 #define BOOST_DISABLE_ASSERTS
 
 #include <algorithm>
@@ -18,7 +18,7 @@ namespace beast = boost::beast;
 namespace http = boost::beast::http;
 using beast::error_code;
 
-/// Of the line that begins a chunk, its extensions included, and of the trailer.
+/// Limit for the line that starts a chunk, including its extensions, and for the trailer.
 constexpr std::size_t kMaxChunkLine = 4UL << 10U;
 
 std::string_view view(beast::string_view text) { return {text.data(), text.size()}; }
@@ -29,7 +29,7 @@ Error long_chunk_line() { return malformed("a chunk's line, or the trailer, is t
 
 Error unknown_method() { return {ErrorCode::not_implemented, "no route here knows the method"}; }
 
-/// A `char` is signed on some machines only.
+/// `char` is signed only on some machines.
 bool is_control(char c) { return (static_cast<unsigned char>(c) < ' ' && c != '\t') || c == '\x7F'; }
 
 /// RFC 9110, section 8.6: digits; no leading zero, which some read as octal.
@@ -44,7 +44,7 @@ std::string_view trimmed(std::string_view text) {
   return text;
 }
 
-/// RFC 9110, section 5.6.1: empty members are passed over.
+/// RFC 9110, section 5.6.1: empty members are skipped.
 std::vector<std::string_view> list_members(std::string_view text) {
   std::vector<std::string_view> members;
   while (!text.empty()) {
@@ -94,7 +94,7 @@ struct RequestParser::Implementation final : http::basic_parser<true> {
     eager(false);
   }
 
-  /// Ends the parsing with an error of ours.
+  /// Ends parsing with one of our errors.
   void fail(Error why, error_code& ec) {
     error = std::move(why);
     ec = http::make_error_code(http::error::bad_value);
@@ -104,7 +104,7 @@ struct RequestParser::Implementation final : http::basic_parser<true> {
                        error_code& ec) override {
     request.method = dice::parse_method(view(method));
     request.http_1_0 = version == 10;
-    // RFC 9110, sections 9.1 and 9.3.6: a method that nothing here knows is 501, not 405; no route is a tunnel.
+    // RFC 9110, sections 9.1 and 9.3.6: an unknown method is 501, not 405; no route is a tunnel.
     if (request.method == Method::other || request.method == Method::connect) return fail(unknown_method(), ec);
     if (auto wrong = read_target(view(target))) fail(std::move(*wrong), ec);
   }
@@ -138,7 +138,7 @@ struct RequestParser::Implementation final : http::basic_parser<true> {
   }
 
   void on_field_impl(http::field field, beast::string_view name, beast::string_view value, error_code& ec) override {
-    if (headers_done) {  // a trailer, which means nothing here
+    if (headers_done) {  // a trailer, which is ignored
       trailer_bytes += name.size() + value.size();
       if (trailer_bytes > kMaxChunkLine) fail(long_chunk_line(), ec);
       return;
@@ -231,15 +231,15 @@ struct RequestParser::Implementation final : http::basic_parser<true> {
 
 namespace {
 
-/// Whether the head, as far as it is there, is made of lines that end with CR LF and do not begin with white space.
-/// Beast unfolds folded lines, of which RFC 9112 (section 5.2) wants a refusal, and sees a bare CR or LF (section 2.2)
-/// late when it comes in pieces.
+/// Whether the lines of the head received so far end with CR LF and do not start with white space. Beast unfolds folded
+/// lines, which RFC 9112 (section 5.2) requires to be rejected, and detects a bare CR or LF (section 2.2) too late if
+/// the input comes in pieces.
 bool has_clean_lines(std::string_view head) {
   while (!head.empty()) {
     const auto cr = head.find('\r');
     const auto lf = head.find('\n');
     if (lf != std::string_view::npos && (cr == std::string_view::npos || lf != cr + 1)) return false;
-    if (cr == std::string_view::npos || cr + 1 == head.size()) return true;  // the rest is still to come
+    if (cr == std::string_view::npos || cr + 1 == head.size()) return true;  // the rest has not arrived yet
     if (lf == std::string_view::npos) return false;
     if (cr == 0) return true;  // an empty line: the end of the head
     head.remove_prefix(lf + 1);
@@ -248,8 +248,8 @@ bool has_clean_lines(std::string_view head) {
   return true;
 }
 
-/// What is wrong when the head is larger than it may be. `line` is what there is of the request line, empty once it is
-/// read.
+/// The error for a head that is too large. `line` is the part of the request line received so far, empty once it is
+/// complete.
 Error too_large(std::string_view line) {
   if (line.empty()) return {ErrorCode::headers_too_large, "the headers are too large"};
   if (line.find(' ') == std::string_view::npos) return unknown_method();
@@ -311,7 +311,7 @@ std::expected<std::size_t, Error> RequestParser::feed(std::string_view bytes) {
     if (self.error) return std::unexpected(std::move(*self.error));
     if (ec && ec != http::error::need_more)
       return std::unexpected(error_of(static_cast<http::error>(ec.value()), line));
-    // Beast's own limit is one for the request line and another one for the headers.
+    // Beast has separate limits for the request line and for the headers.
     const auto waiting = self.headers_done ? 0 : rest.size() - used;
     if (in_head && self.head_bytes + waiting > self.limits.max_header_bytes) return std::unexpected(too_large(line));
     if (!ec && (consumed < bytes.size() || self.is_done())) continue;

@@ -1,4 +1,4 @@
-// One request from bytes, by RFC 9112. The only place that includes Boost.Beast is parser.cc.
+// Parses HTTP requests as defined in RFC 9112. Only parser.cc includes Boost.Beast.
 #pragma once
 
 #include <cstddef>
@@ -6,17 +6,17 @@
 #include <memory>
 #include <string_view>
 
-#include "common/http/error.h"
 #include "common/http/message.h"
+#include "contract/error.h"
 
 namespace dice {
 
-/// Takes the bytes of one request in pieces of any size. Stricter than it must be where leniency has been a way to
-/// smuggle a request past a proxy: one that two readers could understand differently is an error. Not thread-safe.
+/// Parses one request from pieces of any size. Stricter than required where leniency has allowed request smuggling past
+/// a proxy: an ambiguous request is an error. Not thread-safe.
 class RequestParser {
  public:
   struct Limits {
-    /// Of the request line and the headers together.
+    /// Limit for the request line and the headers together.
     std::size_t max_header_bytes = 32UL << 10U;
     std::size_t max_headers = 100;
     std::size_t max_body_bytes = 64UL << 10U;
@@ -25,19 +25,19 @@ class RequestParser {
   explicit RequestParser(const Limits& limits);
   ~RequestParser();
 
-  /// Reads from `bytes` and gives how many of them it is done with. The others must come again, with more behind them;
-  /// bytes after the request's end are left alone. After an error it must not be called again, and what follows on the
-  /// connection has no meaning.
+  /// Reads from `bytes` and returns how many were consumed. The others must be passed again, followed by more; bytes
+  /// after the end of the request are not consumed. After an error it must not be called again, and the rest of the
+  /// connection's input is meaningless.
   std::expected<std::size_t, Error> feed(std::string_view bytes);
 
-  /// The request line and all headers are there.
+  /// Whether the request line and all headers have been read.
   bool has_headers() const;
-  /// The client waits for `100 Continue` before it sends the body. True once.
+  /// Whether the client waits for `100 Continue` before it sends the body. True only once.
   bool take_expectation();
   bool done() const;
-  /// Bytes of the body that are kept so far.
+  /// Bytes of the body stored so far.
   std::size_t body_bytes() const;
-  /// The request; once, and whatever is known of it before it is done.
+  /// Takes the request, or what is known of it if it is incomplete. Call once.
   Request take();
 
  private:
@@ -45,7 +45,7 @@ class RequestParser {
   std::unique_ptr<Implementation> implementation_;
 };
 
-/// "Not Found", for 404; "<unknown-status>" for one that is in no RFC.
+/// The reason phrase, such as "Not Found" for 404; "<unknown-status>" if no RFC defines the status.
 std::string_view reason_phrase(int status);
 
 }  // namespace dice

@@ -1,4 +1,4 @@
-// From a method and a path to a route. Pure: no request, no socket.
+// Maps a method and a path to a route. Pure: no request, no socket.
 #pragma once
 
 #include <cstddef>
@@ -12,25 +12,25 @@
 
 namespace dice {
 
-/// Not thread-safe while routes are added; any number of threads may `match` afterwards.
+/// Not thread-safe while routes are added; afterwards, any number of threads may call `match`.
 class Router {
  public:
-  /// `path` such as "/dice/{identifier}": a name in braces stands for one segment that is not empty. Paths without
-  /// braces win over those with. Returns the route's number, counted from 0.
+  /// `path` such as "/dice/{identifier}": a name in braces matches one non-empty segment. Paths without braces take
+  /// precedence. Returns the route's number, counted from 0.
   std::size_t add(Method method, const std::string& path);
 
   struct Match {
     static constexpr auto kNone = static_cast<std::size_t>(-1);
-    /// kNone when no route has this path, or none of those that have it this method. HEAD finds the route of GET.
+    /// kNone if no route has this path and method. HEAD matches the route of GET.
     std::size_t route = kNone;
-    /// The path's template, whatever the method; empty when no route has this path.
+    /// The path's template, regardless of the method; empty if no route has this path.
     std::string_view path;
     std::map<std::string, std::string> parameters;
-    /// Methods of the path, as in `Allow`; HEAD and OPTIONS among them.
+    /// Methods of the path, as in `Allow`, including HEAD and OPTIONS.
     std::string allow;
   };
 
-  /// `path` is as it was sent, not decoded. "*" is a path of which every route is a part (RFC 9110, section 9.3.7).
+  /// `path` is the path as sent, not decoded. "*" matches all routes (RFC 9110, section 9.3.7).
   Match match(Method method, std::string_view path) const;
 
  private:
@@ -45,7 +45,7 @@ class Router {
 
   std::size_t count_ = 0;
   std::vector<Path> paths_;
-  /// Into `paths_`: those without braces.
+  /// Indices into `paths_` of the paths without braces.
   std::unordered_map<std::string, std::size_t> exact_;
 };
 

@@ -20,7 +20,7 @@ Server::Server(const Options& options, const Surroundings& surroundings)
                 if (auto* work = std::get_if<Work>(&answer)) return run(exchange, *work);
                 return std::get<Result>(std::move(answer));
               }),
-      // In this order a request comes in; its reply goes out the other way round.
+      // Requests pass through in this order, replies in reverse order.
       chain_{&spans_, &metrics_, &access_log_, &readiness_, &faults_},
       listener_(options.listener, *this, log_) {}
 
@@ -98,12 +98,13 @@ void Server::start_work(ExchangePointer exchange) {
     return finish(std::move(exchange), cancelled());
   }
   auto& pool = exchange->quiet() ? around_.quiet_workers : around_.workers;
-  // The pool runs a task or leaves it alone: the exchange has one owner at any time.
+  // The pool either runs a task or leaves it unchanged: the exchange has one owner at any time.
   auto* const mine = exchange.release();
   ThreadPool::Task task = [this, mine] {
     ExchangePointer owned(mine);
     auto result = run(*owned, owned->work);
-    owned->work = nullptr;  // what it holds is free before the reply: its reader may come again at once
+    owned->work =
+        nullptr;  // release what it captured before replying: the client may send its next request immediately
     finish(std::move(owned), std::move(result));
   };
   if (pool.try_run(task)) return;
@@ -121,7 +122,7 @@ Result Server::run(Exchange& exchange, Work& work) {
 }
 
 Result Server::handler_threw(const Exchange& exchange, const std::exception& error) {
-  log_.log(LogLevel::error, "Handler threw", &exchange.trace, {{"error", std::string_view(error.what())}});
+  log_.log(LogMessage::handler_threw, &exchange.trace, {{"error", std::string_view(error.what())}});
   return std::unexpected(Error{ErrorCode::internal, "something went wrong on our side"});
 }
 

@@ -1,4 +1,4 @@
-// The HTTP server: a port, its routes, and the way of a request through them.
+// The HTTP server: a port, its routes, and the processing of requests.
 #pragma once
 
 #include <atomic>
@@ -23,17 +23,18 @@ class Server final : private Connection::Owner {
   struct Options {
     Listener::Options listener{};
     std::string logger = "http";
-    /// Of what a client sends, as far as it reaches spans and logs; longer text is cut, which "…" shows.
+    /// Limit for client input in spans and logs; longer text is truncated and ends with "…".
     std::size_t max_text_bytes = 1024;
   };
 
-  /// What a server needs of its surroundings, all of which outlives it. Requests use it until their reply, so the pools
-  /// must be idle before anything that handlers use is destroyed.
+  /// What a server depends on; all of it must outlive the server. Requests use it until their reply, so the pools must
+  /// be idle before anything that handlers use is destroyed.
   struct Surroundings {
     Telemetry& telemetry;
     HttpMetrics& metrics;
     Clock& clock;
-    /// For `Work` of quiet routes, and of all others. When no thread is free the answer is 503 `overloaded`.
+    /// For `Work` of quiet (uninstrumented) routes, and of all others. If no thread is free, the response is 503
+    /// `overloaded`.
     ThreadPool& quiet_workers;
     ThreadPool& workers;
     /// Null = none.
@@ -41,24 +42,24 @@ class Server final : private Connection::Owner {
   };
 
   Server(const Options& options, const Surroundings& surroundings);
-  /// As `stop`.
+  /// Calls `stop`.
   ~Server() override;
 
-  /// Before `start`.
+  /// Call before `start`.
   void add(Route route);
 
-  /// Listens on all addresses. The port, or why not.
+  /// Listens on all addresses. Returns the port, or an error message.
   std::expected<std::uint16_t, std::string> start();
 
-  /// From now on each reply closes its connection.
+  /// After this call, each reply closes its connection.
   void drain() { draining_ = true; }
-  /// From now on new requests, quiet ones apart, are answered 503 `not_ready`.
+  /// After this call, new requests get 503 `not_ready`, except on quiet routes.
   void refuse() { readiness_.refuse(); }
-  /// The work in hand is asked to stop, and answered 503 `not_ready`. Returns at once.
+  /// Requests that work in progress stops and gets 503 `not_ready`. Returns immediately.
   void cancel() { listener_.cancel(Connection::Reason::stopping); }
-  /// Requests whose reply has not been written yet.
+  /// Number of requests whose reply has not been written yet.
   std::size_t in_flight() const { return in_flight_; }
-  /// Closes all connections and joins the I/O threads; a reply that comes later goes nowhere.
+  /// Closes all connections and joins the I/O threads; later replies are discarded.
   void stop() { listener_.stop(); }
 
  private:
@@ -68,19 +69,19 @@ class Server final : private Connection::Owner {
   void on_refusal(std::shared_ptr<Connection> connection, Request request, Error why) override;
 
   ExchangePointer make_exchange(std::shared_ptr<Connection> connection, Request request);
-  /// Along the chain to the handler.
+  /// Runs the chain up to the handler.
   void begin(ExchangePointer exchange);
   Answer call_handler(Exchange& exchange);
   void start_work(ExchangePointer exchange);
   Result run(Exchange& exchange, Work& work);
   Result handler_threw(const Exchange& exchange, const std::exception& error);
-  /// Back along the chain, and the reply.
+  /// Runs the chain backwards and sends the reply.
   void finish(ExchangePointer exchange, Result result);
 
   const Surroundings around_;
   const Logger log_;
   Router router_;
-  /// By the router's number.
+  /// Indexed by the router's number.
   std::vector<std::unique_ptr<Route>> routes_;
 
   SpanMiddleware spans_;
@@ -92,7 +93,7 @@ class Server final : private Connection::Owner {
 
   std::atomic<bool> draining_ = false;
   std::atomic<std::size_t> in_flight_ = 0;
-  /// Last: its threads use all of the above.
+  /// Last member, because its threads use all of the above.
   Listener listener_;
 };
 

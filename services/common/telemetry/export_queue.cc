@@ -97,8 +97,7 @@ void ExportQueue::run() {
   }
   report();
   if (left > 0) {
-    logger_.log(LogLevel::warn, "Spans not flushed", nullptr,
-                {{"spans", shown(left)}, {"reason", std::string_view(reason)}});
+    logger_.log(LogMessage::spans_not_flushed, nullptr, {{"spans", shown(left)}, {"reason", std::string_view(reason)}});
   }
 }
 
@@ -176,7 +175,7 @@ void ExportQueue::settle(Batch batch, const SpanExporter::Result& result) {
     resumed = std::exchange(failures_, 0) > 0;
     retry_at_ = TimePoint();
   }
-  if (resumed) logger_.log(LogLevel::info, "Span export resumed", nullptr);
+  if (resumed) logger_.log(LogMessage::export_resumed, nullptr);
 }
 
 void ExportQueue::retry(Batch batch, const SpanExporter::Result& result) {
@@ -201,7 +200,7 @@ void ExportQueue::retry(Batch batch, const SpanExporter::Result& result) {
     }
   }
   if (first) {
-    logger_.log(LogLevel::warn, "Span export delayed", nullptr, {{"reason", std::string_view(result.reason)}});
+    logger_.log(LogMessage::export_delayed, nullptr, {{"reason", std::string_view(result.reason)}});
   }
 }
 
@@ -223,8 +222,7 @@ void ExportQueue::report() {
     reason = drop_reason_;
     report_at_ = now + kReportEvery;
   }
-  logger_.log(LogLevel::warn, "Span export failed", nullptr,
-              {{"spans", shown(spans)}, {"reason", std::string_view(reason)}});
+  logger_.log(LogMessage::export_failed, nullptr, {{"spans", shown(spans)}, {"reason", std::string_view(reason)}});
 }
 
 }  // namespace dice

@@ -44,8 +44,6 @@ std::string_view timestamp(char (&buffer)[32]) {
   return {buffer, static_cast<std::size_t>(length)};
 }
 
-constexpr std::string_view kLevels[] = {"DEBUG", "INFO", "WARN", "ERROR"};
-
 }  // namespace
 
 LogLevel parse_log_level(std::string_view text) {
@@ -149,7 +147,7 @@ void Logger::log(LogLevel level, std::string_view message, const TraceContext* t
   char time[32];
   writer.StartObject();
   write_member(writer, "timestamp", timestamp(time));
-  write_member(writer, "level", kLevels[static_cast<int>(level)]);
+  write_member(writer, "level", name_of(level));
   write_member(writer, "message", message);
   write_member(writer, "logger", name_);
   write_member(writer, "service", service_);

@@ -13,14 +13,13 @@
 #include "common/concurrency/clock.h"
 #include "common/concurrency/mutex.h"
 #include "common/telemetry/trace_context.h"
+#include "contract/log_message.h"
 
 namespace dice {
 
-enum class LogLevel { debug, info, warn, error };
-
 LogLevel parse_log_level(std::string_view text);
 
-using FieldValue = std::variant<bool, std::int64_t, double, std::string_view, std::span<const int>>;
+using FieldValue = std::variant<bool, std::int64_t, double, std::string_view, std::span<const std::int64_t>>;
 
 struct Field {
   std::string_view name;
@@ -79,6 +78,10 @@ class Logger {
   LogSink& sink() const { return *sink_; }
   bool enabled(LogLevel level) const { return level >= level_; }
 
+  /// At the message's own level.
+  void log(LogMessage message, const TraceContext* trace, std::initializer_list<Field> fields = {}) const {
+    log(level_of(message), text_of(message), trace, fields);
+  }
   /// `trace` may be null. Field names are constants of the code; values may be any bytes.
   void log(LogLevel level, std::string_view message, const TraceContext* trace,
            std::initializer_list<Field> fields = {}) const {

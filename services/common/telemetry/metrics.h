@@ -16,6 +16,7 @@
 #include "common/concurrency/mutex.h"
 #include "common/concurrency/single_flight.h"
 #include "common/telemetry/trace_context.h"
+#include "contract/metric.h"
 
 namespace dice {
 
@@ -53,15 +54,17 @@ class Metrics {
   Metrics();
 
   Counters& counters(const std::string& name, const std::string& help);
-  prometheus::Counter& counter(const std::string& name, const std::string& help) {
-    return counters(name, help).Add({});
-  }
   Gauges& gauges(const std::string& name, const std::string& help);
-  prometheus::Gauge& gauge(const std::string& name, const std::string& help, const Labels& labels = {}) {
-    return gauges(name, help).Add(labels);
-  }
   Histogram& histogram(const std::string& name, const std::string& help, const std::vector<double>& bounds,
                        const Labels& labels = {});
+
+  Counters& counters(Metric metric) { return counters(std::string(name_of(metric)), help_of(metric)); }
+  prometheus::Counter& counter(Metric metric) { return counters(metric).Add({}); }
+  Gauges& gauges(Metric metric) { return gauges(std::string(name_of(metric)), help_of(metric)); }
+  prometheus::Gauge& gauge(Metric metric, const Labels& labels = {}) { return gauges(metric).Add(labels); }
+  Histogram& histogram(Metric metric, const std::vector<double>& bounds, const Labels& labels = {}) {
+    return histogram(std::string(name_of(metric)), help_of(metric), bounds, labels);
+  }
 
   /// `update` is called before each scrape, never twice at a time: for values that somebody else counts. It outlives
   /// this object's scrapes. Not while there may be one.
@@ -76,6 +79,7 @@ class Metrics {
   Text scrape(std::string_view accept);
 
  private:
+  static std::string help_of(Metric metric) { return std::string(describe(metric).help); }
   std::vector<prometheus::MetricFamily> collect();
   const Histogram* find(const std::string& key) const;
 

@@ -62,13 +62,13 @@ double open_descriptors() {
 }  // namespace
 
 void add_process_metrics(Metrics& metrics) {
-  auto& cpu = metrics.counter("process_cpu_seconds_total", "User and system CPU time spent.");
-  auto& resident = metrics.gauge("process_resident_memory_bytes", "Resident memory.");
-  auto& virtual_memory = metrics.gauge("process_virtual_memory_bytes", "Virtual memory.");
-  auto& threads = metrics.gauge("process_threads", "Threads of the process.");
-  auto& open_fds = metrics.gauge("process_open_fds", "Open file descriptors.");
-  auto& max_fds = metrics.gauge("process_max_fds", "Maximum number of open file descriptors.");
-  metrics.gauge("process_start_time_seconds", "Start of the process, Unix time.")
+  auto& cpu = metrics.counter(Metric::process_cpu);
+  auto& resident = metrics.gauge(Metric::process_resident_memory);
+  auto& virtual_memory = metrics.gauge(Metric::process_virtual_memory);
+  auto& threads = metrics.gauge(Metric::process_threads);
+  auto& open_fds = metrics.gauge(Metric::process_open_fds);
+  auto& max_fds = metrics.gauge(Metric::process_max_fds);
+  metrics.gauge(Metric::process_start_time)
       .Set(boot_unix_seconds() + read_stat().start_ticks / static_cast<double>(sysconf(_SC_CLK_TCK)));
   metrics.before_scrape([&cpu, &resident, &virtual_memory, &threads, &open_fds, &max_fds] {
     const auto stat = read_stat();

@@ -8,6 +8,7 @@
 
 #include "common/base/json.h"
 #include "common/base/json_view.h"
+#include "contract/names.h"
 
 namespace dice {
 namespace {
@@ -195,7 +196,7 @@ std::optional<rapidjson::Document> parse(std::string_view json) {
 /// Appends to `trace`.
 void read_spans(JsonView resource_spans, Trace& trace) {
   const auto resource = attributes_of(resource_spans["resource"]);
-  const auto service = value_of<std::string>(resource, "service.name").value_or("");
+  const auto service = value_of<std::string>(resource, attribute::kServiceName).value_or("");
   for (const auto scope : resource_spans["scopeSpans"].elements()) {
     for (const auto span : scope["spans"].elements()) trace.spans.push_back(span_of(span, service));
   }
@@ -219,9 +220,9 @@ const TraceSpan* Trace::find(std::string_view span_id) const {
 std::vector<const TraceSpan*> Trace::rolls() const {
   std::vector<const TraceSpan*> rolls;
   for (const auto& span : spans) {
-    if (span.name.starts_with("async_roll_")) rolls.push_back(&span);
+    if (span.name.starts_with(kRollSpanPrefix)) rolls.push_back(&span);
   }
-  std::ranges::sort(rolls, {}, [](const TraceSpan* span) { return span->integer("async.roll_index"); });
+  std::ranges::sort(rolls, {}, [](const TraceSpan* span) { return span->integer(attribute::kRollIndex); });
   return rolls;
 }
 

@@ -149,7 +149,7 @@ struct Tracing::Implementation {
       : logger(given.named("tracing")), resource(make_resource(options)), memory(options.memory) {
     for (const auto& [name, value, used] : options.warnings) {
       logger.log(
-          LogLevel::warn, "Setting ignored", nullptr,
+          LogMessage::setting_ignored, nullptr,
           {{"variable", std::string_view(name)}, {"value", std::string_view(value)}, {"used", std::string_view(used)}});
     }
     const auto add_queue = [&](std::unique_ptr<SpanExporter> exporter) {

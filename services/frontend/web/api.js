@@ -1,25 +1,26 @@
-// What the service says, and what that means to a person: [what happened, what to do next].
+// Calls to the service, and its errors in words.
+
+// {error code: [what happened, what to do next]}
 const WORDS = {
   malformed_request: ['The service could not read the request.', 'Reload the page and try again.'],
   invalid_parameter: ['The service does not accept one of the values.', 'Change it and roll again.'],
-  not_found: ['The service does not know this address.', 'Page and service may be of different versions: reload the page.'],
-  die_not_found: ['This die no longer exists.', 'Choose another one from the menu.'],
-  trace_not_found: ['There is no trace of this request.', 'It may be too old, or tracing may be off: roll again.'],
-  method_not_allowed: ['The service does not allow this kind of request.', 'Page and service may be of different versions: reload the page.'],
+  not_found: ['The service does not know this address.', 'The page may be out of date: reload it.'],
+  die_not_found: ['This die no longer exists.', 'Choose another one.'],
+  trace_not_found: ['There is no trace of this request.', 'It may be too old, or tracing may be off. Roll again.'],
+  method_not_allowed: ['The service does not allow this kind of request.', 'The page may be out of date: reload it.'],
   payload_too_large: ['The request is larger than the service accepts.', 'Roll fewer dice.'],
-  rate_limited: ['That was more requests than are allowed.', 'Wait a moment, then roll again.'],
-  overloaded: ['The dice roller has as many rolls at work as it can hold.', 'Wait a moment, or roll fewer dice.'],
-  circuit_open: ['The die service failed several times, so calls to it are paused.', 'They resume by themselves: wait a moment, then roll again.'],
-  not_ready: ['The service is still starting or about to stop.', 'Wait a moment, then roll again.'],
-  roll_failed: ['The die failed to roll.', 'This die fails at times, on purpose: nothing is broken. Roll again.'],
-  batch_failed: ['A die failed to roll, so the batch stopped.',
-    'This die fails at times, on purpose: nothing is broken. Roll again, or keep the others when a roll fails (best-effort).'],
-  fault_injected: ['Someone switched on a fault for a demonstration, and it hit this request.', 'Roll again, or switch the fault off.'],
-  downstream_unavailable: ['A service behind this page cannot be reached.', 'Roll again once it is back: the trace shows where the call ended.'],
+  rate_limited: ['Too many requests.', 'Wait a moment, then roll again.'],
+  overloaded: ['Too many rolls are in progress.', 'Wait a moment, or roll fewer dice.'],
+  circuit_open: ['A service behind this page keeps failing, so calls to it are paused.', 'They resume automatically: wait a moment, then roll again.'],
+  not_ready: ['The service is starting or shutting down.', 'Wait a moment, then roll again.'],
+  roll_failed: ['The roll failed.', 'This die fails sometimes, by design. Roll again.'],
+  batch_failed: ['The batch failed.', 'This die fails sometimes, by design. Roll again.'],
+  fault_injected: ['A fault was injected into this request, for demonstration.', 'Roll again, or switch fault injection off.'],
+  downstream_unavailable: ['A service behind this page cannot be reached.', 'The trace shows which call failed. Roll again when the service is back.'],
   downstream_timeout: ['A service behind this page took too long to answer.', 'Roll again, perhaps with fewer dice.'],
-  downstream_invalid: ['A service behind this page gave an answer that makes no sense.', 'The services may be of different versions: check them, then roll again.'],
-  internal: ['Something went wrong inside the service.', 'Roll again. If it stays, look into the logs with the trace id below.'],
-  network: ['The service cannot be reached.', 'The page keeps looking for it and says when it is back.'],
+  downstream_invalid: ['A service behind this page sent an invalid answer.', 'The services may be of different versions: check them, then roll again.'],
+  internal: ['Something went wrong inside the service.', 'Roll again. If it happens again, search the logs for the trace id below.'],
+  network: ['The service cannot be reached.', 'The page keeps trying, and says when the service is back.'],
   cancelled: ['You cancelled the roll.', 'Roll again whenever you like.'],
 };
 
@@ -29,7 +30,7 @@ export class ApiError extends Error {
     Object.assign(this, { code, detail: message, status, traceId, retryAfter });
   }
   words() {
-    const [what, next] = WORDS[this.code] ?? [`The service answered with an error this page does not know (${this.code}).`, 'Roll again.'];
+    const [what, next] = WORDS[this.code] ?? [`The service returned an error that this page does not know (${this.code}).`, 'Roll again.'];
     return { what, next: this.retryAfter ? `${next} Try again in ${this.retryAfter} s.` : next };
   }
 }
@@ -44,16 +45,16 @@ export async function get(path, { signal, headers } = {}) {
   }
   const { status } = response;
   let json = null;
-  try { json = JSON.parse(body); } catch { /* told below, by what is missing */ }
+  try { json = JSON.parse(body); } catch { /* reported below */ }
   if (response.ok && json) return json;
-  if (!json?.error?.code) throw new ApiError('downstream_invalid', { status, message: `HTTP ${status}, and no answer this page can read` });
+  if (!json?.error?.code) throw new ApiError('downstream_invalid', { status, message: `HTTP ${status} with a body that this page cannot read` });
   throw new ApiError(json.error.code, { message: json.error.message, status, traceId: json.trace_id,
     retryAfter: Number(response.headers.get('Retry-After')) || 0 });
 }
 
 export const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
 
-/** Yields what is there of a trace until `enough(answer)` or 10 s have passed; yields null while there is nothing. */
+/** Yields {answer, done}: what has arrived of a trace (null: nothing yet), until `enough(answer)` or for 10 s. */
 export async function* watchTrace(id, enough) {
   const deadline = performance.now() + 10_000;
   for (let pause = 50; ; pause = Math.min(pause * 2, 1000)) {

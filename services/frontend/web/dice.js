@@ -1,20 +1,8 @@
+// Dice as people see them: faces, statistics, distribution.
+import { el, svg } from './dom.js';
+
 const PIPS = { 1: [4], 2: [2, 6], 3: [2, 4, 6], 4: [0, 2, 6, 8], 5: [0, 2, 4, 6, 8], 6: [0, 2, 3, 5, 6, 8] };
-const SIGNS = { rolling: '', failed: '✕', cancelled: '⊘', unknown: '?' };
-
-export function el(name, properties = {}, ...children) {
-  const { data = {}, ...rest } = properties;
-  const node = Object.assign(document.createElement(name), rest);
-  Object.assign(node.dataset, data);
-  node.append(...children);
-  return node;
-}
-
-export function svg(name, attributes = {}, ...children) {
-  const node = document.createElementNS('http://www.w3.org/2000/svg', name);
-  for (const [key, v] of Object.entries(attributes)) node.setAttribute(key, v);
-  node.append(...children);
-  return node;
-}
+const SIGNS = { rolling: '', failed: '✕', cancelled: '⊘', skipped: '–', unknown: '?' };
 
 function face({ state, value }) {
   const box = svg('svg', { viewBox: '0 0 56 56', 'aria-hidden': 'true' }, svg('rect', { x: 1.5, y: 1.5, width: 53, height: 53, rx: 11 }));
@@ -25,10 +13,13 @@ function face({ state, value }) {
   return box;
 }
 
-/** A slot is {state: ok|rolling|failed|cancelled|unknown, value}. */
-export const die = (slot, index) => el('li', { className: 'die', data: { state: slot.state, value: slot.value ?? '', index } },
-  face(slot), el('span', { className: 'unseen', textContent: `Die ${index + 1}: ` }),
-  el('span', { className: ['ok', 'rolling'].includes(slot.state) ? 'unseen' : '', textContent: slot.state === 'ok' ? slot.value : slot.state }));
+/** A slot is {state: ok|rolling|failed|cancelled|skipped|unknown, value, note}; the note stands in the place of the state. */
+export function die({ state, value, note }, index) {
+  const hidden = !note && ['ok', 'rolling'].includes(state);
+  return el('li', { className: 'die', data: { state, value: value ?? '', index, ...(note && { note }) } },
+    face({ state, value }), el('span', { className: 'unseen', textContent: `Die ${index + 1}: ${state === 'ok' && note ? `${value}, ` : ''}` }),
+    el('span', { className: hidden ? 'unseen' : '', textContent: note ?? (state === 'ok' ? value : state) }));
+}
 
 export function statistics(values) {
   const total = values.reduce((a, b) => a + b, 0);
@@ -39,7 +30,7 @@ export function distribution(values) {
   const counts = new Map(values.every((v) => PIPS[v]) ? [1, 2, 3, 4, 5, 6].map((v) => [v, 0]) : []);
   for (const v of [...values].sort((a, b) => a - b)) counts.set(v, (counts.get(v) ?? 0) + 1);
   const most = Math.max(...counts.values());
-  return el('ul', { className: 'distribution', ariaLabel: 'How often each face came' }, ...[...counts].map(([v, count]) => {
+  return el('ul', { className: 'distribution', ariaLabel: 'How often each face was rolled' }, ...[...counts].map(([v, count]) => {
     const bar = el('i');
     bar.style.height = `${(count / most) * 40}px`;
     return el('li', { data: { face: v, count } }, el('span', { className: 'count', textContent: count || '' }), bar,

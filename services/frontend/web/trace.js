@@ -1,4 +1,4 @@
-// OTLP JSON in, a model in milliseconds out. Times are relative to the trace's first start.
+// The only reader of OTLP JSON: a trace in, a model in milliseconds out. Times are relative to the start of the first span.
 const value = (v = {}) => 'intValue' in v ? Number(v.intValue) : 'arrayValue' in v ? (v.arrayValue.values ?? []).map(value)
   : v.stringValue ?? v.doubleValue ?? v.boolValue ?? '';
 const attributes = (list = []) => Object.fromEntries(list.map(({ key, value: v }) => [key, value(v)]));
@@ -23,7 +23,7 @@ export function readTrace({ resourceSpans = [] }) {
       start: ms(span.startTimeUnixNano), end: ms(span.endTimeUnixNano), message: span.status?.message ?? '', result: a['die.result'],
       events: (span.events ?? []).map((e) => ({ at: ms(e.timeUnixNano), name: e.name, attributes: attributes(e.attributes) })),
       state: cancelled ? 'cancelled' : span.status?.code === 2 || a['die.error'] === true ? 'failed' : 'ok',
-      rollIndex: /^async_roll_\d+$/.test(span.name) ? a['async.roll_index'] ?? Number(span.name.slice(11)) : undefined,
+      rollIndex: a['async.roll_index'],
     });
   }
   const roots = [];
@@ -36,19 +36,20 @@ export function readTrace({ resourceSpans = [] }) {
   };
   roots.sort(byStart).forEach((root) => visit(root, 0));
   rows.forEach(markRoll);
-  return { rows, roots, rolls: rows.filter((s) => s.roll), end: Math.max(0, ...rows.map((s) => s.end)) };
+  return { rows, roots, rolls: rows.filter((s) => s.roll), services: [...new Set(rows.map((s) => s.service))],
+    end: Math.max(0, ...rows.map((s) => s.end)) };
 }
 
-// A roll of a batch has a span to itself; a single roll is what dice-roller's server span does after it has asked for the die.
+// A roll of a batch has its own span. A single roll is the part of a server span after its call for the die.
 function markRoll(span) {
   if (span.rollIndex !== undefined) span.roll = { start: span.start, end: span.end };
-  if (span.service !== 'dice-roller' || span.kind !== 'server' || span.name !== 'GET /roll') return;
-  const calls = span.children.filter((child) => child.kind === 'client');
-  const rolled = span.result !== undefined || (span.state === 'failed' && calls.length > 0 && calls.every((call) => call.state === 'ok'));
-  if (rolled) span.roll = { start: Math.max(span.start, ...calls.map((call) => call.end)), end: span.end };
+  else if (span.kind === 'server' && (span.result !== undefined || span.attributes['die.error'] === true)) {
+    const calls = span.children.filter((child) => child.kind === 'client');
+    span.roll = { start: Math.max(span.start, ...calls.map((call) => call.end)), end: span.end };
+  }
 }
 
-/** The parts of a span in which none of its children was at work. */
+/** The parts of a span in which none of its children was running. */
 export function ownTime(span) {
   const own = [];
   let t = span.start;
@@ -60,7 +61,7 @@ export function ownTime(span) {
   return own;
 }
 
-/** How many rolls were at work from each moment on: [[ms, count], …]. An end counts before a start of the same moment. */
+/** How many rolls were in progress from each moment on: [[ms, count], …]. An end counts before a start at the same moment. */
 export function overlap({ rolls }) {
   const edges = rolls.flatMap(({ roll }) => roll.end > roll.start ? [[roll.start, 1], [roll.end, -1]] : []).sort((a, b) => a[0] - b[0] || a[1] - b[1]);
   let count = 0;
@@ -80,9 +81,9 @@ export function figures(model) {
 }
 
 /**
- * What the answer waited for, moment by moment, in order of time: [{span, from, to}]. Walks back from the end: the child that
- * finished last, then the one that finished last before that one began, and so on; what lies between belongs to the parent.
- * Nothing waits for a cancelled span: it ended because another one had failed.
+ * What the response waited for, in order of time: [{span, from, to}]. Walks back from the end: the child that
+ * finished last, then the one that finished last before that one began, and so on; the time between belongs to the parent.
+ * Nothing waits for a cancelled span: it ended because of another one.
  */
 export function criticalPath({ roots, end }) {
   const path = [];

@@ -1,9 +1,18 @@
-import { el, svg } from './dice.js';
+// Traces drawn as bars on one time axis, and the details of a span.
+import { el, svg } from './dom.js';
+import { duration } from './text.js';
 import { criticalPath, overlap, ownTime } from './trace.js';
 
-export const duration = (ms) => ms >= 999.5 ? `${(ms / 1000).toFixed(2)} s` : `${ms >= 99.95 ? ms.toFixed(0) : ms >= 9.995 ? ms.toFixed(1) : ms.toFixed(2)} ms`;
 const STATES = { failed: '✕ failed', cancelled: '⊘ cancelled' };
 const MIN_WIDTH = '2px';
+const TONES = 6;  // in style.css
+
+/** The services of these traces, in order of appearance: each has a colour by its place. */
+const servicesOf = (traces) => [...new Set(traces.flatMap(({ model }) => model.services))].map((service, i) => ({ service, tone: i % TONES }));
+
+export function drawLegend(host, traces) {
+  host.replaceChildren(...servicesOf(traces).map(({ service, tone }) => el('li', {}, el('i', { data: { tone } }), service)));
+}
 
 function ticks(end) {
   const rough = end / 7;
@@ -22,7 +31,7 @@ function place(node, from, to, whole) {
 }
 
 function bar(span, whole) {
-  const node = el('div', { className: 'bar', data: { kind: span.roll ? 'roll' : 'span', service: span.service, spanKind: span.kind, state: span.state,
+  const node = el('div', { className: 'bar', data: { kind: span.roll ? 'roll' : 'span', service: span.service, tone: span.tone, spanKind: span.kind, state: span.state,
     startMs: span.start.toFixed(3), endMs: span.end.toFixed(3), critical: span.critical } });
   if (span.roll) Object.assign(node.dataset, { rollStartMs: span.roll.start.toFixed(3), rollEndMs: span.roll.end.toFixed(3) });
   const length = Math.max(span.end - span.start, 1e-6);
@@ -32,7 +41,7 @@ function bar(span, whole) {
 
 function row(span, whole, depth) {
   const outcome = STATES[span.state] ?? (span.result === undefined ? '' : `→ ${span.result}`);
-  const name = el('span', { className: 'name', title: span.name }, el('i', { data: { service: span.service } }), el('span', { textContent: span.name }));
+  const name = el('span', { className: 'name', title: span.name }, el('i', { data: { tone: span.tone } }), el('span', { textContent: span.name }));
   name.style.paddingLeft = `${Math.min(depth, 5) * 10}px`;
   const node = el('div', { className: 'row', role: 'treeitem', tabIndex: -1, ariaLevel: depth + 1,
     ariaLabel: `${span.name}, ${span.service}, ${duration(span.end - span.start)} from ${duration(span.start)}${outcome && `, ${outcome.replace('→', 'result')}`}${span.critical ? ', on the critical path' : ''}`,
@@ -47,18 +56,19 @@ function concurrencyStrip(model, whole, tallest) {
   const y = (count) => 24 - (count / tallest) * 22;
   const line = steps.map(([t, count], i) => `V${y(i ? steps[i - 1][1] : 0)}H${(t / whole) * 1000}V${y(count)}`).join('');
   const most = Math.max(0, ...steps.map(([, count]) => count));
-  return el('div', { className: 'strip' }, el('span', { className: 'name', textContent: 'rolls at work' }),
+  return el('div', { className: 'strip' }, el('span', { className: 'name', textContent: 'rolls in progress' }),
     el('div', { className: 'track' }, svg('svg', { viewBox: '0 0 1000 24', preserveAspectRatio: 'none', 'aria-hidden': 'true' },
       svg('path', { d: `M0 24${line}V24Z` }))),
-    el('span', { className: 'outcome', textContent: `up to ${most}` }));
+    el('span', { className: 'outcome', textContent: `max. ${most}` }));
 }
 
-/** Draws [{title, model}] over one time axis. With `every` false only what carries the rolls is shown. */
+/** Draws [{title, model}] on one time axis. With `every` false only the rolls are shown. */
 export function drawWaterfall(host, traces, { every, selected, onSelect }) {
   const whole = Math.max(...traces.map(({ model }) => model.end)) || 1;
   const tallest = Math.max(1, ...traces.flatMap(({ model }) => overlap(model).map(([, count]) => count)));
+  const tones = new Map(servicesOf(traces).map(({ service, tone }) => [service, tone]));
   const marks = ticks(whole);
-  const tree = el('div', { className: 'tree', role: 'tree', ariaLabel: 'Spans: arrow keys move from one to the next' });
+  const tree = el('div', { className: 'tree', role: 'tree', ariaLabel: 'Spans: use the arrow keys to move between them' });
   const lines = el('div', { className: 'layer', ariaHidden: true }, el('div', { className: 'track' }, ...marks.map(({ at }) => place(el('i'), at, at, whole))));
   const axis = el('div', { className: 'axis', ariaHidden: true }, el('div', { className: 'track' },
     ...marks.map(({ at, text }, i) => place(el('span', { textContent: text, data: { edge: at / whole > 0.85, minor: i % 2 === 1 } }), at, at, whole))));
@@ -67,7 +77,7 @@ export function drawWaterfall(host, traces, { every, selected, onSelect }) {
   const found = new Map();
   const paths = traces.map(({ title, model }) => {
     const path = criticalPath(model);
-    model.rows.forEach((span) => { span.critical = false; });
+    model.rows.forEach((span) => Object.assign(span, { critical: false, tone: tones.get(span.service) }));
     path.forEach(({ span }) => { span.critical = true; });
     const wholeTree = every || !model.rolls.length;
     const group = el('div', { className: 'group', role: 'group', ariaLabel: title ?? 'Trace' });
@@ -137,7 +147,7 @@ const facts = (object) => el('dl', {}, ...Object.entries(object).flatMap(([key, 
   el('dt', {}, ...key.split(/(?<=[._])/).flatMap((piece) => [piece, el('wbr')])), el('dd', { textContent: String(v) })]));
 
 export function drawDetails(host, span) {
-  if (!span) return host.replaceChildren(el('p', { className: 'hint', textContent: 'Point at a span, or move with ↑ and ↓, to read it here.' }));
+  if (!span) return host.replaceChildren(el('p', { className: 'hint', textContent: 'Point at a span, or use ↑ and ↓, to see its details here.' }));
   const has = (object) => Object.keys(object).length > 0;
   host.replaceChildren(el('h4', { textContent: span.name }),
     el('p', { className: 'hint', textContent: [span.service, span.kind, STATES[span.state], span.critical && 'critical path'].filter(Boolean).join(' · ') }),

@@ -1,0 +1,73 @@
+// Where metrics are read back from.
+#pragma once
+
+#include <expected>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "common/concurrency/clock.h"
+#include "loadgen/model/snapshot.h"
+#include "loadgen/sources/backend.h"
+
+namespace dice::loadgen {
+
+class MetricsSource {
+ public:
+  struct Reading {
+    Snapshot services;
+    /// What is missing, and why; may be empty.
+    std::string detail;
+    /// Why readings can't be compared with each other; empty when they can.
+    std::string incomparable;
+  };
+
+  virtual ~MetricsSource() = default;
+  virtual std::string name() const = 0;
+  /// Returns when a reading has all services and everything counted before the call, or at `deadline`.
+  virtual void settle(Clock& clock, TimePoint deadline) = 0;
+  virtual std::expected<Reading, SourceError> read() = 0;
+};
+
+/// The services' own /metrics. An address behind which several processes answer in turn, such as a Kubernetes Service
+/// of several replicas, makes a reading incomparable.
+class Scrapes final : public MetricsSource {
+ public:
+  explicit Scrapes(const std::vector<std::string>& urls);
+
+  std::string name() const override;
+  void settle(Clock& clock, TimePoint deadline) override;
+  std::expected<Reading, SourceError> read() override;
+
+ private:
+  std::vector<std::unique_ptr<Client>> clients_;
+  const double since_unix_seconds_;
+  /// By address: when the processes that answered there were started. Only those that ran before this began; a later
+  /// one is a service that was started again.
+  std::map<std::string, std::set<double>> processes_;
+};
+
+class Prometheus final : public MetricsSource {
+ public:
+  explicit Prometheus(const std::string& url);
+
+  std::string name() const override { return client_.name(); }
+  void settle(Clock& clock, TimePoint deadline) override;
+  std::expected<Reading, SourceError> read() override;
+
+ private:
+  using Target = std::pair<std::string, std::string>;
+
+  std::expected<std::vector<Series>, SourceError> query(const std::string& promql);
+  /// When each target of ours was scraped last.
+  std::expected<std::map<Target, double>, SourceError> scraped();
+  void add_exemplars(const std::map<Target, std::string>& services, Snapshot& snapshot);
+
+  Client client_;
+  const double since_unix_seconds_;
+};
+
+}  // namespace dice::loadgen

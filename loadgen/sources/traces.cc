@@ -1,0 +1,27 @@
+#include "loadgen/sources/traces.h"
+
+#include "contract/names.h"
+
+namespace dice::loadgen {
+
+TraceSource::TraceSource(const std::string& kind, const std::string& url)
+    : is_frontend_(kind == kFrontend.name), client_(backend_options(kind, url)) {}
+
+std::string TraceSource::detail() const {
+  return is_frontend_ ? "without Tempo, only one replica of each service is asked for its spans" : "";
+}
+
+std::expected<std::optional<Trace>, SourceError> TraceSource::find(const std::string& trace_id) {
+  const auto response =
+      client_.get({.path = "/api/traces/" + trace_id, .route = route::kTrace, .timeout = kSourceTimeout}, nullptr);
+  if (!response) return std::unexpected(response.error().message);
+  if (response->status == status_of(ErrorCode::trace_not_found)) return std::nullopt;
+  auto trace = parse_trace(response->body);
+  if (response->status != 200 || !trace) {
+    return std::unexpected(unexpected_answer(*response));
+  }
+  if (trace->spans.empty()) return std::nullopt;
+  return trace;
+}
+
+}  // namespace dice::loadgen

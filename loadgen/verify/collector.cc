@@ -1,0 +1,183 @@
+#include "loadgen/verify/collector.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <utility>
+
+namespace dice::loadgen {
+namespace {
+
+constexpr Seconds kMinPause{0.02};
+constexpr Seconds kMaxPause{1};
+
+}  // namespace
+
+Collector::Collector(const Options& options, Collected& collected, Clock& clock)
+    : options_(options), all_(collected), clock_(clock) {
+  all_.export_required = options.exported == Options::Export::required;
+}
+
+void Collector::prepare() {
+  if (all_.sources.logs != nullptr) all_.sources.logs->mark();
+  if (all_.sources.metrics == nullptr) return;
+  all_.sources.metrics->settle(clock_, clock_.now() + to_steady(options_.deadline));
+  auto reading = all_.sources.metrics->read();
+  if (!reading) return;
+  all_.before = std::move(*reading);
+  give_up_metrics(all_.before);
+}
+
+void Collector::give_up_metrics(const MetricsSource::Reading& reading) {
+  if (reading.incomparable.empty()) return;
+  all_.not_checked.push_back("metrics and correlation: " + reading.incomparable);
+  all_.sources.metrics = nullptr;
+}
+
+bool Collector::all_answered() const {
+  return std::ranges::all_of(all_.probes, [](const ProbeState& probe) { return probe.answered.load(); });
+}
+
+bool Collector::traces_complete() const {
+  return all_.sources.traces == nullptr || std::ranges::all_of(all_.probes, [](const ProbeState& probe) {
+           return !probe.has_telemetry() || probe.trace_seconds;
+         });
+}
+
+bool Collector::complete() const {
+  const bool logs = all_.sources.logs == nullptr || std::ranges::all_of(all_.probes, [](const ProbeState& probe) {
+                      return !probe.has_telemetry() || probe.log_seconds;
+                    });
+  const bool metrics =
+      all_.sources.metrics == nullptr || (all_.metrics_seconds && (all_.correlated || all_.sources.traces == nullptr));
+  return traces_complete() && logs && metrics;
+}
+
+void Collector::run() {
+  auto pause = kMinPause;
+  for (;;) {
+    const bool sent = all_answered();
+    if (sent) {
+      for (const auto& probe : all_.probes) last_answer_ = std::max(last_answer_, probe.sent.answered);
+    }
+    const auto deadline = last_answer_ + to_steady(options_.deadline);
+    const bool last = sent && clock_.now() >= deadline;
+    poll_traces();
+    poll_logs();
+    if (sent) {
+      poll_metrics();
+      poll_correlation();
+      if (complete() || last) return;
+      pause = std::min({pause * 1.5, kMaxPause, std::max(Seconds(deadline - clock_.now()), kMinPause)});
+    }
+    clock_.sleep(pause, {});
+  }
+}
+
+void Collector::poll_traces() {
+  if (all_.sources.traces == nullptr) return;
+  for (auto& probe : all_.probes) {
+    if (!probe.has_telemetry() || probe.trace_seconds) continue;
+    auto trace = all_.sources.traces->find(probe.sent.probe.trace_id());
+    all_.trace_error = trace ? "" : trace.error();
+    if (!trace) return;
+    if (!*trace) continue;
+    probe.trace = std::move(*trace);
+    probe.trace_findings = check_trace(probe.sent, *probe.trace, options_.clock_skew.count());
+    if (probe.trace_findings.empty()) probe.trace_seconds = since(probe.sent.answered);
+  }
+}
+
+void Collector::poll_logs() {
+  if (all_.sources.logs == nullptr) return;
+  std::vector<std::string> ids;
+  for (const auto& probe : all_.probes) {
+    if (probe.has_telemetry() && !probe.log_seconds) ids.push_back(probe.sent.probe.trace_id());
+  }
+  if (ids.empty()) return;
+  auto lines = all_.sources.logs->find(ids);
+  all_.log_error = lines ? "" : lines.error();
+  if (!lines) return;
+  std::map<std::string, std::vector<LogLine>> by_trace;
+  for (auto& line : *lines) by_trace[line.trace_id()].push_back(std::move(line));
+  for (auto& probe : all_.probes) {
+    if (!probe.has_telemetry() || probe.log_seconds) continue;
+    probe.lines = std::move(by_trace[probe.sent.probe.trace_id()]);
+    // Lines are not compared with a trace that is itself wrong.
+    const bool sound = probe.is_trace_sound();
+    probe.log_findings = check_logs(probe.sent, sound ? &*probe.trace : nullptr, probe.lines);
+    if (probe.log_findings.empty() && (sound || all_.sources.traces == nullptr)) {
+      probe.log_seconds = since(probe.sent.answered);
+    }
+  }
+}
+
+bool Collector::exporter_active() const {
+  // With an exporter every span is in one of the three, from its end on; without one they stay 0.
+  return std::ranges::any_of(all_.after.services, [](const auto& service) {
+    return std::ranges::any_of(service.second, [](const Series& series) {
+      return (series.name == name_of(Metric::spans_exported) || series.name == name_of(Metric::spans_dropped) ||
+              series.name == name_of(Metric::spans_queued)) &&
+             series.value > 0;
+    });
+  });
+}
+
+void Collector::poll_metrics() {
+  if (all_.sources.metrics == nullptr || all_.metrics_seconds) return;
+  auto reading = all_.sources.metrics->read();
+  all_.metrics_error = reading ? "" : reading.error();
+  if (!reading) return;
+  all_.after = std::move(*reading);
+  if (options_.exported == Options::Export::automatic) all_.export_required = exporter_active();
+  give_up_metrics(all_.after);
+  if (all_.sources.metrics == nullptr) return;
+  std::vector<Sent> sent;
+  std::map<std::string, Trace> traces;
+  for (const auto& probe : all_.probes) {
+    sent.push_back(probe.sent);
+    if (probe.is_trace_sound()) traces[probe.sent.probe.trace_id()] = *probe.trace;
+  }
+  all_.metrics_findings = check_metrics(sent, traces, all_.before.services, all_.after.services,
+                                        {.shared = options_.shared, .exported = all_.export_required});
+  if (all_.metrics_findings.empty() && traces_complete()) all_.metrics_seconds = since(last_answer_);
+}
+
+std::optional<std::vector<LogLine>> Collector::lines_of(const std::string& trace_id) {
+  if (all_.sources.logs == nullptr) return std::nullopt;
+  auto lines = all_.sources.logs->find({trace_id});
+  return lines ? std::move(*lines) : std::vector<LogLine>{};
+}
+
+void Collector::poll_correlation() {
+  if (all_.sources.metrics == nullptr || all_.sources.traces == nullptr || all_.correlated) return;
+  const std::vector<Finding> no_exemplar = {
+      {"exemplar of http_request_duration_seconds", "one with the trace id of a request", "none"}};
+  if (!all_.metrics_seconds) all_.correlation_findings = no_exemplar;  // exemplars are read with the counters
+  std::set<std::string> ours;
+  for (const auto& probe : all_.probes) ours.insert(probe.sent.probe.trace_id());
+  for (const auto& [service, metrics] : all_.after.services) {
+    for (const auto& series : metrics) {
+      if (series.name != kLatencyBuckets || series.label("route") != route::kRollAsync) continue;
+      for (const auto& exemplar : series.exemplars) {
+        // In a shared system, the exemplars of others may have replaced ours.
+        if (!ours.contains(exemplar.trace_id) && !options_.shared) continue;
+        const auto trace = all_.sources.traces->find(exemplar.trace_id);
+        all_.correlation_trace = exemplar.trace_id;
+        if (!trace || !*trace) {
+          all_.correlation_findings = {{"trace of an exemplar", exemplar.trace_id, "nothing"}};
+          continue;
+        }
+        all_.correlation_findings =
+            check_correlation(series, exemplar, **trace, lines_of(exemplar.trace_id), all_.after.services);
+        if (all_.correlation_findings.empty()) return void(all_.correlated = true);
+      }
+    }
+  }
+  if (all_.correlation_trace.empty()) {
+    all_.correlation_findings = no_exemplar;
+    all_.metrics_seconds.reset();  // the next reading may have it
+  }
+}
+
+}  // namespace dice::loadgen

@@ -1,0 +1,106 @@
+// Reads the telemetry of the probes back until it is complete and correct, or until the deadline has passed.
+#pragma once
+
+#include <atomic>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/concurrency/clock.h"
+#include "loadgen/sources/logs.h"
+#include "loadgen/sources/metrics.h"
+#include "loadgen/sources/traces.h"
+#include "loadgen/verify/checks.h"
+
+namespace dice::loadgen {
+
+/// Null where a signal is not to be checked.
+struct Sources {
+  TraceSource* traces = nullptr;
+  LogSource* logs = nullptr;
+  MetricsSource* metrics = nullptr;
+};
+
+/// One probe, what was found of it, and how long after its answer that was complete.
+struct ProbeState {
+  Sent sent;
+  /// Set last by the thread that sends; until then nothing else here may be read.
+  std::atomic<bool> answered = false;
+  bool expected_answer = false;
+  std::optional<Trace> trace = {};
+  std::vector<Finding> trace_findings = {};
+  std::optional<double> trace_seconds = {};
+  std::vector<LogLine> lines = {};
+  std::vector<Finding> log_findings = {};
+  std::optional<double> log_seconds = {};
+
+  /// Its telemetry is to be checked. When its answer is wrong, that is the finding.
+  bool has_telemetry() const { return answered && expected_answer; }
+  /// Its trace arrived, and is correct.
+  bool is_trace_sound() const { return trace.has_value() && trace_findings.empty(); }
+};
+
+struct Collected {
+  Sources sources;
+  std::vector<ProbeState> probes;
+  /// Signals that are not checked, and why.
+  std::vector<std::string> not_checked = {};
+  /// Why a source could not be read at the end; empty when it could.
+  SourceError trace_error = {};
+  SourceError log_error = {};
+  SourceError metrics_error = {};
+  MetricsSource::Reading before = {};
+  MetricsSource::Reading after = {};
+  std::vector<Finding> metrics_findings = {};
+  std::optional<double> metrics_seconds = {};
+  std::vector<Finding> correlation_findings = {};
+  /// The trace of the exemplar that was followed; may be empty.
+  std::string correlation_trace = {};
+  bool correlated = false;
+  /// Every span must leave through its service's exporter.
+  bool export_required = false;
+};
+
+/// Used by one thread. What is passed in outlives it.
+class Collector {
+ public:
+  struct Options {
+    /// Others use the system at the same time.
+    bool shared = false;
+    enum class Export { automatic, required, off };
+    /// Automatic: required if an exporter is seen to be active.
+    Export exported = Export::automatic;
+    /// From the last answer, for each signal.
+    Seconds deadline{30};
+    /// Maximum clock difference between two services.
+    Seconds clock_skew{0.05};
+  };
+
+  Collector(const Options& options, Collected& collected, Clock& clock);
+
+  /// Before the first probe is sent.
+  void prepare();
+  /// While the probes are sent on other threads and after. Blocks.
+  void run();
+
+ private:
+  /// Metrics are not checked when readings can't be compared with each other.
+  void give_up_metrics(const MetricsSource::Reading& reading);
+  void poll_traces();
+  void poll_logs();
+  void poll_metrics();
+  void poll_correlation();
+  bool all_answered() const;
+  bool traces_complete() const;
+  bool complete() const;
+  bool exporter_active() const;
+  std::optional<std::vector<LogLine>> lines_of(const std::string& trace_id);
+  double since(TimePoint time) const { return Seconds(clock_.now() - time).count(); }
+
+  const Options& options_;
+  Collected& all_;
+  Clock& clock_;
+  TimePoint last_answer_{};
+};
+
+}  // namespace dice::loadgen

@@ -1,0 +1,68 @@
+// Every metric of the services. docs/telemetry.md has the table made of it, and a test compares it with /metrics.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <string_view>
+
+namespace dice {
+
+/// Called after the names, without the suffixes for unit and type.
+enum class Metric {
+  http_requests,
+  http_request_duration,
+  http_requests_in_progress,
+  build_info,
+  fault_injection_active,
+  spans_exported,
+  spans_dropped,
+  spans_queued,
+  log_lines_dropped,
+  process_cpu,
+  process_resident_memory,
+  process_virtual_memory,
+  process_threads,
+  process_open_fds,
+  process_max_fds,
+  process_start_time,
+  die_specifications_requested,
+  die_list_requests,
+  die_specifications_loaded,
+  die_specifications_error_rate,
+  die_specifications_reload_success,
+  dice_rolls,
+  dice_roll_values,
+  async_rolls,
+  async_roll_batches,
+  async_roll_batch_size,
+  async_roll_duration,
+  async_roll_work,
+  async_rolls_in_progress,
+  die_service_requests,
+  die_service_request_duration,
+  roll_admission_rejected,
+  die_service_circuit_breaker_state,
+  roll_requests,
+  async_roll_requests,
+};
+
+struct MetricRow {
+  Metric metric;
+  std::string_view name;
+  /// counter, gauge or histogram.
+  std::string_view type;
+  /// In alphabetical order, with commas between them.
+  std::string_view labels;
+  /// Whose it is; empty = every service's.
+  std::string_view service;
+  /// The HELP text.
+  std::string_view help;
+  /// For docs/telemetry.md, in Markdown: more about it.
+  std::string_view details = {};
+};
+
+std::span<const MetricRow> metrics();
+const MetricRow& describe(Metric metric);
+inline std::string_view name_of(Metric metric) { return describe(metric).name; }
+
+}  // namespace dice

@@ -1,0 +1,56 @@
+"""A simulator of NetworkPolicies: who reaches whom."""
+
+from conftest import COMPONENT, PORTS
+
+STRANGERS = {
+    "stray": ("dice", {"app": "stray"}),
+    "prometheus": ("monitoring", {"app.kubernetes.io/name": "prometheus"}),
+    "collector": ("monitoring", {"app": "collector"}),
+    "tempo": ("monitoring", {"app": "tempo"}),
+    "internet": (None, {}),
+}
+OWN_PORTS = [port for ports in PORTS.values() for port in ports]
+
+
+class Network:
+    """Who reaches whom by these policies. Namespaces have their name as label, as in every cluster."""
+
+    def __init__(self, objects):
+        self.policies = objects.kind("NetworkPolicy")
+        self.pods = dict(STRANGERS)
+        for _, metadata, _ in objects.pods():
+            self.pods[metadata["labels"][COMPONENT]] = ("dice", metadata["labels"])
+
+    @staticmethod
+    def selects(selector, labels):
+        assert set(selector) <= {"matchLabels"}
+        return selector.get("matchLabels", {}).items() <= labels.items()
+
+    def is_peer(self, peer, name):
+        assert set(peer) <= {"namespaceSelector", "podSelector"}
+        namespace, labels = self.pods[name]
+        if namespace is None:
+            return False
+        if "namespaceSelector" not in peer:
+            inside = namespace == "dice"
+        else:
+            inside = self.selects(peer["namespaceSelector"], {"kubernetes.io/metadata.name": namespace})
+        return inside and self.selects(peer.get("podSelector", {}), labels)
+
+    def allows(self, name, direction, other, port):
+        namespace, labels = self.pods[name]
+        rules = [policy["spec"] for policy in self.policies if namespace == "dice" and self.selects(policy["spec"]["podSelector"], labels)]
+        rules = [spec for spec in rules if direction.capitalize() in spec["policyTypes"]]
+        ends = "from" if direction == "ingress" else "to"
+        return not rules or any(
+            any(one["port"] == port and one["protocol"] == "TCP" for one in rule["ports"])
+            and (ends not in rule or any(self.is_peer(peer, other) for peer in rule[ends]))
+            for spec in rules for rule in spec.get(direction, []))
+
+    def reaches(self, source, target, port):
+        return self.allows(source, "egress", target, port) and self.allows(target, "ingress", source, port)
+
+    def all(self, allowed):
+        """(source, target, port) for which `allowed`, each of our own ports at each of our own pods."""
+        return {(source, target, port) for source in self.pods for target in PORTS for port in OWN_PORTS
+                if source != target and allowed(source, target, port)}

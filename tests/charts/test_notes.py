@@ -1,0 +1,27 @@
+"""NOTES.txt: what helm says after an install."""
+
+import pytest
+
+from conftest import render
+from renderings import STACK
+
+
+def notes(chart, *values):
+    """What helm says after an install. It renders NOTES.txt for a real install only."""
+    text = (chart / "templates/NOTES.txt").read_text()
+    (chart / "templates/notes.yaml").write_text(
+        '{{- define "notes" -}}\n' + text + '\n{{- end }}\nkind: Notes\nmetadata: {name: notes}\ntext: {{ include "notes" . | toJson }}\n')
+    return render(*values, chart=chart, namespace="games").one("Notes", "notes")["text"]
+
+
+@pytest.mark.parametrize("values, said, unsaid", [
+    ((), ["kubectl --namespace games port-forward service/dice-frontend 8400", "helm --namespace games test dice"], ["replica"]),
+    (("tests.enabled=false",), ["port-forward"], ["helm"]),
+    (("ingress.enabled=true", "ingress.tls[0].secretName=x"), ["https://dice.local/"], ["port-forward"]),
+    (("replicaCount=2",), ["traces on the page are incomplete"], ["no metrics"]),
+    (("replicaCount=2", "telemetry.tempoUrl=http://tempo:3200"), ["checks no metrics"], ["incomplete"]),
+    (("replicaCount=2", *STACK), [], ["replica"]),
+])
+def test_notes_say_what_to_type_next(chart, values, said, unsaid):
+    text = notes(chart, *values)
+    assert all(part in text for part in said) and not any(part in text for part in unsaid), text

@@ -1,0 +1,83 @@
+"""Selectors, ports and addresses lead to the right pods, and only the page is reachable from outside."""
+
+from urllib.parse import urlsplit
+
+from conftest import COMPONENT, PORTS, SERVICES, environment, render, variables
+from renderings import every_rendering
+
+
+def chosen(objects, selector):
+    """The components of the pods that a selector's labels choose."""
+    return {metadata["labels"][COMPONENT] for _, metadata, _ in objects.pods() if selector.items() <= metadata["labels"].items()}
+
+
+@every_rendering
+def test_selectors_choose_the_pods_of_their_own_component(values):
+    objects = render(*values)
+    for one in objects:
+        component, spec = one["metadata"]["labels"].get(COMPONENT), one.get("spec", {})
+        if one["kind"] in ("Deployment", "PodDisruptionBudget"):
+            assert chosen(objects, spec["selector"]["matchLabels"]) == {component}
+        elif one["kind"] == "Service":
+            assert chosen(objects, spec["selector"]) == {component}
+        elif one["kind"] == "NetworkPolicy":
+            assert chosen(objects, spec["podSelector"]["matchLabels"]) == {component}
+        elif one["kind"] == "HorizontalPodAutoscaler":
+            target = objects.one(spec["scaleTargetRef"]["kind"], spec["scaleTargetRef"]["name"])
+            assert target["metadata"]["labels"][COMPONENT] == component and "replicas" not in target["spec"]
+
+
+@every_rendering
+def test_ports_that_are_named_exist(values):
+    objects = render(*values)
+    pods = {metadata["labels"][COMPONENT]: spec for _, metadata, spec in objects.pods()}
+    services = {one["metadata"]["name"]: {port["name"]: port["port"] for port in one["spec"]["ports"]} for one in objects.kind("Service")}
+    for one in objects.kind("Service"):
+        ports = {port["name"]: port["containerPort"] for port in pods[one["metadata"]["labels"][COMPONENT]]["containers"][0]["ports"]}
+        assert all(port["targetPort"] in ports for port in one["spec"]["ports"])
+        if one["spec"]["type"] == "ClusterIP":
+            assert services[one["metadata"]["name"]] == ports == dict(zip(("http", "metrics"), PORTS[one["metadata"]["labels"][COMPONENT]]))
+    for one in objects.kind("Ingress"):
+        for rule in one["spec"]["rules"]:
+            backend = rule["http"]["paths"][0]["backend"]["service"]
+            assert backend["port"]["name"] in services[backend["name"]]
+    for one in objects.kind("HTTPRoute"):
+        (backend,) = one["spec"]["rules"][0]["backendRefs"]
+        assert backend["port"] == services[backend["name"]]["http"]
+    inside = 0
+    for owner, _, spec in objects.pods():
+        for name, value in environment(spec).items():
+            if name.endswith("_URL") and name not in ("TEMPO_URL", "GRAFANA_URL") or name == "LOADGEN_METRICS":
+                for address in value.split(","):
+                    url = urlsplit(address)
+                    assert url.port in services[url.hostname].values(), f"{owner}: {name}={value}"
+                    inside += 1
+        for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+            if probe in spec["containers"][0]:
+                assert spec["containers"][0][probe]["httpGet"]["port"] in {port["name"] for port in spec["containers"][0]["ports"]}
+    assert inside >= 5
+
+
+def test_frontend_reaches_both_services_by_the_right_ports():
+    env = variables(render(), "frontend")
+    assert (env["DICE_ROLLER_URL"], env["DICE_ROLLER_METRICS_URL"]) == ("http://dice-roller:8401", "http://dice-roller:9401")
+    assert (env["DIE_SERVICE_URL"], env["DIE_SERVICE_METRICS_URL"]) == ("http://dice-die-service:8402", "http://dice-die-service:9402")
+    assert variables(render(), "dice-roller")["DIE_SERVICE_URL"] == "http://dice-die-service:8402"
+
+
+def test_only_the_page_is_for_those_outside():
+    external = render("frontend.externalService.enabled=true").one("Service", "dice-frontend-external")
+    assert external["spec"]["type"] == "LoadBalancer" and [port["targetPort"] for port in external["spec"]["ports"]] == ["http"]
+    for component in SERVICES:
+        assert variables(render(), component)["METRICS_ON_MAIN_PORT"] == "false"
+
+
+def test_ways_in():
+    objects = render("ingress.enabled=true", "ingress.className=nginx", "ingress.hosts={a.example.com,b.example.com}",
+                     "ingress.tls[0].secretName=t", "ingress.annotations.x=y", "httpRoute.enabled=true",
+                     "httpRoute.parentRefs[0].name=public", "httpRoute.hostnames={c.example.com}", "httpRoute.annotations.x=y")
+    ingress, route = objects.one("Ingress", "dice-frontend"), objects.one("HTTPRoute", "dice-frontend")
+    assert ingress["spec"]["ingressClassName"] == "nginx" and ingress["spec"]["tls"] == [{"secretName": "t"}]
+    assert [rule["host"] for rule in ingress["spec"]["rules"]] == ["a.example.com", "b.example.com"]
+    assert route["spec"]["parentRefs"] == [{"name": "public"}] and route["spec"]["hostnames"] == ["c.example.com"]
+    assert ingress["metadata"]["annotations"] == route["metadata"]["annotations"] == {"x": "y"}
