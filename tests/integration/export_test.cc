@@ -178,6 +178,7 @@ TEST_CASE("spans that are not flushed at the end are counted and logged") {
   const auto left = dice.log("Spans not flushed");
   REQUIRE(left.size() == 1);
   CHECK(left[0]["spans"].GetInt() == 20);
+  CHECK(std::string(left[0]["reason"].GetString()) == "no answer in time");
   const auto stopped = dice.log("Stopped");
   REQUIRE(stopped.size() == 1);
   CHECK(stopped[0]["spans_dropped"].GetInt() == 20);
@@ -294,7 +295,7 @@ std::vector<Hostile> hostile_collectors() {
       {"endless headers", answering("HTTP/1.1 200 OK\r\n", "X: " + block.substr(0, 1000) + "\r\n")},
       {"endless 1xx", answering("", "HTTP/1.1 103 Early Hints\r\nLink: <x>\r\n\r\n")},
       {"a line without end", answering("HTTP/1.1 200 ", block)},
-      {"garbage", answering(std::string("\x16\x03\x01\0\xFF garbage\r\n\r\n\0", 24), block)},
+      {"garbage", answering(std::string("\x16\x03\x01\0\xFF garbage\r\n\r\n\0", 18), block)},
       {"slow bytes", answering(kOk + "Content-Length: 1000000\r\n\r\n", "x", milliseconds(50))},
       {"500", answering("HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n")},
       {"503 for an hour", answering("HTTP/1.1 503 Busy\r\nRetry-After: 3600\r\nContent-Length: 0\r\n\r\n")},
@@ -302,6 +303,14 @@ std::vector<Hostile> hostile_collectors() {
        answering(kOk + "Content-Length: 8\r\n\r\n" + std::string("\x0A\x06\x08\xFF\xFF\xFF\xFF\x7F", 8))},
   };
 }
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr double kMaxMemory = 600 << 20;  // the sanitizer has a memory of its own, and its end takes time
+constexpr double kStopSlack = 5;
+#else
+constexpr double kMaxMemory = 60 << 20;
+constexpr double kStopSlack = 1;
+#endif
 
 double value_of(const std::string& text, const std::string& series) {
   const auto at = text.find("\n" + series + " ");
@@ -311,7 +320,6 @@ double value_of(const std::string& text, const std::string& series) {
 TEST_CASE("collectors that do harm: memory stays small, requests are answered, the stop is in time, counts are exact") {
   constexpr int kBatches = 100;
   constexpr int kSpans = 12 * kBatches;
-  constexpr double kMaxMemory = 60 << 20;
   const RunningService dice(RunningService::Kind::die_service, quick());
   for (const auto& [name, deed] : hostile_collectors()) {
     CAPTURE(name);
@@ -343,7 +351,7 @@ TEST_CASE("collectors that do harm: memory stays small, requests are answered, t
     roller.signal(SIGTERM);
     CHECK(roller.wait() == 0);
     const auto stop = std::chrono::duration<double>(steady_clock::now() - start).count();
-    CHECK(stop < 1 + 1);  // nothing is in flight: flush + 1 s
+    CHECK(stop < 1 + kStopSlack);  // nothing is in flight: the flush, and a second
     const auto output = roller.output();
     const auto line = json(output.substr(output.rfind("{\"timestamp\"")));
     REQUIRE(line.IsObject());

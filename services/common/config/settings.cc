@@ -140,7 +140,7 @@ std::string Settings::choice(const std::string& name, const std::string& default
                              const std::vector<std::string>& allowed, std::string help) {
   const auto text = declare({name, default_value, joined(allowed, ", "), std::move(help)});
   if (!text) return default_value;
-  const auto value = is_standard(name) ? lower(*text) : *text;
+  auto value = is_standard(name) ? lower(*text) : *text;
   if (std::ranges::find(allowed, value) != allowed.end()) return value;
   reject(name, *text, joined(allowed, ", "), default_value);
   return default_value;

@@ -1,7 +1,6 @@
 #include "common/telemetry/export_queue.h"
 
 #include <algorithm>
-#include <iterator>
 #include <utility>
 
 namespace dice {
@@ -40,10 +39,14 @@ ExportQueue::~ExportQueue() {
 void ExportQueue::add(EncodedSpan span) {
   {
     const Lock lock(mutex_);
-    if (closed_ || pending_.size() >= options_.queue_size) return drop(1, kQueueFull);
-    pending_.push_back(std::move(span));
+    if (closed_ || pending_spans_ >= options_.queue_size) return drop(1, kQueueFull);
+    if (pending_.empty() || pending_.back().spans.size() >= options_.batch_size) pending_.emplace_back();
+    auto& batch = pending_.back();
+    batch.bytes += cost(span);
+    batch.spans.push_back(std::move(span));
+    ++pending_spans_;
     ++counts_.queued;
-    if (pending_.size() < options_.batch_size || std::exchange(woken_, true)) return;
+    if (pending_spans_ < options_.batch_size || std::exchange(woken_, true)) return;
   }
   changed_.notify_one();
   exporter_->wake();
@@ -82,8 +85,10 @@ void ExportQueue::run() {
     }
   }
   std::uint64_t left = 0;
+  std::string reason;
   {
     const Lock lock(mutex_);
+    reason = drop_reason_;
     report_at_ = TimePoint();
     left = std::exchange(counts_.queued, 0);
     counts_.dropped += left;
@@ -91,7 +96,9 @@ void ExportQueue::run() {
     waiting_.clear();
   }
   report();
-  if (left > 0) logger_.log(LogMessage::spans_not_flushed, nullptr, {{"spans", shown(left)}});
+  if (left > 0) {
+    logger_.log(LogMessage::spans_not_flushed, nullptr, {{"spans", shown(left)}, {"reason", std::string_view(reason)}});
+  }
 }
 
 bool ExportQueue::wait_for_work() {
@@ -119,10 +126,8 @@ void ExportQueue::collect(TimePoint now) {
   const bool due = closed_ || now >= collect_at_;
   while (!pending_.empty()) {
     const bool idle = !sending_ && waiting_.empty() && now >= retry_at_;
-    if (pending_.size() < options_.batch_size && !(due && idle)) break;
-    const auto end = pending_.begin() + static_cast<std::ptrdiff_t>(std::min(pending_.size(), options_.batch_size));
-    Batch batch;
-    for (auto span = pending_.begin(); span != end; ++span) batch.bytes += cost(*span);
+    auto& batch = pending_.front();
+    if (batch.spans.size() < options_.batch_size && !(due && idle)) break;
     if (!idle && batch.bytes > options_.retry_bytes) break;
     while (!waiting_.empty() && waiting_bytes_ + batch.bytes > options_.retry_bytes) {
       const auto oldest = std::move(waiting_.front());
@@ -131,13 +136,13 @@ void ExportQueue::collect(TimePoint now) {
       counts_.queued -= oldest.spans.size();
       drop(oldest.spans.size(), kQueueFull);
     }
-    batch.spans.assign(std::make_move_iterator(pending_.begin()), std::make_move_iterator(end));
-    pending_.erase(pending_.begin(), end);
+    pending_spans_ -= batch.spans.size();
     waiting_bytes_ += batch.bytes;
     waiting_.push_back(std::move(batch));
+    pending_.pop_front();
   }
   if (now >= collect_at_) collect_at_ = now + options_.schedule_delay;
-  woken_ = pending_.size() >= options_.batch_size;
+  woken_ = pending_spans_ >= options_.batch_size;
 }
 
 ExportQueue::Batch ExportQueue::take() {
@@ -183,6 +188,7 @@ void ExportQueue::retry(Batch batch, const SpanExporter::Result& result) {
     const auto backoff =
         std::min<milliseconds>(doubled, options_.max_backoff) * std::uniform_real_distribution<>(0.8, 1.2)(random_);
     const auto wanted = std::min(result.retry_after, kMaxRetryAfter);
+    drop_reason_ = result.reason;
     retry_at_ = steady_clock::now() +
                 std::max<steady_clock::duration>(std::chrono::duration_cast<steady_clock::duration>(backoff), wanted);
     if (waiting_bytes_ + batch.bytes > options_.retry_bytes) {

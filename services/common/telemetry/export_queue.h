@@ -73,8 +73,9 @@ class ExportQueue {
 
   mutable Mutex mutex_;
   Condition changed_;
-  /// Not yet in a batch.
-  std::vector<EncodedSpan> pending_ GUARDED_BY(mutex_);
+  /// New spans; the last batch is being filled.
+  std::deque<Batch> pending_ GUARDED_BY(mutex_);
+  std::size_t pending_spans_ GUARDED_BY(mutex_) = 0;
   TimePoint collect_at_ GUARDED_BY(mutex_);
   /// The thread knows that there is a full batch.
   bool woken_ GUARDED_BY(mutex_) = false;
@@ -87,6 +88,7 @@ class ExportQueue {
   Counts counts_ GUARDED_BY(mutex_);
   /// Dropped, and not logged yet.
   std::uint64_t unreported_ GUARDED_BY(mutex_) = 0;
+  /// Of the last spans that were dropped, or of the last failure.
   std::string drop_reason_ GUARDED_BY(mutex_);
   TimePoint report_at_ GUARDED_BY(mutex_);
   bool closed_ GUARDED_BY(mutex_) = false;

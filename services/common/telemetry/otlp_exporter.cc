@@ -140,7 +140,7 @@ class OtlpExporter final : public SpanExporter {
     add_header("Content-Type: application/x-protobuf");
     add_header("Expect:");
     if (options_.gzip) add_header("Content-Encoding: gzip");
-    for (const auto& [name, value] : options_.headers) add_header(name + ": " + value);
+    for (const auto& [name, value] : options_.headers) add_header(std::string(name).append(": ").append(value));
     prepare();
   }
 
@@ -210,7 +210,8 @@ class OtlpExporter final : public SpanExporter {
     curl_easy_getinfo(easy_.get(), CURLINFO_RESPONSE_CODE, &status);
     if (outcome == CURLE_URL_MALFORMAT) return {.kind = Kind::failed, .reason = "the collector's URL is not valid"};
     if (outcome != CURLE_OK && !(answer.has_headers && status >= 200)) {
-      return {.kind = Kind::retryable, .reason = curl_easy_strerror(outcome)};
+      const bool given_up = outcome == CURLE_ABORTED_BY_CALLBACK;
+      return {.kind = Kind::retryable, .reason = given_up ? "no answer in time" : curl_easy_strerror(outcome)};
     }
     if (status >= 200 && status < 300) return delivered(answer, spans);
     const auto reason = "the collector answered " + std::to_string(status);

@@ -75,8 +75,8 @@ constexpr const char* kTracesPrefix = "OTEL_EXPORTER_OTLP_TRACES_";
 /// Each variable of the exporter, and after it the one for traces only, which overrides it.
 OtlpOptions declare_otlp(Settings& settings, TracingOptions& all) {
   OtlpOptions options;
-  const auto both = [](const auto& read, const char* name, auto default_value, const char* help) {
-    const auto general = read("OTEL_EXPORTER_OTLP_" + std::string(name), std::move(default_value), std::string(help));
+  const auto both = [](const auto& read, const char* name, const auto& default_value, const char* help) {
+    const auto general = read("OTEL_EXPORTER_OTLP_" + std::string(name), default_value, std::string(help));
     return read(kTracesPrefix + std::string(name), general, "For traces: overrides the one above.");
   };
   const auto text = [&settings](const std::string& name, const std::string& value, const std::string& help) {
