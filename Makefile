@@ -61,7 +61,8 @@ go-tools:
 	@tools/go-tool.sh helm >/dev/null || true
 	@command -v kubectl >/dev/null || tools/go-tool.sh kustomize >/dev/null || true
 
-$(PYTHON): tests/requirements.txt	@echo "Installing the packages in tests/requirements.txt into build/venv"
+$(PYTHON): tests/requirements.txt
+	@echo "Installing the packages in tests/requirements.txt into build/venv"
 	@/usr/bin/python3 -m venv build/venv
 	@build/venv/bin/pip install --quiet --disable-pip-version-check -r tests/requirements.txt
 	@touch $@

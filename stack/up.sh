@@ -34,7 +34,7 @@ forward() {
 }
 
 up() {
-  local port tag images ids
+  local port images ids
   for port in 8400 3000; do
     ! (: <"/dev/tcp/127.0.0.1/$port") 2>/dev/null || fail "port $port of this machine is in use"
   done

@@ -31,7 +31,8 @@ constexpr std::array kRows = {
                   "`spans`: the number dropped since the last such line, `reason`. At most every 10 s."},
     LogMessageRow{
         spans_not_flushed, "Spans not flushed", warn, "",
-        "`spans`: the number that could not be exported within `SHUTDOWN_FLUSH_SECONDS`, `reason`: the last failure"},
+        "`spans`: the number that could not be exported within `SHUTDOWN_FLUSH_SECONDS` and are dropped; `reason`: "
+        "the last failure"},
     LogMessageRow{setting_ignored, "Setting ignored", warn, "",
                   "`variable`, `value`, `used`: an invalid `OTEL_*` variable, and what is used instead"},
     LogMessageRow{stopping, "Stopping", info, "", "`in_flight`: requests still being answered"},

@@ -17,6 +17,7 @@ namespace {
 /// The choices of ROLL_STRATEGY.
 std::vector<std::string> strategy_names() {
   std::vector<std::string> names;
+  names.reserve(kStrategies.size());
   for (const auto& row : kStrategies) names.emplace_back(row.name);
   return names;
 }

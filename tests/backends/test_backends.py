@@ -274,7 +274,7 @@ def test_a_collector_that_is_stopped_is_named(stack):
 
 def test_a_collector_that_was_never_there_is_named(stack):
     with stopped(stack, "collector"):
-        for name in system.urls:
+        for name in stack.system.urls:
             stack.system.restart(name)
         check_collector_is_named(stack)
     holds(stack)
