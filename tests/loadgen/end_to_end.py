@@ -100,9 +100,10 @@ class EndToEnd(unittest.TestCase):
         with socket.create_server(("127.0.0.1", 0)) as silent:
             for command in ("verify", "compare"):
                 process = subprocess.Popen([BIN / "loadgen", command, "--url", f"http://127.0.0.1:{silent.getsockname()[1]}"], env=ENV)
-                silent.accept()
+                connection, _ = silent.accept()  # kept: one that is closed would end the program by itself
                 process.send_signal(signal.SIGINT)
                 self.assertEqual(process.wait(10), -signal.SIGINT)
+                connection.close()
 
     def test_interrupt_ends_traffic_with_its_summary(self):
         process = subprocess.Popen([BIN / "loadgen", "traffic", "--url", self.system.url("frontend"), "--duration", "600", "--json"],

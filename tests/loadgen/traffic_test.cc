@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include "contract/names.h"
 #include "loadgen/compare.h"
 #include "tampered_system.h"
 
@@ -112,7 +113,7 @@ TEST_CASE("latency counts from the moment a request was due") {
   Tally tally({});
   Answer answer;
   answer.status = 200;
-  tally.add({}, answer, 2.5, "t");
+  tally.add(dice::route::kDice, answer, 2.5, "t");
   CHECK(tally.latency().max() == 2.5);
   CHECK(tally.outcomes().at({"/dice", "200"}) == 1);
 }

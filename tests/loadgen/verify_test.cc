@@ -3,6 +3,9 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <utility>
+
 #include "tampered_system.h"
 
 using namespace dice::loadgen;
@@ -285,9 +288,12 @@ TEST_CASE("the table shows five requests of a signal, the JSON all") {
     for (auto at = text.find(what); at != std::string::npos; at = text.find(what, at + 1)) ++found;
     return found;
   };
+  const auto broken = std::ranges::count_if(
+      report.cases, [](const Report::Case& one) { return one.signal == "logs" && !one.findings.empty(); });
+  REQUIRE(broken > 20);
   CHECK(count(to_table(report), "\nlogs: ") == 6);
-  CHECK(to_table(report).contains("\nlogs: 22 more; --json shows all\n"));
-  CHECK(count(to_json(report), "log line is missing") > 27);
+  CHECK(to_table(report).contains("\nlogs: " + std::to_string(broken - 5) + " more; --json shows all\n"));
+  CHECK(std::cmp_greater_equal(count(to_json(report), "log line is missing"), broken));
 }
 
 TEST_CASE("a target that is not there") {

@@ -44,7 +44,7 @@ std::vector<std::string> identifiers(const Specifications& all) {
 }
 
 TEST_CASE("specifications: the shipped file holds fair and risky") {
-  const auto file = std::filesystem::path(__FILE__).parent_path() / "../../services/die-service/dice.yaml";
+  const auto file = std::filesystem::path(DICE_SOURCE_DIR) / "services/die-service/dice.yaml";
   const auto read = read_specifications(file);
   REQUIRE(read);
   CHECK(*read == Specifications{{"fair", {1, 2, 3, 4, 5, 6}, 0}, {"risky", {1, 2, 3, 4, 5, 6}, 0.3}});
