@@ -10,7 +10,7 @@ from grafana_foundation_sdk.cog import encoder, plugins
 from grafana_foundation_sdk.models import dashboard as schema
 from grafana_foundation_sdk.models import units
 
-sys.path.insert(0, str(queries.ROOT / "charts/dice/dashboards"))
+sys.path[:0] = [str(queries.ROOT / "charts/dice/dashboards"), str(queries.ROOT / "tools")]
 
 import contract  # noqa: E402
 import dashboards as source  # noqa: E402
