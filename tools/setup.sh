@@ -5,7 +5,7 @@
 set -eu
 
 tools='cmake ninja-build ccache pkg-config git python3 rapidjson-dev libopentelemetry-proto-dev'
-libraries='libpistache-dev libboost-dev prometheus-cpp-dev libyaml-cpp-dev libcurl4-openssl-dev libprotobuf-dev
+libraries='libpistache-dev libboost-dev prometheus-cpp-dev libyaml-cpp-dev libcurl4-openssl-dev zlib1g-dev libprotobuf-dev
   opentelemetry-cpp-dev'
 test='doctest-dev python3-venv chromium wrk procps ca-certificates'
 lint='clang-tidy-19 clang-format-19 shellcheck gcovr'
