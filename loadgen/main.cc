@@ -34,7 +34,7 @@ class Signals {
 };
 
 int unreachable(const std::string& url, const std::string& why) {
-  std::cerr << "loadgen: " << url << " cannot be reached:  " << why << "\n";
+  std::cerr << "loadgen: " << url << " cannot be reached: " << why << "\n";
   return kUnreachable;
 }
 
@@ -152,7 +152,7 @@ int run(const VerifyCommand& command) {
     std::ofstream file(command.junit);
     file << to_junit(*report);
     if (!file.flush()) {
-      std::cerr << "--junit: " << command.junit << "  cannot be written\n";
+      std::cerr << "--junit: " << command.junit << " cannot be written\n";
       return kUsageError;
     }
   }

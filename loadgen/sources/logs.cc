@@ -50,7 +50,7 @@ void LogFiles::mark() {
 
 std::optional<SourceError> LogFiles::read_news(const fs::path& file) {
   std::ifstream stream(file, std::ios::binary | std::ios::ate);
-  if (!stream) return file.string() + "  cannot be opened";
+  if (!stream) return file.string() + " cannot be opened";
   auto& position = read_[file];
   if (static_cast<std::uintmax_t>(stream.tellg()) < position) position = 0;  // it was truncated
   stream.seekg(static_cast<std::streamoff>(position));

@@ -61,7 +61,7 @@ class Diagnosis {
 
   void sources() {
     for (const auto* source : {&evidence_.traces, &evidence_.logs, &evidence_.metrics}) {
-      if (source->checked && !source->error.empty()) say(source->name + "  cannot be read:  " + source->error);
+      if (source->checked && !source->error.empty()) say(source->name + " cannot be read: " + source->error);
     }
   }
 
@@ -93,14 +93,14 @@ class Diagnosis {
       queued += service.spans_queued;
     }
     if (!dropping.empty() && exported == 0) {
-      say("the collector is down or rejects spans:  " + list(dropping) + " could not deliver " + whole(dropped) +
+      say("the collector is down or rejects spans: " + list(dropping) + " could not deliver " + whole(dropped) +
           " spans and delivered none (telemetry_spans_dropped_total)");
       collector_down_ = true;
     } else if (!dropping.empty()) {
       say("spans are dropped: " + list(dropping) + " could not deliver " + whole(dropped) + " spans, while " +
           whole(exported) + " were delivered (telemetry_spans_dropped_total)");
     } else if (!waiting.empty() && exported == 0) {
-      say("the collector is down or does not respond:  " + whole(queued) + " spans are queued in " + list(waiting) +
+      say("the collector is down or does not respond: " + whole(queued) + " spans are queued in " + list(waiting) +
           " and none was delivered (telemetry_spans_queued)");
       collector_down_ = true;
     }

@@ -21,9 +21,11 @@ inline constexpr const char* kUrlForm = "http://HOST[:PORT] or https://HOST[:POR
 bool normalize_url(std::string& url);
 
 /// Each call declares an option and reads it. For an invalid value, an error is recorded and the default returned, so
-/// that all errors are reported together. Not thread-safe; used at startup. OTEL_* variables follow OpenTelemetry's
-/// rules instead, because an operator may set them for all programs of a cluster: flags and choices are
-/// case-insensitive, a flag is true only if its value is "true", and an invalid value is a warning.
+/// that all errors are reported together. Not thread-safe; used at startup.
+///
+/// OTEL_* variables follow OpenTelemetry's rules instead, because an operator may set them for all programs of a
+/// cluster: flags and choices are case-insensitive, a flag is true only if its value is "true", and an invalid value is
+/// a warning.
 class Settings {
  public:
   struct Option {
