@@ -40,7 +40,7 @@ export function readTrace({ resourceSpans = [] }) {
     end: Math.max(0, ...rows.map((s) => s.end)) };
 }
 
-// A roll of a batch has its own span. A single roll is the part of a server span after the call to die-service.
+// A roll of a batch has its own span. A single roll is the part of a server span after the call that fetches the die.
 function markRoll(span) {
   if (span.rollIndex !== undefined) span.roll = { start: span.start, end: span.end };
   else if (span.kind === 'server' && (span.result !== undefined || span.attributes['die.error'] === true)) {
