@@ -20,7 +20,7 @@
 namespace dice::test {
 namespace {
 
-constexpr std::size_t kLongestBurst = 64;
+constexpr std::size_t kMaxBurst = 64;
 constexpr int kTimeoutSeconds = 20;
 
 /// Several loopback addresses, so that recently closed connections do not use up the ports of one.
@@ -73,7 +73,7 @@ class Thread {
 
   StormResult run(std::size_t leavers) {
     while (result_.left < leavers) {
-      const auto burst = std::min<std::size_t>(1 + random_() % kLongestBurst, leavers - result_.left);
+      const auto burst = std::min<std::size_t>(1 + random_() % kMaxBurst, leavers - result_.left);
       abandon(burst);
       for (std::size_t i = 0; i < burst; ++i) honest_request();
     }

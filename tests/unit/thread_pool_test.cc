@@ -244,18 +244,18 @@ TEST_CASE("thread pool: the stacks of ended threads are released") {
 }
 
 TEST_CASE("thread pool: with many callers, never more concurrent tasks than threads, and none lost") {
-  constexpr int kMost = 4;
+  constexpr int kMaxThreads = 4;
   std::atomic<int> now = 0;
   std::atomic<bool> exceeded = false;
   std::atomic<int> ran = 0;
   std::atomic<int> accepted = 0;
   {
-    ThreadPool pool({.max_threads = kMost, .idle_timeout = std::chrono::milliseconds(0)});
+    ThreadPool pool({.max_threads = kMaxThreads, .idle_timeout = std::chrono::milliseconds(0)});
     std::vector<std::jthread> callers;
     for (int caller = 0; caller < 4; ++caller) {
       callers.emplace_back([&, caller] {
         const auto work = [&] {
-          if (++now > kMost) exceeded = true;
+          if (++now > kMaxThreads) exceeded = true;
           ++ran;
           --now;
         };
