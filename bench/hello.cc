@@ -1,4 +1,4 @@
-// The least that a Pistache server can do: the yardstick. bench-hello PORT
+// bench-hello PORT: a minimal Pistache server, as the reference.
 #include <pistache/endpoint.h>
 
 #include <cstdint>
@@ -11,7 +11,7 @@ class Hello : public Pistache::Http::Handler {
   HTTP_PROTOTYPE(Hello)
 
   void onRequest(const Pistache::Http::Request& /*request*/, Pistache::Http::ResponseWriter response) override {
-    // Pistache would ask every client without a Connection header to reconnect.
+    // Otherwise, Pistache makes clients without a Connection header reconnect.
     response.headers().remove<Pistache::Http::Header::Connection>();
     response.send(Pistache::Http::Code::Ok, "hello");
   }

@@ -1,4 +1,4 @@
-// A collector that throws everything away, at as little cost as can be: what is measured is who sends. bench-sink PORT
+// bench-sink PORT: a minimal collector that discards everything, so that only the sender is measured.
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -12,7 +12,7 @@
 
 namespace {
 
-/// Answers each request of one connection, after reading past its body.
+/// Reads each request of a connection, discards its body and responds.
 void serve(int connection) {
   std::vector<char> buffer(1UL << 20U);
   std::string head;

@@ -31,7 +31,7 @@ std::vector<double> waits(const Concurrent& concurrent) {
   return seconds;
 }
 
-std::string wrong(const RollRequest& request, const Answer& answer, const std::string& trace_id) {
+std::string failure(const RollRequest& request, const Answer& answer, const std::string& trace_id) {
   auto text = request.path() + ": " + answer.outcome();
   if (answer.status != 0 && answer.error_message) text += ": " + *answer.error_message;
   return text + " (trace " + trace_id + ")";
@@ -82,10 +82,10 @@ std::string to_table(const Comparison& comparison) {
   }
   text += "\n" + pad("threads", 10) + pad("requests", 11) + pad("measured", 11) + pad("possible", 11) +
           pad("efficiency", 12) + "speedup: measured █ of possible ░\n";
-  double most = 0;
-  for (const auto& one : comparison.concurrent) most = std::max(most, one.possible_speedup());
+  double max = 0;
+  for (const auto& one : comparison.concurrent) max = std::max(max, one.possible_speedup());
   for (const auto& one : comparison.concurrent) {
-    const auto cells = [most](double speedup) { return static_cast<std::size_t>(std::lround(speedup / most * kBar)); };
+    const auto cells = [max](double speedup) { return static_cast<std::size_t>(std::lround(speedup / max * kBar)); };
     const auto measured = cells(one.measured_speedup());
     text += pad(std::to_string(one.threads), 10) +
             pad(fixed(sequential.mean / summarize(waits(one)).mean, 2) + " ×", 11) +
@@ -95,8 +95,8 @@ std::string to_table(const Comparison& comparison) {
     text += "\n";
   }
   return text +
-         "\n  requests    time of the sequential requests ÷ time of the batch, for the user (each draws its own "
-         "delays)\n"
+         "\n  requests    time of the sequential requests ÷ time of the batch, as seen by the user (their random "
+         "delays differ)\n"
          "  measured    sum of a batch's roll durations ÷ time of that batch\n"
          "  possible    sum of a batch's roll durations ÷ minimum time for them on that many threads, from its trace\n"
          "  efficiency  measured ÷ possible\n";
@@ -153,9 +153,9 @@ std::expected<double, std::string> Compare::sequential() {
   const auto start = clock_.now();
   for (int i = 0; i < options_.rolls; ++i) {
     const auto context = random_context();
-    const auto answer = target_.ask("GET", request.path(), context);
+    const auto answer = target_.request("GET", request.path(), context);
     if (!answer.roll) {
-      return std::unexpected(wrong(request, answer, to_hex(context.trace_id)));
+      return std::unexpected(failure(request, answer, to_hex(context.trace_id)));
     }
   }
   return Seconds(clock_.now() - start).count();
@@ -167,10 +167,10 @@ std::expected<BatchRun, std::string> Compare::batch(int threads) {
       .die = options_.die, .times = options_.rolls, .concurrency = limited ? std::optional(threads) : std::nullopt};
   const auto context = random_context();
   const auto start = clock_.now();
-  const auto answer = target_.ask("GET", request.path(), context);
+  const auto answer = target_.request("GET", request.path(), context);
   BatchRun run{.seconds = Seconds(clock_.now() - start).count()};
   const auto id = to_hex(context.trace_id);
-  if (!answer.rolls) return std::unexpected(wrong(request, answer, id));
+  if (!answer.rolls) return std::unexpected(failure(request, answer, id));
   auto seconds = roll_seconds(id);
   if (!seconds) return std::unexpected(std::move(seconds.error()));
   run.roll_seconds = std::move(*seconds);

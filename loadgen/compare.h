@@ -1,4 +1,4 @@
-// Compares sequential rolls with concurrent ones.
+// loadgen compare: compares sequential rolls with concurrent ones.
 #pragma once
 
 #include <cstddef>
@@ -18,7 +18,7 @@ struct BatchRun {
   std::vector<double> roll_seconds = {};
 };
 
-/// Batches on one number of threads.
+/// The batches with the same number of threads.
 struct Concurrent {
   std::size_t threads = 1;
   std::vector<BatchRun> runs = {};
@@ -54,11 +54,11 @@ class Compare {
     Seconds deadline{30};
   };
 
-  /// What is passed in outlives it.
+  /// All references must outlive this object.
   Compare(Options options, Target& target, TraceSource& traces, Clock& clock)
       : options_(std::move(options)), target_(target), traces_(traces), clock_(clock) {}
 
-  /// The error says which request failed and how, in one line.
+  /// The error is one line that names the failed request and the reason.
   std::expected<Comparison, std::string> run();
 
  private:

@@ -14,7 +14,8 @@
 namespace dice::loadgen {
 namespace {
 
-/// A source of stop requests: SIGINT and SIGTERM, which `prepare_process` has blocked. A second one ends the process.
+/// Turns SIGINT and SIGTERM, which `prepare_process` has blocked, into a stop request. A second signal ends the
+/// process.
 class Signals {
  public:
   Signals()
@@ -33,35 +34,37 @@ class Signals {
 };
 
 int unreachable(const std::string& url, const std::string& why) {
-  std::cerr << "loadgen: " << url << " can't be reached: " << why << "\n";
+  std::cerr << "loadgen: " << url << " cannot be reached: " << why << "\n";
   return kUnreachable;
 }
 
-/// From the OTEL_* variables; spans are exported only if one of them says so.
+/// Reads the OTEL_* variables; spans are exported only if an exporter or an endpoint is set.
 std::variant<Tracing::Options, int> tracing_options() {
   const auto environment = process_environment();
   Settings settings(environment);
   auto options = Tracing::Options::declare(settings, "loadgen");
   for (const auto& error : settings.errors()) std::cerr << error << "\n";
   if (!settings.errors().empty()) return kUsageError;
-  const bool wanted = environment("OTEL_TRACES_EXPORTER") || environment("OTEL_EXPORTER_OTLP_ENDPOINT") ||
-                      environment("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT");
-  if (!wanted) options.exporter = "none";
-  options.memory.spans = 0;  // no endpoint serves them here
+  const bool enabled = environment("OTEL_TRACES_EXPORTER") || environment("OTEL_EXPORTER_OTLP_ENDPOINT") ||
+                       environment("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT");
+  if (!enabled) options.exporter = "none";
+  options.memory.spans = 0;  // loadgen has no endpoint for recent spans
   return options;
 }
 
-/// Whether requests for rolls reach die-service: it answers the one for an unknown die, without a roll.
-bool rolls_get_through(Target& target) { return target.ask("GET", "/roll?die=_none", random_context()).status == 404; }
+/// Whether roll requests reach die-service: an unknown die results in 404, without a roll.
+bool rolls_get_through(Target& target) {
+  return target.request("GET", "/roll?die=_none", random_context()).status == 404;
+}
 
 int run(TrafficCommand command) {
-  prepare_process();  // before there are threads
+  prepare_process();  // before the first thread starts
   const auto options = tracing_options();
   if (const auto* code = std::get_if<int>(&options)) return *code;
   const Signals signals;
   LogSink sink(STDERR_FILENO);
-  const auto& tracing_given = std::get<Tracing::Options>(options);
-  Tracing tracing(tracing_given, Logger(sink, tracing_given.service, LogLevel::warn));
+  const auto& trace_options = std::get<Tracing::Options>(options);
+  Tracing tracing(trace_options, Logger(sink, trace_options.service, LogLevel::warn));
   SteadyClock clock;
 
   const auto deadline = clock.now() + to_steady(command.wait);
@@ -80,9 +83,9 @@ int run(TrafficCommand command) {
   const bool terminal = ::isatty(STDERR_FILENO) == 1;
   int ticks = 0;
   const auto progress = [&](const std::string& line) {
-    constexpr int kPlainEvery = 10;  // seconds
+    constexpr int kPlainInterval = 10;  // seconds
     if (terminal) std::cerr << "\r\033[K" << line << std::flush;
-    else if (++ticks % kPlainEvery == 0) std::cerr << line << "\n";
+    else if (++ticks % kPlainInterval == 0) std::cerr << line << "\n";
   };
   Traffic traffic(command.traffic, tracing, clock);
   const auto summary = traffic.run(signals.token(), progress);
@@ -99,7 +102,7 @@ TraceSource trace_source(const std::string& url, const std::string& tempo_url) {
 int run(const CompareCommand& command) {
   SteadyClock clock;
   Target target(command.url);
-  if (const auto answer = target.ask("GET", "/dice", random_context()); answer.status == 0) {
+  if (const auto answer = target.request("GET", "/dice", random_context()); answer.status == 0) {
     return unreachable(command.url, answer.error_message.value_or(""));
   }
   auto traces = trace_source(command.url, command.tempo_url);
@@ -149,7 +152,7 @@ int run(const VerifyCommand& command) {
     std::ofstream file(command.junit);
     file << to_junit(*report);
     if (!file.flush()) {
-      std::cerr << "--junit: " << command.junit << " can't be written\n";
+      std::cerr << "--junit: " << command.junit << " cannot be written\n";
       return kUsageError;
     }
   }
@@ -161,7 +164,7 @@ int run(const VerifyCommand& command) {
 
 int main(int argc, char** argv) {
   using namespace dice::loadgen;
-  (void)std::signal(SIGPIPE, SIG_IGN);  // a broken connection is an answer
+  (void)std::signal(SIGPIPE, SIG_IGN);  // broken connections are handled as errors
   const auto parsed = parse_command(argc, argv, std::cout, std::cerr);
   if (const auto* code = std::get_if<int>(&parsed)) return *code;
   return std::visit([](const auto& command) { return run(command); }, std::get<Command>(parsed));

@@ -17,7 +17,7 @@
 namespace dice::loadgen {
 namespace {
 
-/// Where `make run` writes them.
+/// The log folder of `make run`.
 constexpr const char* kDefaultLogs = "build/run";
 constexpr double kDay = 86'400;
 constexpr int kMaxThreads = 1000;
@@ -73,7 +73,7 @@ TrafficCommand declare_traffic(Settings& settings) {
   traffic.mix.max_batch =
       number(settings, "--max-batch", traffic.mix.max_batch, 1000, "Maximum rolls per batch, from 1.");
   command.dice = settings.list("--dice", {}, any_text, "text",
-                               "Dice to roll, comma-separated; default: all that the frontend lists.");
+                               "Dice to roll, comma-separated; default: all dice that the frontend lists.");
   traffic.mix.list_only = settings.flag("--list-only", false, "Send only GET /dice.");
   const auto seed = settings.integer("--seed", -1, -1, std::numeric_limits<std::int64_t>::max(),
                                      "Seed that makes the requests repeatable; -1 = random.");
@@ -100,8 +100,8 @@ CompareCommand declare_compare(Settings& settings) {
       "a whole number from 1 to " + std::to_string(kMaxThreads),
       "Thread counts to compare, comma-separated; default: one thread per roll.");
   for (const auto& count : counts) compare.threads.push_back(*threads(count));
-  const auto most = compare.threads.empty() ? 0 : *std::ranges::max_element(compare.threads);
-  compare.rolls = number(settings, "--rolls", std::max(compare.rolls, most), 1000,
+  const auto max_threads = compare.threads.empty() ? 0 : *std::ranges::max_element(compare.threads);
+  compare.rolls = number(settings, "--rolls", std::max(compare.rolls, max_threads), 1000,
                          "Number of rolls to compare; default: at least the highest thread count.");
   compare.iterations = number(settings, "--iterations", compare.iterations, 10'000, "Repetitions.");
   compare.deadline = seconds(settings, "--deadline", compare.deadline, 3600, "Maximum wait for a batch's trace.");
@@ -127,8 +127,8 @@ VerifyCommand declare_verify(Settings& settings) {
                                        "URLs of the services' metrics ports, comma-separated; default: localhost:9400 "
                                        "to 9402, if --url is the default.");
   command.prometheus_url = settings.url("--prometheus", "", "URL of Prometheus, to read metrics from instead.");
-  collect.shared =
-      settings.flag("--shared", false, "Others use the system, too: counters may increase by more than what was sent.");
+  collect.shared = settings.flag(
+      "--shared", false, "Other clients use the system, too: counters may increase by more than the requests sent.");
   command.answers_only = settings.flag("--answers-only", false, "Check only the answers.");
   using Export = Collector::Options::Export;
   const auto exported = settings.choice("--export", "auto", {"auto", "required", "off"},
@@ -145,13 +145,13 @@ VerifyCommand declare_verify(Settings& settings) {
   command.json = settings.flag("--json", false, "Print the report as JSON.");
   command.junit = settings.text("--junit", "", "Write the report as JUnit XML to this file, too.");
   if (!command.logs.empty() && !command.loki_url.empty()) {
-    settings.error("--loki", command.loki_url, "this or --logs, not both");
+    settings.error("--loki", command.loki_url, "only one of --logs and --loki");
   }
   if (!command.metrics_urls.empty() && !command.prometheus_url.empty()) {
-    settings.error("--prometheus", command.prometheus_url, "this or --metrics, not both");
+    settings.error("--prometheus", command.prometheus_url, "only one of --metrics and --prometheus");
   }
   if (command.url != default_url) return command;
-  // What `make run` has started.
+  // The defaults for services started by `make run`.
   std::error_code error;
   if (command.logs.empty() && command.loki_url.empty() && std::filesystem::is_directory(kDefaultLogs, error)) {
     command.logs.emplace_back(kDefaultLogs);

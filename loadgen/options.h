@@ -1,4 +1,4 @@
-// The command line. Each flag can be set by an environment variable instead.
+// The command line of loadgen. Each flag can also be set by an environment variable.
 #pragma once
 
 #include <iosfwd>
@@ -14,7 +14,7 @@ namespace dice::loadgen {
 
 struct TrafficCommand {
   Traffic::Options traffic;
-  /// Empty = all that the frontend lists.
+  /// Empty = all dice that the frontend lists.
   std::vector<std::string> dice;
   /// Maximum wait for the target to be reachable.
   Seconds wait{0};
@@ -34,13 +34,13 @@ struct VerifyCommand {
   std::string url = "http://localhost:8400";
   /// Empty = the frontend's API.
   std::string tempo_url;
-  /// Empty = files.
+  /// Empty = read files.
   std::string loki_url;
   std::string loki_selector = R"({service_name=~".+"})";
   std::vector<std::string> logs;
-  /// Empty = the services' own.
+  /// Empty = read the services' own metrics.
   std::string prometheus_url;
-  /// With `prometheus_url` empty as well: metrics are not checked.
+  /// If this and `prometheus_url` are empty, metrics are not checked.
   std::vector<std::string> metrics_urls;
   bool answers_only = false;
   Verify::Options verify;
@@ -55,7 +55,7 @@ inline constexpr int kFailed = 1;
 inline constexpr int kUsageError = 2;
 inline constexpr int kUnreachable = 3;
 
-/// The command, or the exit code to end with, after it has written help or what is wrong.
+/// Returns the command, or the exit code after writing help or errors.
 std::variant<Command, int> parse_command(int argc, const char* const* argv, std::ostream& out, std::ostream& err);
 
 }  // namespace dice::loadgen

@@ -8,7 +8,7 @@
 namespace dice::loadgen {
 namespace {
 
-constexpr double kShortest = 1e-6;
+constexpr double kMinSeconds = 1e-6;
 constexpr double kGrowth = 1.02;
 
 }  // namespace
@@ -29,7 +29,7 @@ Summary summarize(std::vector<double> values) {
 }
 
 void LatencyHistogram::add(double seconds) {
-  const auto position = std::ceil(std::log(std::max(seconds, kShortest) / kShortest) / std::log(kGrowth));
+  const auto position = std::ceil(std::log(std::max(seconds, kMinSeconds) / kMinSeconds) / std::log(kGrowth));
   ++buckets_[std::min(static_cast<std::size_t>(position), kBuckets - 1)];
   ++count_;
   max_ = std::max(max_, seconds);
@@ -46,7 +46,7 @@ double LatencyHistogram::percentile(double share) const {
   std::uint64_t seen = 0;
   for (std::size_t i = 0; i < kBuckets && count_ > 0; ++i) {
     seen += buckets_[i];
-    if (seen >= rank && seen > 0) return std::min(max_, kShortest * std::pow(kGrowth, static_cast<double>(i)));
+    if (seen >= rank && seen > 0) return std::min(max_, kMinSeconds * std::pow(kGrowth, static_cast<double>(i)));
   }
   return max_;
 }

@@ -1,3 +1,4 @@
+// Statistics, and their formatting as text.
 #pragma once
 
 #include <array>
@@ -17,10 +18,10 @@ struct Summary {
   double max = 0;
 };
 
-/// All zero without values.
+/// All members are zero if there are no values.
 Summary summarize(std::vector<double> values);
 
-/// Counts durations in buckets that are 2 % wide, so that a long run needs no more memory than a short one.
+/// Counts durations in buckets that are 2 % wide, so that memory use does not grow with the length of a run.
 class LatencyHistogram {
  public:
   void add(double seconds);
@@ -46,10 +47,10 @@ std::string show_seconds(double seconds);
 /// With `decimals` digits after the point.
 std::string fixed(double value, int decimals);
 
-/// `text` filled up with spaces to `width`, which counts characters, not bytes.
+/// `text` padded with spaces to `width` characters (not bytes).
 std::string pad(const std::string& text, std::size_t width);
 
-/// A bar as long as `share` (0 to 1) of `width`, in eighths of a character.
+/// A bar whose length is `share` (0 to 1) of `width`, in steps of an eighth of a character.
 std::string bar(double share, std::size_t width);
 
 }  // namespace dice::loadgen

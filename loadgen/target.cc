@@ -7,7 +7,7 @@ namespace dice::loadgen {
 Target::Target(const std::string& url, Seconds timeout)
     : timeout_(timeout), client_({.base_url = url, .name = url, .connect_timeout = kConnectTimeout}) {}
 
-Answer Target::ask(const std::string& method, const std::string& path, const TraceContext& context) {
+Answer Target::request(const std::string& method, const std::string& path, const TraceContext& context) {
   return parse_answer(client_.send(
       method, {.path = path, .route = path, .timeout = timeout_, .headers = {{"traceparent", to_traceparent(context)}}},
       nullptr));

@@ -18,8 +18,8 @@ class Target {
   explicit Target(const std::string& url, Seconds timeout = Seconds(60));
 
   const std::string& url() const { return client_.name(); }
-  /// `context` is sent as the parent; no span of it is recorded.
-  Answer ask(const std::string& method, const std::string& path, const TraceContext& context);
+  /// Sends `context` as the parent; its span is not recorded.
+  Answer request(const std::string& method, const std::string& path, const TraceContext& context);
 
  private:
   const Seconds timeout_;

@@ -14,20 +14,20 @@ std::string describe(const TraceSpan& span) {
   return kind + span.name + " of " + (span.service.empty() ? "a service without a name" : span.service);
 }
 
-std::size_t greatest_overlap(const std::vector<const TraceSpan*>& spans) {
+std::size_t max_overlap(const std::vector<const TraceSpan*>& spans) {
   std::vector<std::pair<std::int64_t, int>> changes;
   for (const auto* span : spans) {
     changes.emplace_back(span->start_nanoseconds, 1);
     changes.emplace_back(span->end_nanoseconds, -1);
   }
-  std::ranges::sort(changes);  // at the same moment an end comes before a start
+  std::ranges::sort(changes);  // at the same time, an end is before a start
   int now = 0;
-  int most = 0;
+  int max = 0;
   for (const auto& [time, change] : changes) {
     now += change;
-    most = std::max(most, now);
+    max = std::max(max, now);
   }
-  return static_cast<std::size_t>(most);
+  return static_cast<std::size_t>(max);
 }
 
 double makespan(const std::vector<double>& seconds, std::size_t workers) {

@@ -1,4 +1,4 @@
-// What can be measured in a trace.
+// Measurements on a trace.
 #pragma once
 
 #include <cstddef>
@@ -17,10 +17,10 @@ using dice::TraceSpan;
 /// "SERVER GET /roll of dice-roller"
 std::string describe(const TraceSpan& span);
 
-/// The greatest number of spans that are under way at the same moment.
-std::size_t greatest_overlap(const std::vector<const TraceSpan*>& spans);
+/// The maximum number of spans in progress at the same time.
+std::size_t max_overlap(const std::vector<const TraceSpan*>& spans);
 
-/// How long pieces of work take on `workers` workers that take them in order, each when it is free.
+/// The time that tasks of these durations take on `workers` workers, if each free worker takes the next task.
 double makespan(const std::vector<double>& seconds, std::size_t workers);
 
 }  // namespace dice::loadgen

@@ -11,7 +11,7 @@ std::optional<std::string> string_of(JsonView value) {
   return std::string(*text);
 }
 
-/// Nothing unless it is a list of which `read` understands every element.
+/// Empty unless the value is a list and `read` can parse every element.
 template <typename Element, typename Read>
 std::optional<std::vector<Element>> list_of(JsonView value, const Read& read) {
   if (!value.is_array()) return std::nullopt;

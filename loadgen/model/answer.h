@@ -1,4 +1,4 @@
-// A response of the frontend as values. Fields that are missing or of another type are empty.
+// A parsed response of the frontend. Fields that are missing or have another type are empty.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +12,7 @@
 namespace dice::loadgen {
 
 struct Answer {
-  /// 0 = no response: `error_code` and `error_message` say why.
+  /// 0 = no response; `error_code` and `error_message` say why.
   int status = 0;
   bool is_json_object = false;
   std::optional<std::string> error_code;

@@ -1,4 +1,4 @@
-// A log line, as it comes from a file or from Loki.
+// A parsed log line, from a file or from Loki.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,7 @@
 namespace dice::loadgen {
 
 struct LogLine {
-  /// A member that is not a string stands in its JSON form: 7, true, [1,2].
+  /// Values that are not strings are in JSON form: 7, true, [1,2].
   std::map<std::string, std::string> fields;
 
   std::string field(const std::string& name) const;
@@ -21,11 +21,11 @@ struct LogLine {
   std::string span_id() const { return field("span_id"); }
 };
 
-/// One JSON object. Nothing when it is none.
+/// Empty if `text` is not a JSON object.
 std::optional<LogLine> parse_log_line(std::string_view text);
 
-/// Reads the answer of /loki/api/v1/query_range. A line that is not JSON is taken for a message whose fields are the
-/// stream's labels. Nothing when the answer is no list of streams.
+/// Parses the response of /loki/api/v1/query_range. For a line that is not JSON, the line is the message and the
+/// stream's labels are the fields. Empty if the response is not a list of streams.
 std::optional<std::vector<LogLine>> parse_loki_streams(std::string_view json);
 
 }  // namespace dice::loadgen

@@ -18,7 +18,7 @@ std::optional<double> number(std::string_view text) {
   return value;
 }
 
-/// Takes {key="value",…} from the front of `text`.
+/// Parses {key="value",…} at the start of `text` and removes it.
 std::optional<std::map<std::string, std::string>> take_labels(std::string_view& text) {
   std::map<std::string, std::string> labels;
   if (!text.starts_with('{')) return labels;

@@ -1,4 +1,4 @@
-// Metrics, as they come from a scrape or from Prometheus.
+// Parsed metrics, from a scrape or from Prometheus.
 #pragma once
 
 #include <map>
@@ -17,21 +17,21 @@ struct Series {
     std::string trace_id;
     std::string span_id;
   };
-  /// One from a scrape, several from Prometheus.
+  /// A scrape has at most one, Prometheus may have several.
   std::vector<Exemplar> exemplars = {};
 
   std::string label(const std::string& key) const;
-  /// True when the labels named in `wanted` have these values.
+  /// Whether all labels in `wanted` have these values.
   bool matches(const std::map<std::string, std::string>& wanted) const;
 };
 
-/// Reads Prometheus' text format and OpenMetrics. A line that is neither comment nor sample is left out.
+/// Parses Prometheus' text format and OpenMetrics. Invalid lines are ignored.
 std::vector<Series> parse_metrics_text(std::string_view text);
 
-/// Reads the answer of /api/v1/query to an instant vector. Nothing when it is none.
+/// Parses the response of /api/v1/query. Empty if it is not an instant vector.
 std::optional<std::vector<Series>> parse_prometheus_vector(std::string_view json);
 
-/// Reads the answer of /api/v1/query_exemplars: series without values.
+/// Parses the response of /api/v1/query_exemplars into series without values.
 std::optional<std::vector<Series>> parse_prometheus_exemplars(std::string_view json);
 
 /// name{key="value",…}

@@ -1,4 +1,4 @@
-// A backend that telemetry is read back from, asked over HTTP.
+// HTTP access to the backends from which telemetry is read.
 #pragma once
 
 #include <chrono>
@@ -12,21 +12,21 @@
 
 namespace dice::loadgen {
 
-/// Why a source could not be read, for people.
+/// A message that says why a source could not be read.
 using SourceError = std::string;
 
 inline constexpr Seconds kSourceTimeout{10};
-/// Clocks of this machine and of a backend may differ.
+/// Allowed clock difference between this machine and a backend.
 inline constexpr std::chrono::seconds kClockMargin{60};
 
-/// `kind` is "Loki", "Tempo", …; errors name it together with `url`.
+/// `kind` is "Loki", "Tempo", …; error messages contain it and `url`.
 Client::Options backend_options(const std::string& kind, const std::string& url);
 
-/// The body of a 200; blocks for `kSourceTimeout` at most.
+/// Returns the body of a response with status 200. Blocks for at most `kSourceTimeout`.
 std::expected<std::string, SourceError> get(Client& client, const std::string& path,
                                             std::vector<std::pair<std::string, std::string>> headers = {});
 
-/// The error for an answer that is of no use.
+/// The error for an unexpected response.
 SourceError unexpected_answer(const ClientResponse& response);
 
 std::chrono::system_clock::duration unix_time();

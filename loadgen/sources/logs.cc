@@ -50,7 +50,7 @@ void LogFiles::mark() {
 
 std::optional<SourceError> LogFiles::read_news(const fs::path& file) {
   std::ifstream stream(file, std::ios::binary | std::ios::ate);
-  if (!stream) return file.string() + " can't be opened";
+  if (!stream) return file.string() + " cannot be opened";
   auto& position = read_[file];
   if (static_cast<std::uintmax_t>(stream.tellg()) < position) position = 0;  // it was truncated
   stream.seekg(static_cast<std::streamoff>(position));
@@ -92,7 +92,7 @@ std::expected<std::vector<LogLine>, SourceError> Loki::find(const std::vector<st
                        "&query=" + percent_encode(selector_ + " |~ \"" + ids + "\""));
   if (!body) return std::unexpected(body.error());
   auto lines = parse_loki_streams(*body);
-  if (!lines) return std::unexpected("its answer is not a list of streams");
+  if (!lines) return std::unexpected("its response is not a list of streams");
   return std::move(*lines);
 }
 

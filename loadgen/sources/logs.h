@@ -1,4 +1,4 @@
-// Where log lines are read back from.
+// Sources of log lines: files, or Loki.
 #pragma once
 
 #include <cstdint>
@@ -18,17 +18,17 @@ class LogSource {
  public:
   virtual ~LogSource() = default;
   virtual std::string name() const = 0;
-  /// How it selects lines, for people; may be empty.
+  /// A description of how lines are selected; may be empty.
   virtual std::string detail() const { return {}; }
-  /// Called before the first request: older lines are not needed.
+  /// Called before the first request; older lines may be skipped.
   virtual void mark() = 0;
   virtual std::expected<std::vector<LogLine>, SourceError> find(const std::vector<std::string>& trace_ids) = 0;
 };
 
-/// Files of JSON lines that grow.
+/// Growing files of JSON lines.
 class LogFiles final : public LogSource {
  public:
-  /// Files, or folders of files whose names end in .log.
+  /// `paths` are files, or folders with *.log files.
   explicit LogFiles(std::vector<std::filesystem::path> paths) : paths_(std::move(paths)) {}
 
   std::string name() const override;
@@ -40,14 +40,14 @@ class LogFiles final : public LogSource {
   std::optional<SourceError> read_news(const std::filesystem::path& file);
 
   const std::vector<std::filesystem::path> paths_;
-  /// How much of each file has been read.
+  /// Number of bytes of each file already read.
   std::map<std::filesystem::path, std::uintmax_t> read_;
   std::multimap<std::string, LogLine> lines_by_trace_;
 };
 
 class Loki final : public LogSource {
  public:
-  /// `selector` is LogQL's, such as {job="dice"}.
+  /// `selector` is a LogQL stream selector, such as {job="dice"}.
   Loki(const std::string& url, std::string selector);
 
   std::string name() const override { return client_.name(); }

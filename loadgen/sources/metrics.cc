@@ -12,7 +12,7 @@ Scrapes::Scrapes(const std::vector<std::string>& urls)
     : since_unix_seconds_(std::chrono::duration<double>(unix_time()).count()) {
   for (const auto& url : urls) {
     auto options = backend_options("metrics", url);
-    options.idle_connections = 0;  // a connection that is kept would hide other replicas
+    options.idle_connections = 0;  // a reused connection would hide other replicas
     clients_.push_back(std::make_unique<Client>(options));
   }
 }
@@ -24,8 +24,8 @@ std::string Scrapes::name() const {
 }
 
 void Scrapes::settle(Clock& /*clock*/, TimePoint /*deadline*/) {
-  constexpr int kLooks = 10;  // two replicas are missed once in 500 times
-  for (int i = 0; i < kLooks; ++i) {
+  constexpr int kReads = 10;  // with two replicas, one is missed once in 500 times
+  for (int i = 0; i < kReads; ++i) {
     if (const auto reading = read(); !reading || !reading->incomparable.empty()) return;
   }
 }
@@ -51,7 +51,8 @@ std::expected<MetricsSource::Reading, SourceError> Scrapes::read() {
     auto& processes = processes_[client->name()];
     if (started != target.end() && started->value < since_unix_seconds_) processes.insert(started->value);
     if (processes.size() > 1) {
-      reading.incomparable = "several processes answer at " + client->name() + "; use --prometheus, which adds them up";
+      reading.incomparable =
+          "several processes respond at " + client->name() + "; use --prometheus, which includes all of them";
     }
     auto& all = reading.services[service];
     all.insert(all.end(), std::make_move_iterator(target.begin()), std::make_move_iterator(target.end()));
@@ -67,7 +68,7 @@ std::expected<std::vector<Series>, SourceError> Prometheus::query(const std::str
   const auto body = get(client_, "/api/v1/query?query=" + percent_encode(promql));
   if (!body) return std::unexpected(body.error());
   auto series = parse_prometheus_vector(*body);
-  if (!series) return std::unexpected("its answer is not a vector");
+  if (!series) return std::unexpected("its response is not a vector");
   return std::move(*series);
 }
 
@@ -98,7 +99,7 @@ void Prometheus::settle(Clock& clock, TimePoint deadline) {
 }
 
 std::expected<MetricsSource::Reading, SourceError> Prometheus::read() {
-  // Everything that checks.h uses, by prefix.
+  // The prefixes of all metrics that the checks use.
   auto all = query(
       R"({__name__=~"up|http_requests_.+|http_request_duration_seconds_count|telemetry_spans_.+|roll_.+|async_roll.+|dice_roll.+|die_s.+"})");
   if (!all) return std::unexpected(all.error());

@@ -1,4 +1,4 @@
-// Where metrics are read back from.
+// Sources of metrics: the services' own endpoints, or Prometheus.
 #pragma once
 
 #include <expected>
@@ -19,21 +19,21 @@ class MetricsSource {
  public:
   struct Reading {
     Snapshot services;
-    /// What is missing, and why; may be empty.
+    /// What is missing and why; may be empty.
     std::string detail;
-    /// Why readings can't be compared with each other; empty when they can.
+    /// Why readings cannot be compared with each other; empty if they can.
     std::string incomparable;
   };
 
   virtual ~MetricsSource() = default;
   virtual std::string name() const = 0;
-  /// Returns when a reading has all services and everything counted before the call, or at `deadline`.
+  /// Waits until a reading includes all services and everything counted before the call, or until `deadline`.
   virtual void settle(Clock& clock, TimePoint deadline) = 0;
   virtual std::expected<Reading, SourceError> read() = 0;
 };
 
-/// The services' own /metrics. An address behind which several processes answer in turn, such as a Kubernetes Service
-/// of several replicas, makes a reading incomparable.
+/// Scrapes the services' own /metrics. Readings are not comparable if several processes share an address, such as the
+/// replicas of a Kubernetes Service.
 class Scrapes final : public MetricsSource {
  public:
   explicit Scrapes(const std::vector<std::string>& urls);
@@ -45,8 +45,8 @@ class Scrapes final : public MetricsSource {
  private:
   std::vector<std::unique_ptr<Client>> clients_;
   const double since_unix_seconds_;
-  /// By address: when the processes that answered there were started. Only those that ran before this began; a later
-  /// one is a service that was started again.
+  /// By address: the start times of the processes that responded. Only processes started before this object are
+  /// included; a later one is a restarted service.
   std::map<std::string, std::set<double>> processes_;
 };
 
@@ -62,7 +62,7 @@ class Prometheus final : public MetricsSource {
   using Target = std::pair<std::string, std::string>;
 
   std::expected<std::vector<Series>, SourceError> query(const std::string& promql);
-  /// When each target of ours was scraped last.
+  /// The time of the last scrape of each of our targets.
   std::expected<std::map<Target, double>, SourceError> scraped();
   void add_exemplars(const std::map<Target, std::string>& services, Snapshot& snapshot);
 

@@ -1,4 +1,4 @@
-// Where traces are read back from.
+// Source of traces: the frontend, or Tempo.
 #pragma once
 
 #include <expected>
@@ -10,16 +10,16 @@
 
 namespace dice::loadgen {
 
-/// Traces by id: the frontend's API, or Tempo's, whose path is the same.
+/// Reads traces by id from the API of the frontend or of Tempo, which have the same path.
 class TraceSource {
  public:
   /// `kind` is `kFrontend.name` or "Tempo".
   TraceSource(const std::string& kind, const std::string& url);
 
   const std::string& name() const { return client_.name(); }
-  /// Why spans may be missing although nothing is broken; may be empty.
+  /// Why spans may be missing although nothing is wrong; may be empty.
   std::string detail() const;
-  /// Nothing while the trace is not found.
+  /// Empty if the trace is not found (yet).
   std::expected<std::optional<Trace>, SourceError> find(const std::string& trace_id);
 
  private:

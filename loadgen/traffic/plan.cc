@@ -25,7 +25,7 @@ std::optional<RollRequest> Plan::next() {
   return request;
 }
 
-int Plan::rolls(int most) { return std::uniform_int_distribution<int>(1, most)(random_); }
+int Plan::rolls(int max) { return std::uniform_int_distribution<int>(1, max)(random_); }
 
 Seconds Plan::think(Seconds min, Seconds max) {
   return min + (max - min) * std::uniform_real_distribution<double>(0, 1)(random_);

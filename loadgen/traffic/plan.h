@@ -1,4 +1,4 @@
-// What each user requests, and when: from a seed, without a clock.
+// The plan of a run: what each user requests and when, derived from a seed.
 #pragma once
 
 #include <cstdint>
@@ -13,9 +13,9 @@
 namespace dice::loadgen {
 
 struct Mix {
-  /// Only GET /dice; the members below are then not used.
+  /// Only GET /dice; the members below are not used then.
   bool list_only = false;
-  /// Each as likely as the other; at least one.
+  /// At least one; all are equally likely.
   std::vector<std::string> dice = {"fair"};
   /// Fraction of the requests that are batches, 0 to 1.
   double async_probability = 0.3;
@@ -23,15 +23,15 @@ struct Mix {
   int max_batch = 10;
 };
 
-/// The requests of one user. The same seed and user always give the same ones.
+/// The requests of one user, which depend only on the seed and the user.
 class Plan {
  public:
   Plan(const Mix& mix, std::uint64_t seed, std::uint64_t user);
 
-  /// Nothing: the list of dice.
+  /// Empty = GET /dice.
   std::optional<RollRequest> next();
-  /// From 1 to `most`.
-  int rolls(int most);
+  /// A random number of rolls from 1 to `max`.
+  int rolls(int max);
   Seconds think(Seconds min, Seconds max);
 
  private:
@@ -39,15 +39,15 @@ class Plan {
   std::mt19937_64 random_;
 };
 
-/// Open loop: when each request is due, regardless of responses.
+/// Open loop: the time at which each request is due, regardless of responses.
 class Schedule {
  public:
-  /// `rate` requests per second, reached after `ramp` in a straight line from 0.
+  /// The rate rises linearly from 0 to `rate` requests per second during `ramp`.
   Schedule(double rate, Seconds ramp) : rate_(rate), ramp_(ramp.count()) {}
 
-  /// After the start; `index` counts from 0.
+  /// Time after the start; `index` counts from 0.
   Seconds due(std::uint64_t index) const;
-  /// How many are due before `duration` has passed.
+  /// Number of requests due within `duration`.
   std::uint64_t count(Seconds duration) const;
 
  private:

@@ -57,7 +57,7 @@ std::string to_table(const TrafficSummary& summary) {
   }
   for (const auto& [code, failure] : tally.failures()) {
     text += "\n" + std::string(failure.expected ? "expected failure " : "UNEXPECTED FAILURE ") + code + ", " +
-            std::to_string(failure.count) + " times; the first: " + failure.route + " " + failure.outcome + ": " +
+            std::to_string(failure.count) + " times; first: " + failure.route + " " + failure.outcome + ": " +
             failure.message + " (trace " + failure.trace_id + ")";
   }
   return text + (tally.failures().empty() ? "" : "\n");

@@ -1,4 +1,4 @@
-// Counts and latencies of the requests of a run.
+// Counts and latencies of a run's requests, and the summary.
 #pragma once
 
 #include <cstdint>
@@ -17,13 +17,13 @@ class Tally {
   /// `expected_failures` are error codes that do not fail the run.
   explicit Tally(std::set<std::string> expected_failures) : expected_(std::move(expected_failures)) {}
 
-  /// `latency` is from the moment at which the request was due.
+  /// `latency` is measured from the time at which the request was due.
   void add(const std::string& route, const Answer& answer, double latency, const std::string& trace_id);
 
   struct Failure {
     std::uint64_t count = 0;
     bool expected = false;
-    /// Of the first one.
+    /// Details of the first one.
     std::string route;
     std::string outcome;
     std::string message;
@@ -49,7 +49,7 @@ class Tally {
   std::uint64_t unexpected_ = 0;
 };
 
-/// A whole run.
+/// The result of a run.
 struct TrafficSummary {
   std::string target;
   std::uint64_t seed = 0;
@@ -58,7 +58,7 @@ struct TrafficSummary {
   double rate = 0;
   /// Requests sent per second.
   double sent_rate = 0;
-  /// Open loop: requests went out as they were due, to within 1 %.
+  /// Open loop: requests were sent at the target rate, within 1 %.
   bool rate_reached = true;
   Tally tally;
 

@@ -10,7 +10,7 @@
 namespace dice::loadgen {
 namespace {
 
-/// Minimum pause after a request without an answer: the service may be restarting.
+/// Minimum pause after a request without a response: the service may be restarting.
 constexpr Seconds kRetryPause{0.2};
 constexpr double kRateTolerance = 0.01;
 

@@ -1,4 +1,4 @@
-// Load from many concurrent users.
+// loadgen traffic: generates load from many concurrent users.
 #pragma once
 
 #include <atomic>
@@ -31,7 +31,7 @@ class Traffic {
     double rate = 0;
     /// Maximum requests in flight in open loop.
     int workers = 256;
-    /// 0 = until the users are done.
+    /// 0 = until all users are done.
     Seconds duration{0};
     /// Ramp-up time, until all users are active or the rate is reached.
     Seconds ramp{0};
@@ -45,19 +45,19 @@ class Traffic {
     Seconds timeout{60};
   };
 
-  /// What is passed in outlives it.
+  /// All references must outlive this object.
   Traffic(Options options, Tracing& tracing, Clock& clock);
 
-  /// The dice that the target lists: an error when it can't be reached.
+  /// The dice that the target lists, or an error if it cannot be reached.
   std::expected<std::vector<std::string>, std::string> list_dice();
 
-  /// Calls `progress` every second on this thread. Ends early, with what there is, when `stop` is requested.
+  /// Calls `progress` every second on this thread. If `stop` is requested, ends early with the results so far.
   TrafficSummary run(const std::stop_token& stop, const std::function<void(const std::string&)>& progress);
 
  private:
   void user(std::uint64_t number, TimePoint start, const std::stop_token& stop);
   void worker(TimePoint start, std::uint64_t count, const std::stop_token& stop);
-  /// The status, 0 = no answer. Latency counts from `due`.
+  /// Returns the status, 0 = no response. Latency is measured from `due`.
   int request(const std::optional<RollRequest>& wanted, std::uint64_t user, TimePoint due);
   std::string progress_line(TimePoint start);
 
@@ -67,12 +67,12 @@ class Traffic {
   Client client_;
   const Schedule schedule_;
   std::atomic<std::uint64_t> next_ = 0;
-  /// Threads of a run that have not ended.
+  /// Number of threads that have not ended.
   std::atomic<int> running_ = 0;
   std::atomic<std::int64_t> in_flight_ = 0;
   Mutex mutex_;
   Tally tally_ GUARDED_BY(mutex_);
-  /// When the last request so far went out.
+  /// When the most recent request was sent.
   TimePoint last_sent_ GUARDED_BY(mutex_){};
 };
 

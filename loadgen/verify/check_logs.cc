@@ -13,9 +13,9 @@ using Fields = std::map<std::string, std::string>;
 
 struct ExpectedLine {
   std::string service;
-  /// Those with a required value; the others are not checked.
+  /// Required values; other fields are not checked.
   Fields fields;
-  /// The span it belongs to, when that is known.
+  /// The span that it belongs to, if known.
   std::string span_id = {};
 };
 
@@ -66,7 +66,7 @@ ExpectedLine access_line(const std::string& service, const std::string& route, i
   return {service, {{"route", route}, {"status", std::to_string(status)}}, id_of(server_span(trace, service))};
 }
 
-/// Of one roll that succeeded.
+/// For a roll that succeeded.
 ExpectedLine roll_line(const std::string& die, std::int64_t index, std::int64_t value, const std::string& span_id) {
   return {kDiceRoller.name,
           {{"message", kRoll},
@@ -76,7 +76,7 @@ ExpectedLine roll_line(const std::string& die, std::int64_t index, std::int64_t 
           span_id};
 }
 
-/// False when it can't be known how many rolls succeeded.
+/// False if the successful rolls are not known.
 bool add_roll_lines(const Sent& sent, const Trace* trace, std::vector<ExpectedLine>& lines) {
   const auto& die = sent.probe.request.die;
   if (trace != nullptr) {
@@ -87,7 +87,7 @@ bool add_roll_lines(const Sent& sent, const Trace* trace, std::vector<ExpectedLi
     }
     return true;
   }
-  if (!tells_all_rolls(sent)) return false;
+  if (!has_all_rolls(sent)) return false;
   std::set<std::int64_t> failed;
   for (const auto& one : sent.answer.failed.value_or(std::vector<Answer::Failed>{})) failed.insert(one.index);
   std::int64_t index = 0;

@@ -15,10 +15,10 @@ const std::vector<std::string> kServices = {kFrontend.name, kDiceRoller.name, kD
 constexpr const char* kAsync = "async";
 
 std::string name(Metric metric) { return std::string(name_of(metric)); }
-/// Of a histogram.
+/// The name of a histogram's count.
 std::string count_of(Metric metric) { return name(metric) + "_count"; }
 
-/// A counter, or the count or sum of a histogram, and those of its labels that the contract names.
+/// A counter, or the count or sum of a histogram, with the labels that the contract names.
 struct Counter {
   std::string service;
   std::string name;
@@ -56,7 +56,7 @@ bool counts_rolls(const Counter& counter) {
          counter.name == name(Metric::async_rolls);
 }
 
-/// Routes that nobody but the probes, or those who use the system with them, asks for.
+/// Routes requested only by the probes (or by other clients of a shared system).
 bool is_probed_route(const std::string& service, const std::string& route) {
   static const std::map<std::string, std::set<std::string>> kRoutes = {
       {kFrontend.name, {route::kDice, route::kRoll, route::kRollAsync, route::kUnmatched}},
@@ -88,7 +88,7 @@ Values values_of(const Snapshot& snapshot, const Counter& counter) {
   return values;
 }
 
-/// What the requests must have moved, by service and metric.
+/// The expected increases, by service and metric.
 class Movements {
  public:
   void add(const std::string& service, const std::string& metric, Labels labels, std::int64_t by = 1) {
@@ -103,7 +103,7 @@ class Movements {
     add(service, count_of(Metric::http_request_duration), {{"method", method}, {"route", route}});
   }
 
-  /// False when the trace would be needed to know.
+  /// False if the result depends on the trace, which is missing.
   bool rolls(const Sent& sent, const Trace* trace) {
     const auto& die = sent.probe.request.die;
     const std::string mode = sent.probe.wants == Probe::Wants::roll ? "sync" : kAsync;
@@ -130,7 +130,7 @@ class Movements {
   std::map<std::pair<std::string, std::string>, Values> values_;
 };
 
-/// False when the rolls are not known.
+/// False if the rolls are not known.
 bool add(Movements& movements, const Sent& sent, const Trace* trace) {
   const auto& [probe, answer, answered] = sent;
   const auto outcome = outcome_of(sent);
@@ -180,7 +180,7 @@ void compare(const Counter& counter, const Values& expected, const Snapshot& bef
     const double delta = found == deltas.end() ? 0 : found->second;
     if (delta == by || (shared && delta >= by)) continue;
     findings.add(describe(counter.name, labels) + " of " + counter.service, (shared ? "at least +" : "+") + shown(by),
-                 delta < 0 ? shown(delta) + ": was the service started again?" : "+" + shown(delta));
+                 delta < 0 ? shown(delta) + ": was the service restarted?" : "+" + shown(delta));
   }
 }
 

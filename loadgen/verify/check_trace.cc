@@ -69,13 +69,13 @@ class TraceCheck {
     for (const auto& span : trace_.spans) {
       findings_.require("trace id of " + loadgen::describe(span), sent_.probe.trace_id(), span.trace_id);
       if (!ids.insert(span.id).second) {
-        findings_.add("span id of " + loadgen::describe(span), "one span an id", span.id + " twice");
+        findings_.add("span id of " + loadgen::describe(span), "unique", span.id + " twice");
       }
     }
   }
 
   bool fits(const ExpectedSpan& expected, const TraceSpan& span, int strictness) const {
-    // The conventions leave it open whether a client span's name has the route.
+    // By the conventions, the name of a client span may or may not contain the route.
     const bool name = span.name == expected.name || (expected.kind == SpanKind::client &&
                                                      span.name == expected.name.substr(0, expected.name.find(' ')));
     return name && (strictness < 1 || span.service == expected.service) &&
@@ -126,7 +126,7 @@ class TraceCheck {
     const auto* wanted = found_[expected_[i].parent];
     const auto* parent = trace_.find(span.parent);
     if (parent == nullptr) {
-      // When the parent itself is what is missing, that has been said.
+      // A missing parent is already a finding.
       if (wanted != nullptr) findings_.add("parent of " + what, loadgen::describe(*wanted), "an orphan");
       return;
     }
@@ -212,7 +212,7 @@ class TraceCheck {
     findings_.require("events for " + span.name, 1, events);
   }
 
-  /// What each roll's span says against what the answer says.
+  /// Compares the rolls' spans with the response.
   void values(const std::vector<const TraceSpan*>& rolls) {
     const auto& answer = sent_.answer;
     const bool every_roll_failed = all_failed(sent_);
@@ -220,7 +220,7 @@ class TraceCheck {
     if (answer.failed) {
       for (const auto& one : *answer.failed) failed.insert(one.index);
     }
-    // A batch that its first success ends does not say which roll that was: its trace does.
+    // With first-success, only the trace shows which roll ended the batch.
     const bool may_be_cancelled = answer.succeeded() && sent_.probe.until() == StrategyRow::Until::success;
     std::size_t next = 0;
     int failures = 0;
@@ -242,14 +242,14 @@ class TraceCheck {
       if (!wanted.empty()) {
         findings_.require("die.result of " + span->name, wanted, shown(span->integer(attribute::kDieResult)));
       } else if (may_be_cancelled && !should_fail) {
-        findings_.add("die.cancelled of " + span->name, "true: another roll had ended the batch", "nothing");
+        findings_.add("die.cancelled of " + span->name, "true, because another roll ended the batch", "nothing");
       }
     }
     if (may_be_cancelled && next == 0 && !incomplete(rolls)) {
-      findings_.add("die.result of the rolls", "at the roll that ended the batch", "none");
+      findings_.add("die.result of the rolls", "set by the roll that ended the batch", "none");
     }
     if (!answer.succeeded() && failures == 0 && !incomplete(rolls)) {
-      findings_.add("die.error of the rolls of a failed batch", "true at one of them", "none");
+      findings_.add("die.error of the rolls of a failed batch", "true for at least one", "none");
     }
   }
 
@@ -257,24 +257,24 @@ class TraceCheck {
     if (incomplete(rolls)) return;
     const auto times = sent_.probe.times();
     const auto threads = static_cast<std::size_t>(std::min(sent_.probe.request.concurrency.value_or(times), times));
-    const auto most = greatest_overlap(rolls);
+    const auto concurrent = max_overlap(rolls);
     const auto what = "maximum number of concurrent rolls";
-    if (most > threads) return findings_.require(what, threads, most);
+    if (concurrent > threads) return findings_.require(what, threads, concurrent);
     const auto stopped_early = [](const TraceSpan* span) {
       return span->boolean(attribute::kDieCancelled).value_or(false);
     };
     if (std::ranges::any_of(rolls, stopped_early)) return;
     const auto short_ones = static_cast<std::size_t>(
         std::ranges::count_if(rolls, [](const TraceSpan* span) { return span->seconds() < kShortRoll; }));
-    const auto least = std::min(threads, rolls.size() - short_ones);
-    if (most < least) findings_.require(what, threads, most);
+    const auto min_overlap = std::min(threads, rolls.size() - short_ones);
+    if (concurrent < min_overlap) findings_.require(what, threads, concurrent);
   }
 
   const Sent& sent_;
   const Trace& trace_;
   const double clock_skew_;
   const std::vector<ExpectedSpan> expected_;
-  /// By position in `expected_`; null where there is none.
+  /// By position in `expected_`; null if missing.
   std::vector<const TraceSpan*> found_;
   Findings findings_;
 };
@@ -315,7 +315,7 @@ std::optional<RollCounts> roll_counts(const Sent& sent, const Trace* trace) {
     answer.roll ? void(++counts.succeeded[*answer.roll]) : void(++counts.failed);
     return counts;
   }
-  if (answer.succeeded() && tells_all_rolls(sent)) {
+  if (answer.succeeded() && has_all_rolls(sent)) {
     for (const auto value : answer.rolls.value_or(std::vector<std::int64_t>{})) ++counts.succeeded[value];
     if (answer.failed) counts.failed = static_cast<std::int64_t>(answer.failed->size());
     return counts;

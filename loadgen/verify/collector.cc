@@ -25,10 +25,10 @@ void Collector::prepare() {
   auto reading = all_.sources.metrics->read();
   if (!reading) return;
   all_.before = std::move(*reading);
-  give_up_metrics(all_.before);
+  skip_incomparable(all_.before);
 }
 
-void Collector::give_up_metrics(const MetricsSource::Reading& reading) {
+void Collector::skip_incomparable(const MetricsSource::Reading& reading) {
   if (reading.incomparable.empty()) return;
   all_.not_checked.push_back("metrics and correlation: " + reading.incomparable);
   all_.sources.metrics = nullptr;
@@ -103,7 +103,7 @@ void Collector::poll_logs() {
   for (auto& probe : all_.probes) {
     if (!probe.has_telemetry() || probe.log_seconds) continue;
     probe.lines = std::move(by_trace[probe.sent.probe.trace_id()]);
-    // Lines are not compared with a trace that is itself wrong.
+    // Lines are not compared with an incorrect trace.
     const bool sound = probe.is_trace_sound();
     probe.log_findings = check_logs(probe.sent, sound ? &*probe.trace : nullptr, probe.lines);
     if (probe.log_findings.empty() && (sound || all_.sources.traces == nullptr)) {
@@ -113,7 +113,7 @@ void Collector::poll_logs() {
 }
 
 bool Collector::exporter_active() const {
-  // With an exporter every span is in one of the three, from its end on; without one they stay 0.
+  // With an exporter, each ended span counts in one of the three; without one, they stay 0.
   return std::ranges::any_of(all_.after.services, [](const auto& service) {
     return std::ranges::any_of(service.second, [](const Series& series) {
       return (series.name == name_of(Metric::spans_exported) || series.name == name_of(Metric::spans_dropped) ||
@@ -130,7 +130,7 @@ void Collector::poll_metrics() {
   if (!reading) return;
   all_.after = std::move(*reading);
   if (options_.exported == Options::Export::automatic) all_.export_required = exporter_active();
-  give_up_metrics(all_.after);
+  skip_incomparable(all_.after);
   if (all_.sources.metrics == nullptr) return;
   std::vector<Sent> sent;
   std::map<std::string, Trace> traces;
@@ -153,7 +153,7 @@ void Collector::poll_correlation() {
   if (all_.sources.metrics == nullptr || all_.sources.traces == nullptr || all_.correlated) return;
   const std::vector<Finding> no_exemplar = {
       {"exemplar of http_request_duration_seconds", "one with the trace id of a request", "none"}};
-  if (!all_.metrics_seconds) all_.correlation_findings = no_exemplar;  // exemplars are read with the counters
+  if (!all_.metrics_seconds) all_.correlation_findings = no_exemplar;  // exemplars are part of the same reading
   std::set<std::string> ours;
   for (const auto& probe : all_.probes) ours.insert(probe.sent.probe.trace_id());
   for (const auto& [service, metrics] : all_.after.services) {
@@ -176,7 +176,7 @@ void Collector::poll_correlation() {
   }
   if (all_.correlation_trace.empty()) {
     all_.correlation_findings = no_exemplar;
-    all_.metrics_seconds.reset();  // the next reading may have it
+    all_.metrics_seconds.reset();  // the next reading may include it
   }
 }
 

@@ -1,4 +1,4 @@
-// Reads the telemetry of the probes back until it is complete and correct, or until the deadline has passed.
+// Collects the telemetry of the probes until it is complete and correct, or until the deadline.
 #pragma once
 
 #include <atomic>
@@ -14,17 +14,17 @@
 
 namespace dice::loadgen {
 
-/// Null where a signal is not to be checked.
+/// Null = do not check this signal.
 struct Sources {
   TraceSource* traces = nullptr;
   LogSource* logs = nullptr;
   MetricsSource* metrics = nullptr;
 };
 
-/// One probe, what was found of it, and how long after its answer that was complete.
+/// A probe, its telemetry, and how long after the response the telemetry was complete.
 struct ProbeState {
   Sent sent;
-  /// Set last by the thread that sends; until then nothing else here may be read.
+  /// Set last by the sending thread; until then, nothing else here may be read.
   std::atomic<bool> answered = false;
   bool expected_answer = false;
   std::optional<Trace> trace = {};
@@ -34,9 +34,9 @@ struct ProbeState {
   std::vector<Finding> log_findings = {};
   std::optional<double> log_seconds = {};
 
-  /// Its telemetry is to be checked. When its answer is wrong, that is the finding.
+  /// Whether its telemetry is checked. If the response is wrong, that is the finding.
   bool has_telemetry() const { return answered && expected_answer; }
-  /// Its trace arrived, and is correct.
+  /// Whether its trace arrived and is correct.
   bool is_trace_sound() const { return trace.has_value() && trace_findings.empty(); }
 };
 
@@ -45,7 +45,7 @@ struct Collected {
   std::vector<ProbeState> probes;
   /// Signals that are not checked, and why.
   std::vector<std::string> not_checked = {};
-  /// Why a source could not be read at the end; empty when it could.
+  /// Why a source could not be read in the last attempt; empty if it could.
   SourceError trace_error = {};
   SourceError log_error = {};
   SourceError metrics_error = {};
@@ -57,20 +57,20 @@ struct Collected {
   /// The trace of the exemplar that was followed; may be empty.
   std::string correlation_trace = {};
   bool correlated = false;
-  /// Every span must leave through its service's exporter.
+  /// Every span must be exported.
   bool export_required = false;
 };
 
-/// Used by one thread. What is passed in outlives it.
+/// Used by one thread. All arguments must outlive it.
 class Collector {
  public:
   struct Options {
-    /// Others use the system at the same time.
+    /// Other clients use the system at the same time.
     bool shared = false;
     enum class Export { automatic, required, off };
-    /// Automatic: required if an exporter is seen to be active.
+    /// Automatic: required if an exporter is active.
     Export exported = Export::automatic;
-    /// From the last answer, for each signal.
+    /// Measured from the last response, for each signal.
     Seconds deadline{30};
     /// Maximum clock difference between two services.
     Seconds clock_skew{0.05};
@@ -78,14 +78,14 @@ class Collector {
 
   Collector(const Options& options, Collected& collected, Clock& clock);
 
-  /// Before the first probe is sent.
+  /// Call before the first probe is sent.
   void prepare();
-  /// While the probes are sent on other threads and after. Blocks.
+  /// Call while the probes are being sent on other threads. Blocks until all is collected.
   void run();
 
  private:
-  /// Metrics are not checked when readings can't be compared with each other.
-  void give_up_metrics(const MetricsSource::Reading& reading);
+  /// Stops checking metrics if readings cannot be compared with each other.
+  void skip_incomparable(const MetricsSource::Reading& reading);
   void poll_traces();
   void poll_logs();
   void poll_metrics();

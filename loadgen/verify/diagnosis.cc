@@ -61,7 +61,7 @@ class Diagnosis {
 
   void sources() {
     for (const auto* source : {&evidence_.traces, &evidence_.logs, &evidence_.metrics}) {
-      if (source->checked && !source->error.empty()) say(source->name + " can't be read: " + source->error);
+      if (source->checked && !source->error.empty()) say(source->name + " cannot be read: " + source->error);
     }
   }
 
@@ -93,14 +93,14 @@ class Diagnosis {
       queued += service.spans_queued;
     }
     if (!dropping.empty() && exported == 0) {
-      say("the collector is down, or refuses spans: " + list(dropping) + " could not deliver " + whole(dropped) +
+      say("the collector is down or rejects spans: " + list(dropping) + " could not deliver " + whole(dropped) +
           " spans and delivered none (telemetry_spans_dropped_total)");
       collector_down_ = true;
     } else if (!dropping.empty()) {
       say("spans are dropped: " + list(dropping) + " could not deliver " + whole(dropped) + " spans, while " +
           whole(exported) + " were delivered (telemetry_spans_dropped_total)");
     } else if (!waiting.empty() && exported == 0) {
-      say("the collector is down, or does not answer: " + whole(queued) + " spans are queued in " + list(waiting) +
+      say("the collector is down or does not respond: " + whole(queued) + " spans are queued in " + list(waiting) +
           " and none was delivered (telemetry_spans_queued)");
       collector_down_ = true;
     }
@@ -141,7 +141,8 @@ class Diagnosis {
               " answered the requests, but none of its telemetry has their trace ids");
           context_arrives = false;
         } else if (context_arrives) {
-          say("no span of " + name + " is in " + source + ": its exporter is off, or it does not receive the context");
+          say("no span of " + name + " is in " + source +
+              ": its exporter is disabled, or it does not receive the context");
         }
       } else if (service.spans_found < service.spans_expected) {
         say("spans are lost: only " + share(service.spans_found, service.spans_expected) + " spans of " + name +

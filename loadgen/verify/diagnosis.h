@@ -1,4 +1,4 @@
-// Names the likely causes, from what is missing where.
+// Diagnosis: derives likely causes from what is missing.
 #pragma once
 
 #include <cstdint>
@@ -8,32 +8,32 @@
 
 namespace dice::loadgen {
 
-/// What is known of one service after the probes.
+/// The evidence about one service.
 struct ServiceEvidence {
   std::int64_t spans_expected = 0;
   std::int64_t spans_found = 0;
   std::int64_t lines_expected = 0;
   std::int64_t lines_found = 0;
-  /// Something of its own, a log line or an exemplar, carries a trace id of the probes: the context reached it.
+  /// One of its log lines or exemplars has the trace id of a probe, so the context reached it.
   bool context_seen = false;
   bool metrics_found = false;
   double requests_expected = 0;
   double requests_counted = 0;
   double spans_exported = 0;
   double spans_dropped = 0;
-  /// At the end.
+  /// In the last reading.
   double spans_queued = 0;
 };
 
-/// The source of a signal.
+/// The evidence about the source of a signal.
 struct SourceEvidence {
-  /// False when it was not checked.
+  /// False if the signal is not checked.
   bool checked = false;
   /// "Loki at http://…"
   std::string name = {};
-  /// Why it could not be read at the end; empty when it could be.
+  /// Why it could not be read in the last attempt; empty if it could.
   std::string error = {};
-  /// What is missing and why, as far as the source itself says.
+  /// What is missing and why, according to the source itself.
   std::string detail = {};
 };
 
@@ -42,12 +42,12 @@ struct Evidence {
   SourceEvidence traces;
   SourceEvidence logs;
   SourceEvidence metrics;
-  /// The frontend answered with another trace id than the one it was sent.
+  /// A response of the frontend had another trace id than the request.
   bool traceparent_ignored = false;
   bool export_required = false;
 };
 
-/// One line for each cause, the most likely first; empty when nothing is broken as a whole.
+/// One line per cause, the most likely first; empty if there is no general problem.
 std::vector<std::string> diagnose(const Evidence& evidence);
 
 }  // namespace dice::loadgen

@@ -85,7 +85,7 @@ Report report_of(const Collected& collected) {
   };
   for (const auto& probe : collected.probes) add("answers", probe.sent, check_answer(probe.sent), 0.0);
   for (const auto& probe : collected.probes) {
-    if (traces == nullptr || !probe.expected_answer) continue;  // a wrong answer is the finding
+    if (traces == nullptr || !probe.expected_answer) continue;  // the wrong response is the finding
     add("traces", probe.sent,
         probe.trace ? probe.trace_findings : std::vector<Finding>{{"trace", "all its spans", "nothing"}},
         probe.trace_seconds);

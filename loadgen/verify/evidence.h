@@ -1,4 +1,4 @@
-// From what was collected to the diagnosis and the report.
+// Derives the evidence for the diagnosis, and the report, from the collected telemetry.
 #pragma once
 
 #include "loadgen/verify/collector.h"
@@ -9,7 +9,7 @@ namespace dice::loadgen {
 
 Evidence evidence_of(const Collected& collected);
 
-/// With the causes that the evidence leads to; target and duration are still to be set.
+/// Includes the diagnosis; the caller sets the target and the duration.
 Report report_of(const Collected& collected);
 
 }  // namespace dice::loadgen

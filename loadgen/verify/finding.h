@@ -1,4 +1,4 @@
-// A difference between what was expected and what was found.
+// A finding of verify: a difference between what was expected and what was found.
 #pragma once
 
 #include <concepts>
@@ -20,7 +20,7 @@ class Findings {
     all_.push_back({std::move(what), std::move(expected), std::move(found)});
   }
 
-  /// A finding unless `found` is `expected`.
+  /// Adds a finding unless `found` equals `expected`.
   void require(const std::string& what, const std::string& expected, const std::string& found) {
     if (expected != found) add(what, expected, found);
   }

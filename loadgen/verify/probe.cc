@@ -98,11 +98,11 @@ bool all_failed(const Sent& sent) {
          sent.probe.until() != StrategyRow::Until::failure;
 }
 
-bool tells_all_rolls(const Sent& sent) {
+bool has_all_rolls(const Sent& sent) {
   const auto& answer = sent.answer;
   if (!answer.succeeded()) return all_failed(sent);
-  const auto told = (answer.rolls ? answer.rolls->size() : 0) + (answer.failed ? answer.failed->size() : 0);
-  return std::cmp_equal(told, sent.probe.times());
+  const auto count = (answer.rolls ? answer.rolls->size() : 0) + (answer.failed ? answer.failed->size() : 0);
+  return std::cmp_equal(count, sent.probe.times());
 }
 
 bool reached_roller(const Sent& sent) {

@@ -1,4 +1,4 @@
-// The known requests of verify.
+// The probes of verify: requests with a known result.
 #pragma once
 
 #include <string>
@@ -17,7 +17,7 @@ struct Probe {
 
   std::string name;
   Wants wants = Wants::list;
-  /// For those that are rolls of a die, known or not.
+  /// For roll requests, whether the die exists or not.
   RollRequest request = {};
   std::string method = "GET";
   std::string path = {};
@@ -25,28 +25,28 @@ struct Probe {
   std::string route = {};
   /// The die is one whose rolls may fail.
   bool may_fail = false;
-  /// Which the message of a 400 must name.
+  /// The parameter that the message of a 400 must name.
   std::string parameter = {};
 
-  /// Of its own, so that its trace is known in advance: the parent of the frontend's span is `context`'s.
+  /// Sent as the parent, so that the trace id is known in advance.
   TraceContext context = {};
 
-  /// Of a batch, else 0.
+  /// Number of rolls of a batch, otherwise 0.
   int times() const { return request.times.value_or(0); }
-  /// What ends the batch, provided that the server's default strategy is the usual one.
+  /// What ends the batch, assuming that the server's default strategy is not changed.
   StrategyRow::Until until() const { return describe(request.strategy.value_or(kDefaultStrategy)).until; }
   std::string trace_id() const { return to_hex(context.trace_id); }
 };
 
 struct ProbeOptions {
   std::string die = "fair";
-  /// Empty = there is none.
+  /// Empty = no such die.
   std::string risky_die = "risky";
-  /// Ask for batches on fewer threads than rolls, too.
+  /// Also send batches with fewer threads than rolls.
   bool concurrency = true;
 };
 
-/// Their contexts are still to be set.
+/// The caller sets their contexts.
 std::vector<Probe> make_probes(const ProbeOptions& options);
 
 /// A probe and its answer.
@@ -56,27 +56,27 @@ struct Sent {
   TimePoint answered{};
 };
 
-/// How a request ended, as far as its telemetry depends on it.
+/// The outcome of a request, which determines its telemetry.
 enum class Outcome {
   /// 200.
   good,
-  /// roll_failed or batch_failed of a die that may fail.
+  /// roll_failed or batch_failed, for a die that may fail.
   roll_failed,
   /// die_not_found, as expected.
   no_die,
   /// Rejected by the frontend, as expected.
   rejected,
-  /// Not as the contract requires.
+  /// Violates the contract.
   wrong,
 };
 Outcome outcome_of(const Sent& sent);
 
-/// All rolls of the batch failed, and its strategy does not end with the first failure.
+/// Whether all rolls of the batch failed, and its strategy is not to end with the first failure.
 bool all_failed(const Sent& sent);
-/// The answer of the batch alone tells what became of each roll.
-bool tells_all_rolls(const Sent& sent);
+/// Whether the response shows the result of every roll of the batch.
+bool has_all_rolls(const Sent& sent);
 
-/// The frontend called dice-roller.
+/// Whether the frontend called dice-roller.
 bool reached_roller(const Sent& sent);
 
 }  // namespace dice::loadgen

@@ -14,10 +14,10 @@ struct Report {
     /// answers, traces, logs, metrics, correlation.
     std::string signal;
     std::string subject;
-    /// Empty when it is not about a single request.
+    /// Empty if the case is not about a single request.
     std::string trace_id;
     std::vector<Finding> findings;
-    /// From the answer until the telemetry was complete; nothing when it never was.
+    /// Time from the response until the telemetry was complete; empty if it never was.
     std::optional<double> seconds;
   };
 

@@ -23,7 +23,7 @@ std::expected<Report, std::string> Verify::run() {
 }
 
 std::expected<std::vector<Probe>, std::string> Verify::choose_probes() {
-  const auto answer = target_.ask("GET", "/dice", random_context());
+  const auto answer = target_.request("GET", "/dice", random_context());
   if (answer.status == 0) return std::unexpected(answer.error_message.value_or("no answer"));
   auto options = options_.probes;
   const auto known = answer.identifiers.value_or(std::vector<std::string>{});
@@ -39,7 +39,7 @@ std::vector<std::jthread> Verify::send(const std::vector<Probe>& probes) {
   threads.reserve(probes.size());
   for (std::size_t i = 0; i < probes.size(); ++i) {
     threads.emplace_back([this, probe = probes[i], &state = collected_.probes[i]] {
-      state.sent = {probe, target_.ask(probe.method, probe.path, probe.context), clock_.now()};
+      state.sent = {probe, target_.request(probe.method, probe.path, probe.context), clock_.now()};
       state.expected_answer = outcome_of(state.sent) != Outcome::wrong;
       state.answered = true;
     });

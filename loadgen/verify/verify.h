@@ -1,4 +1,4 @@
-// Sends the probes, has their telemetry collected and checked, and reports.
+// loadgen verify: sends the probes, collects and checks their telemetry, and reports the result.
 #pragma once
 
 #include <expected>
@@ -20,17 +20,17 @@ class Verify {
     Collector::Options collect;
   };
 
-  /// What is passed in outlives it.
+  /// All references must outlive this object.
   Verify(Options options, Target& target, Sources sources, Clock& clock)
       : options_(std::move(options)), target_(target), clock_(clock), collected_{.sources = sources, .probes = {}} {}
 
-  /// Once. The error says why the target can't be reached.
+  /// Call once. The error says why the target cannot be reached.
   std::expected<Report, std::string> run();
 
  private:
-  /// An error when the target can't be reached.
+  /// Returns an error if the target cannot be reached.
   std::expected<std::vector<Probe>, std::string> choose_probes();
-  /// Each probe on a thread of its own; they must end before `collected_` does.
+  /// Sends each probe on a separate thread. The threads must end before `collected_` is destroyed.
   std::vector<std::jthread> send(const std::vector<Probe>& probes);
 
   const Options options_;

@@ -22,10 +22,10 @@ Result json_response(std::string body) { return Response{.body = std::move(body)
 
 /// Descriptors for standard streams, ports, reactors, files, the exporter, connections above the limit.
 constexpr std::size_t kReservedDescriptors = 96;
-constexpr std::size_t kQuietWorkers = 32;
+constexpr std::size_t kUninstrumentedWorkers = 32;
 /// Limited, because assembling a large trace takes much memory.
-constexpr std::size_t kSpanRequestsAtOnce = 4;
-/// Time for cancelled work, and then for threads, to end. Three times this is less than a second.
+constexpr std::size_t kMaxSpanRequests = 4;
+/// Time for cancelled work to end, and then for threads to end. Three times this value is less than a second.
 constexpr Seconds kCancelGrace{0.3};
 
 }  // namespace
@@ -74,15 +74,15 @@ Service::Service(const Options& options, Telemetry& telemetry, Clock& clock)
       log_(telemetry.log),
       http_metrics_(telemetry.metrics),
       workers_({.max_threads = options.max_requests}),
-      quiet_workers_({.max_threads = kQuietWorkers}),
-      span_requests_(kSpanRequestsAtOnce),
+      uninstrumented_workers_({.max_threads = kUninstrumentedWorkers}),
+      span_requests_(kMaxSpanRequests),
       main_(server_options(options, options.port,
                            static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1U, 4U)),
                            connections_for(options, descriptor_limit()).main, "http"),
-            {telemetry, http_metrics_, clock, quiet_workers_, workers_, &faults_}),
+            {telemetry, http_metrics_, clock, uninstrumented_workers_, workers_, &faults_}),
       metrics_(server_options(options, options.metrics_port, 1, connections_for(options, descriptor_limit()).metrics,
                               "http.metrics"),
-               {telemetry, http_metrics_, clock, quiet_workers_, workers_, nullptr}) {
+               {telemetry, http_metrics_, clock, uninstrumented_workers_, workers_, nullptr}) {
   auto& metrics = telemetry.metrics;
   add_process_metrics(metrics);
   metrics.gauge(Metric::build_info, {{"version", version}, {"commit", commit}}).Set(1);
@@ -106,7 +106,7 @@ void Service::add_common_routes() {
   const auto healthz = [](const Request&) { return json_response(R"({"status":"ok"})"); };
   const auto readyz = [this](const Request&) -> Result {
     if (ready_) return json_response(R"({"status":"ready"})");
-    return std::unexpected(Error{ErrorCode::not_ready, "starting or stopping", 1});
+    return std::unexpected(Error{ErrorCode::not_ready, "the service is starting or stopping", 1});
   };
   const auto version_of = [this](const Request&) {
     return json_response(json_object([this](JsonWriter& writer) {
@@ -121,16 +121,16 @@ void Service::add_common_routes() {
       return Response{.body = std::move(text.body), .content_type = std::move(text.content_type)};
     });
   };
-  const auto quiet = [](std::string path, Handler handler) {
-    return Route{.path = std::move(path), .handler = std::move(handler), .quiet = true};
+  const auto uninstrumented = [](std::string path, Handler handler) {
+    return Route{.path = std::move(path), .handler = std::move(handler), .uninstrumented = true};
   };
   for (Server* server : {&main_, &metrics_}) {
-    server->add(quiet(route::kHealth, healthz));
-    server->add(quiet(route::kReady, readyz));
-    if (server == &metrics_ || options_.metrics_on_main_port) server->add(quiet(route::kMetrics, scrape));
+    server->add(uninstrumented(route::kHealth, healthz));
+    server->add(uninstrumented(route::kReady, readyz));
+    if (server == &metrics_ || options_.metrics_on_main_port) server->add(uninstrumented(route::kMetrics, scrape));
   }
   main_.add({.path = route::kVersion, .handler = version_of});
-  metrics_.add(quiet(route::kSpans, [this](const Request& request) { return spans(request); }));
+  metrics_.add(uninstrumented(route::kSpans, [this](const Request& request) { return spans(request); }));
 }
 
 Answer Service::spans(const Request& request) {
@@ -140,7 +140,7 @@ Answer Service::spans(const Request& request) {
         Error{ErrorCode::invalid_parameter, "parameter 'trace_id' must be 32 lower-case hex digits"});
   }
   auto ticket = span_requests_.try_acquire(1);
-  if (!ticket) return std::unexpected(Error{ErrorCode::overloaded, "too many traces are asked for at once", 1});
+  if (!ticket) return std::unexpected(Error{ErrorCode::overloaded, "too many concurrent requests for traces", 1});
   return Work([this, id = *id, ticket = std::move(*ticket)]() -> Result {
     auto body = telemetry_.tracing.recent_spans(id);
     if (body.empty())
@@ -155,7 +155,7 @@ std::expected<Service::Ports, std::string> Service::start() {
   const auto port = main_.start();
   if (!port) {
     metrics_.stop();
-    (void)quiet_workers_.stop(TimePoint::max());
+    (void)uninstrumented_workers_.stop(TimePoint::max());
     return std::unexpected(port.error());
   }
   ready_ = true;
@@ -197,11 +197,11 @@ bool Service::stop() {
   });
   wait_until([this] { return flushed_.load(); }, options_.shutdown_flush + kCancelGrace / 2);
   metrics_.stop();
-  wait_until([this] { return quiet_workers_.stop(steady_clock::now()); }, kCancelGrace / 2);
+  wait_until([this] { return uninstrumented_workers_.stop(steady_clock::now()); }, kCancelGrace / 2);
   log_.log(LogMessage::stopped, nullptr,
            {{"spans_exported", static_cast<std::int64_t>(telemetry_.tracing.exported())},
             {"spans_dropped", static_cast<std::int64_t>(telemetry_.tracing.dropped() + telemetry_.tracing.queued())}});
-  return flushed_ && workers_.stop(steady_clock::now()) && quiet_workers_.stop(steady_clock::now());
+  return flushed_ && workers_.stop(steady_clock::now()) && uninstrumented_workers_.stop(steady_clock::now());
 }
 
 Service::~Service() {

@@ -1,5 +1,4 @@
-// Common parts of every service: two ports, health, version, metrics, recent spans, faults on demand, graceful
-// shutdown.
+// Common parts of every service: two ports, health, version, metrics, recent spans, fault injection, graceful shutdown.
 #pragma once
 
 #include <atomic>
@@ -33,7 +32,7 @@ class Service {
     std::size_t max_text_bytes = 1024;
     bool metrics_on_main_port = true;
     bool faults_enabled = false;
-    /// Maximum number of requests that wait on a thread; further ones get 503 `overloaded`.
+    /// Maximum number of requests that may block on a thread; further ones get 503 `overloaded`.
     std::size_t max_requests = 2048;
     LogLevel log_level = LogLevel::info;
     Seconds shutdown_delay{0};
@@ -80,7 +79,7 @@ class Service {
   /// `on_hangup` runs on SIGHUP, `every_second` every second, both on this thread; either may be empty.
   int run(const std::function<void()>& on_hangup, const std::function<void()>& every_second);
 
-  /// The same shutdown without a signal, for tests. Call once. False if a handler is still running: then nothing that
+  /// The same shutdown without a signal, for tests. Call once. False if a handler is still running; then nothing that
   /// it uses may be destroyed.
   bool stop();
 
@@ -98,8 +97,8 @@ class Service {
   // Requests on a worker use their server, and servers pass requests to workers. Therefore `stop` ends the workers
   // first; only then may the handlers' objects, and these members, be destroyed.
   ThreadPool workers_;
-  /// For scrapes and other requests on the metrics port, which must not be delayed by waiting requests.
-  ThreadPool quiet_workers_;
+  /// For uninstrumented routes such as /metrics, which blocked requests must not delay.
+  ThreadPool uninstrumented_workers_;
   Admission span_requests_;
   Server main_;
   Server metrics_;

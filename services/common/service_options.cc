@@ -44,20 +44,19 @@ void declare_limits(Settings& settings, Service::Options& options) {
 }  // namespace
 
 Service::Options Service::declare(Settings& settings, const std::string& name, std::uint16_t port) {
-  constexpr int kHighestPort = std::numeric_limits<std::uint16_t>::max();
+  constexpr int kMaxPort = std::numeric_limits<std::uint16_t>::max();
   Options options;
   options.port = static_cast<std::uint16_t>(
-      settings.integer("PORT", port, 0, kHighestPort, "Port of the API; 0 = any free port, which is logged."));
-  options.metrics_port =
-      static_cast<std::uint16_t>(settings.integer("METRICS_PORT", port + 1000, 0, kHighestPort,
-                                                  "Port of /metrics and /debug; 0 = any free port, which is logged."));
+      settings.integer("PORT", port, 0, kMaxPort, "Port of the API; 0 = any free port, which is logged."));
+  options.metrics_port = static_cast<std::uint16_t>(settings.integer(
+      "METRICS_PORT", port + 1000, 0, kMaxPort, "Port of /metrics and /debug; 0 = any free port, which is logged."));
   options.metrics_on_main_port =
       settings.flag("METRICS_ON_MAIN_PORT", options.metrics_on_main_port, "Serve /metrics on PORT, too.");
   options.faults_enabled =
       settings.flag("FAULTS_ENABLED", options.faults_enabled, "Allow PUT /debug/faults on the metrics port.");
   options.max_requests = static_cast<std::size_t>(
       settings.integer("MAX_REQUESTS", static_cast<std::int64_t>(options.max_requests), 1, 100'000,
-                       "Maximum number of requests that may wait at the same time; further ones get 503."));
+                       "Maximum number of requests that may block at the same time; further ones get 503."));
   declare_limits(settings, options);
   options.log_level =
       parse_log_level(settings.choice("LOG_LEVEL", "info", {"debug", "info", "warn", "error"}, "Minimum log level."));

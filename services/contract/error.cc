@@ -17,7 +17,7 @@ constexpr std::array kRows = {
              "A parameter is missing, unknown or outside the allowed values. The message names it and the allowed "
              "values. Also for an invalid body of `PUT /debug/faults`."},
     ErrorRow{not_found, 404, "not_found", "There is no such path."},
-    ErrorRow{die_not_found, 404, "die_not_found", "There is no die of this name."},
+    ErrorRow{die_not_found, 404, "die_not_found", "There is no die with this name."},
     ErrorRow{trace_not_found, 404, "trace_not_found", "No span of this trace is known, or not yet."},
     ErrorRow{method_not_allowed, 405, "method_not_allowed", "The path does not support this method. See `Allow`."},
     ErrorRow{request_timeout, 408, "request_timeout",
@@ -32,7 +32,8 @@ constexpr std::array kRows = {
              "The request line and the headers are larger than `HTTP_MAX_HEADER_BYTES`, or there are more than "
              "`HTTP_MAX_HEADERS`. The connection is closed."},
     ErrorRow{internal, 500, "internal", "An internal error. The log may say more."},
-    ErrorRow{roll_failed, 500, "roll_failed", "The die failed, by its own `error_rate`. Nothing is broken."},
+    ErrorRow{roll_failed, 500, "roll_failed",
+             "The roll failed on purpose, as the die's `error_rate` requires. Nothing is broken."},
     ErrorRow{batch_failed, 500, "batch_failed",
              "A roll of an all-or-nothing batch failed, or every roll of a batch with another strategy. Nothing is "
              "broken."},
@@ -41,12 +42,12 @@ constexpr std::array kRows = {
              "An unknown method, such as `CONNECT`, or a transfer coding other than `chunked`. The connection is "
              "closed."},
     ErrorRow{downstream_unavailable, 502, "downstream_unavailable",
-             "A service behind this one cannot be reached, or the connection broke."},
+             "A downstream service cannot be reached, or the connection broke."},
     ErrorRow{downstream_invalid, 502, "downstream_invalid",
-             "A service behind this one gave an answer that does not follow this page."},
+             "A downstream service returned a response that does not follow this page."},
     ErrorRow{overloaded, 503, "overloaded",
              "A limit is reached: `MAX_ROLL_THREADS` rolls, `MAX_REQUESTS` requests, `HTTP_MAX_CONNECTIONS` "
-             "connections that all wait for an answer, or 4 traces being read. With `Retry-After`."},
+             "connections that all wait for a response, or 4 concurrent requests for traces. With `Retry-After`."},
     ErrorRow{circuit_open, 503, "circuit_open",
              "die-service failed `DIE_BREAKER_FAILURES` times in a row, and calls to it are paused. With "
              "`Retry-After`."},
@@ -54,9 +55,9 @@ constexpr std::array kRows = {
              "The service is starting or stopping, or stopped before the answer was ready. With `Retry-After`."},
     ErrorRow{client_gone, 503, "client_gone",
              "The client closed its half of the connection before the answer was ready, so the work was cancelled. A "
-             "client that closed the connection altogether sees nothing. In metrics, logs and spans the request has "
-             "the status 499, and is not an error."},
-    ErrorRow{downstream_timeout, 504, "downstream_timeout", "A service behind this one did not answer in time."},
+             "client that closed the whole connection receives nothing. In metrics, logs and spans, the request has "
+             "the status 499 and is not an error."},
+    ErrorRow{downstream_timeout, 504, "downstream_timeout", "A downstream service did not respond in time."},
 };
 
 constexpr bool in_order() {

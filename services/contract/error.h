@@ -1,4 +1,4 @@
-// Every error that a client can get. docs/api.md has the table made of it.
+// Every error that a client can get. The table in docs/api.md is generated from it.
 #pragma once
 
 #include <optional>
@@ -8,7 +8,7 @@
 
 namespace dice {
 
-/// The closed list. A code's name on the wire is the enumerator's; `errors` has its status and meaning.
+/// The complete list. A code is sent under its enumerator's name; `errors` has its status and meaning.
 enum class ErrorCode {
   malformed_request,
   invalid_parameter,
@@ -35,7 +35,7 @@ enum class ErrorCode {
   downstream_timeout,
 };
 
-/// What metrics, logs and spans call a request whose client had gone; never on the wire. nginx coined it.
+/// The status that metrics, logs and spans record if the client disconnected; never sent. The number is nginx's.
 constexpr int kClientGoneStatus = 499;
 
 struct ErrorRow {
@@ -51,8 +51,7 @@ int status_of(ErrorCode code);
 std::string_view name_of(ErrorCode code);
 std::optional<ErrorCode> parse_error_code(std::string_view name);
 
-/// What a handler returns instead of a response. `message` is for people and reaches the client: nothing internal in
-/// it.
+/// What a handler returns instead of a response. `message` is sent to the client, so it must contain nothing internal.
 struct Error {
   ErrorCode code = ErrorCode::internal;
   std::string message;

@@ -17,7 +17,7 @@ constexpr std::array kRows = {
         "`method`, `path`, `route`, `status`, `duration` (seconds); on an error `error_code`; when a fault was "
         "injected `fault.injected`. DEBUG for probes and scrapes."},
     LogMessageRow{connections_limited, "Connection limit reached", warn, "",
-                  "`reason`, `connections`. New connections wait: the limit of connections or of descriptors is "
+                  "`reason`, `connections`. New connections wait, because the limit on connections or descriptors is "
                   "reached. At most every 10 s."},
     LogMessageRow{connection_aborted, "Connection aborted", error, "",
                   "`error`. An internal error, such as a lack of memory; the connection is reset."},
@@ -25,7 +25,7 @@ constexpr std::array kRows = {
                   "`error`. A bug in the program: the answer is 500 `internal`."},
     LogMessageRow{fault_set, "Fault injection set", warn, "", "`delay_seconds`, `error_rate`"},
     LogMessageRow{export_delayed, "Span export delayed", warn, "",
-                  "`reason`. The collector does not accept spans at present; they are kept and sent again."},
+                  "`reason`. The collector is not accepting spans; they are kept and retried."},
     LogMessageRow{export_resumed, "Span export resumed", info, "", "none"},
     LogMessageRow{export_failed, "Span export failed", warn, "",
                   "`spans`: the number dropped since the last such line, `reason`. At most every 10 s."},
@@ -35,12 +35,12 @@ constexpr std::array kRows = {
         "the last failure"},
     LogMessageRow{setting_ignored, "Setting ignored", warn, "",
                   "`variable`, `value`, `used`: an invalid `OTEL_*` variable, and what is used instead"},
-    LogMessageRow{stopping, "Stopping", info, "", "`in_flight`: requests still being answered"},
+    LogMessageRow{stopping, "Stopping", info, "", "`in_flight`: requests still in progress"},
     LogMessageRow{stopped_in_flight, "Stopped with requests in flight", warn, "",
                   "`in_flight`: requests that did not end within `SHUTDOWN_GRACE_SECONDS` and were cancelled"},
     LogMessageRow{stopped, "Stopped", info, "",
-                  "`spans_exported`, `spans_dropped`: since the start. What was not exported within "
-                  "`SHUTDOWN_FLUSH_SECONDS` counts as dropped."},
+                  "`spans_exported`, `spans_dropped`: since the start. Spans not exported within "
+                  "`SHUTDOWN_FLUSH_SECONDS` count as dropped."},
     LogMessageRow{dice_reloaded, "Die specifications reloaded", info, kDieService.name, "`dice`: the number of dice"},
     LogMessageRow{dice_not_reloaded, "Die specifications not reloaded", error, kDieService.name,
                   "`reason`: file, line and what is wrong"},
@@ -53,7 +53,7 @@ constexpr std::array kRows = {
     LogMessageRow{batch_completed, "Async roll batch completed", info, kDiceRoller.name,
                   "`die_type`, `times`, `total`, `rolls`, `failed`, `duration` (seconds)"},
     LogMessageRow{batch_cancelled, "Async roll batch cancelled", info, kDiceRoller.name,
-                  "`die_type`, `times`, `duration` (seconds). The client had gone."},
+                  "`die_type`, `times`, `duration` (seconds). The client disconnected."},
     LogMessageRow{batch_failed, "Async roll batch failed", error, kDiceRoller.name,
                   "`die_type`, `times`, `failed`, `duration` (seconds)"},
     LogMessageRow{breaker_opened, "Circuit breaker opened", warn, kDiceRoller.name, "none"},

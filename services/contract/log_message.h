@@ -1,4 +1,4 @@
-// Every message that the services log, with its level. docs/telemetry.md has the table made of it.
+// Every message that the services log, with its level. The table in docs/telemetry.md is generated from it.
 #pragma once
 
 #include <cstddef>
@@ -9,7 +9,7 @@ namespace dice {
 
 enum class LogLevel { debug, info, warn, error };
 
-/// "DEBUG", "INFO", …, as on the wire.
+/// "DEBUG", "INFO", …, as written in log lines.
 std::string_view name_of(LogLevel level);
 
 enum class LogMessage {
@@ -47,9 +47,9 @@ struct LogMessageRow {
   LogMessage message;
   std::string_view text;
   LogLevel level;
-  /// Whose it is; empty = every service's.
+  /// The service that logs it; empty = every service.
   std::string_view service;
-  /// For docs/telemetry.md, in Markdown: the fields, and when it is logged.
+  /// For docs/telemetry.md, in Markdown: its fields, and when it is logged.
   std::string_view fields;
 };
 

@@ -1,4 +1,4 @@
-// Prints the contract as JSON, for what is not C++: the documents' tables, the dashboards and the tests.
+// Prints the contract as JSON, for the tables in the docs, the dashboards and the Python tests.
 #include <iostream>
 
 #include "common/base/json.h"
@@ -14,7 +14,7 @@ namespace {
 using dice::JsonWriter;
 using dice::write_member;
 
-/// "name": [{…}, …]: `members` writes those of one row.
+/// Writes "name": [{…}, …]; `members` writes the members of one row.
 void write_rows(JsonWriter& writer, const char* name, const auto& rows, const auto& members) {
   writer.Key(name);
   writer.StartArray();

@@ -19,9 +19,9 @@ constexpr std::array kRows = {
         http_requests, "http_requests_total", kCounter, "error_code,method,route,status", "",
         "Requests answered; error_code is empty on success.",
         "Probes and scrapes are included. `route` is the template, such as `/dice/{identifier}`. `error_code` is one "
-        "of [the list](api.md#errors), so that a simulated `roll_failed` can be told from an outage. `method` is "
-        "`_OTHER` for what was not understood. A request whose client had gone has the status 499 and the error "
-        "code `client_gone`."},
+        "of [the list](api.md#errors), to distinguish a simulated `roll_failed` from an outage. `method` is `_OTHER` "
+        "for invalid requests. A request whose client disconnected has the status 499 and the error code "
+        "`client_gone`."},
     MetricRow{http_request_duration, "http_request_duration_seconds", kHistogram, "method,route", "",
               "Time from a request's arrival to the sending of its reply."},
     MetricRow{http_requests_in_progress, "http_requests_in_progress", kGauge, "method,route", "",
@@ -56,24 +56,24 @@ constexpr std::array kRows = {
               "1 if the file was last reloaded successfully, 0 if the previous dice were kept."},
     // dice-roller
     MetricRow{dice_rolls, "dice_rolls_total", kCounter, "die_type,mode,result", kDiceRoller.name,
-              "Individual rolls, those of batches included.",
-              "`mode`: `sync`, `async`. `result`: `success`, `failure`, `cancelled` (stopped early, by the end of the "
-              "batch or because the client had gone)."},
+              "Individual rolls, including those of batches.",
+              "`mode`: `sync`, `async`. `result`: `success`, `failure`, `cancelled` (stopped early, because the batch "
+              "ended or the client disconnected)."},
     MetricRow{dice_roll_values, "dice_roll_values_total", kCounter, "die_type,value", kDiceRoller.name,
               "Rolls that succeeded, by value."},
     MetricRow{async_rolls, "async_rolls_total", kCounter, "die_type,result", kDiceRoller.name,
               "Individual rolls of batches: a batch of 10 adds 10.", "`result`: `success`, `failure`, `cancelled`."},
     MetricRow{async_roll_batches, "async_roll_batches_total", kCounter, "die_type,result", kDiceRoller.name,
               "Batches whose rolls were started.",
-              "`result`: `success`, `partial` (best effort, some rolls failed), `failure`, `cancelled` (the client had "
-              "gone)."},
+              "`result`: `success`, `partial` (best effort, some rolls failed), `failure`, `cancelled` (the client "
+              "disconnected)."},
     MetricRow{async_roll_batch_size, "async_roll_batch_size", kHistogram, "", kDiceRoller.name,
               "Number of rolls requested per batch."},
     MetricRow{async_roll_duration, "async_roll_duration_seconds", kHistogram, "", kDiceRoller.name,
               "Time from a batch's start to the end of its last roll.", "The call to die-service is not included."},
     MetricRow{async_roll_work, "async_roll_work_seconds_total", kCounter, "", kDiceRoller.name,
               "Sum of the durations of all individual rolls of batches.",
-              "This is the time that they would have taken one after another."},
+              "The time that they would have taken one after another."},
     MetricRow{async_rolls_in_progress, "async_rolls_in_progress", kGauge, "", kDiceRoller.name,
               "Individual rolls of batches in progress."},
     MetricRow{

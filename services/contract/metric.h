@@ -1,4 +1,4 @@
-// Every metric of the services. docs/telemetry.md has the table made of it, and a test compares it with /metrics.
+// Every metric of the services. The table in docs/telemetry.md is generated from it; a test compares it with /metrics.
 #pragma once
 
 #include <cstddef>
@@ -7,7 +7,7 @@
 
 namespace dice {
 
-/// Called after the names, without the suffixes for unit and type.
+/// Named after the metrics, without the suffixes for unit and type.
 enum class Metric {
   http_requests,
   http_request_duration,
@@ -51,13 +51,13 @@ struct MetricRow {
   std::string_view name;
   /// counter, gauge or histogram.
   std::string_view type;
-  /// In alphabetical order, with commas between them.
+  /// Comma-separated, in alphabetical order.
   std::string_view labels;
-  /// Whose it is; empty = every service's.
+  /// The service that has it; empty = every service.
   std::string_view service;
   /// The HELP text.
   std::string_view help;
-  /// For docs/telemetry.md, in Markdown: more about it.
+  /// Further details for docs/telemetry.md, in Markdown.
   std::string_view details = {};
 };
 

@@ -1,4 +1,4 @@
-// Names that users, dashboards and other services rely on: services, routes, spans and attributes.
+// Names that users, dashboards and other services depend on: services, routes, spans and attributes.
 #pragma once
 
 #include <array>
@@ -8,7 +8,7 @@
 
 namespace dice {
 
-/// `name` is the one in URLs, telemetry, images and Kubernetes.
+/// `name` is used in URLs, telemetry, image names and Kubernetes.
 struct ServiceName {
   const char* name;
   std::uint16_t port;
@@ -16,7 +16,7 @@ struct ServiceName {
 
   constexpr std::uint16_t metrics_port() const { return static_cast<std::uint16_t>(port + 1000); }
   std::string url() const { return "http://localhost:" + std::to_string(port); }
-  /// dice-roller: DICE_ROLLER
+  /// For example, DICE_ROLLER for dice-roller.
   std::string variable_prefix() const {
     std::string prefix;
     for (const char c : std::string_view(name)) prefix += c == '-' ? '_' : static_cast<char>(c - 'a' + 'A');
@@ -29,7 +29,7 @@ struct ServiceName {
 inline constexpr ServiceName kFrontend{"frontend", 8400, "serves the page and its API"};
 inline constexpr ServiceName kDiceRoller{"dice-roller", 8401, "rolls dice, one at a time or many concurrently"};
 inline constexpr ServiceName kDieService{"die-service", 8402, "serves die specifications"};
-/// Each calls the next.
+/// Each service calls the next.
 inline constexpr std::array kServices = {kFrontend, kDiceRoller, kDieService};
 
 namespace route {
@@ -45,18 +45,18 @@ inline constexpr const char* kReady = "/readyz";
 inline constexpr const char* kMetrics = "/metrics";
 inline constexpr const char* kSpans = "/debug/spans/{trace_id}";
 inline constexpr const char* kFaults = "/debug/faults";
-/// Stands for the paths that no route matches.
+/// Replaces paths that no route matches.
 inline constexpr const char* kUnmatched = "_unmatched";
 }  // namespace route
 
-/// Stands for dice that die-service does not know: a client never chooses the value of a label.
+/// Replaces dice that die-service does not know, so that clients cannot choose the value of a label.
 inline constexpr const char* kUnknownDie = "_unknown";
 
 /// The span of roll 3 of a batch is async_roll_3. Spans of requests are named after method and route.
 inline constexpr std::string_view kRollSpanPrefix = "async_roll_";
 
-/// Keys of span attributes. Those of OpenTelemetry's semantic conventions come first; docs/telemetry.md says what each
-/// holds, and a test compares the two.
+/// Keys of span attributes, those of OpenTelemetry's semantic conventions first. docs/telemetry.md describes them, and
+/// a test compares the two.
 namespace attribute {
 inline constexpr std::string_view kServiceName = "service.name";
 inline constexpr std::string_view kServiceVersion = "service.version";

@@ -79,8 +79,8 @@ std::string in_quotes(std::string_view text) { return "'" + std::string(utf8_pre
 Parameters::Parameters(const QueryParameters& query, std::span<const std::string_view> allowed) : query_(query) {
   for (const auto& [name, value] : query) {
     if (std::ranges::find(allowed, name) == allowed.end()) {
-      fail(name, allowed.empty() ? "is not a parameter; there are none here"
-                                 : "is not a parameter; allowed: " + list(allowed));
+      fail(name,
+           allowed.empty() ? "is not a parameter; none are allowed" : "is not a parameter; allowed: " + list(allowed));
     }
   }
 }

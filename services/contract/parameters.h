@@ -1,4 +1,4 @@
-// The parameters of a query: percent-encoding, and reading them one by one with errors that name them.
+// Query parameters: percent-encoding, and validation with errors that name the parameter.
 #pragma once
 
 #include <cstddef>
@@ -14,32 +14,32 @@
 
 namespace dice {
 
-/// Percent-decoded; `+` is a space when `plus`. Nothing when a `%` is not followed by two hex digits, or the outcome is
-/// not UTF-8.
+/// With `plus`, `+` is a space. Empty if a `%` is not followed by two hex digits, or the result is not UTF-8.
 std::optional<std::string> percent_decode(std::string_view text, bool plus);
 
-/// For one segment of a path, or a value of a query.
+/// For a path segment or a query value.
 std::string percent_encode(std::string_view text);
 
-/// Decoded, by name.
+/// Decoded values by name.
 using QueryParameters = std::map<std::string, std::string>;
 
-/// name=value pairs between `&`, decoded; of two with one name the first counts. The error names the parameter.
+/// Parses and decodes name=value pairs separated by `&`. If a name is repeated, the first value counts. The error names
+/// the parameter.
 std::expected<QueryParameters, Error> parse_query(std::string_view text);
 
-/// Maximum bytes of a parameter's value, and of the text from a client that an error repeats.
+/// Maximum bytes of a parameter's value, and of client input quoted in an error.
 constexpr std::size_t kMaxParameterBytes = 128;
 
-/// What a client sent, for an error's message: in quotes, and cut after `kMaxParameterBytes` bytes.
+/// Client input for an error message: in quotes, truncated to `kMaxParameterBytes` bytes.
 std::string in_quotes(std::string_view text);
 
-/// Reads the parameters of a query one by one; the first error is kept.
+/// Reads the parameters of a query one by one and keeps the first error.
 class Parameters {
  public:
-  /// `allowed` names every parameter that the route knows; another one is an error. `query` outlives this.
+  /// Any parameter that is not in `allowed` is an error. `query` must outlive this object.
   Parameters(const QueryParameters& query, std::span<const std::string_view> allowed);
 
-  /// Present, not empty and at most `kMaxParameterBytes` bytes.
+  /// The value must have 1 to `kMaxParameterBytes` bytes.
   std::string required(const std::string& name);
   std::optional<int> integer(const std::string& name, int min, int max);
   int required_integer(const std::string& name, int min, int max);

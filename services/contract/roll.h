@@ -1,4 +1,4 @@
-// What a client asks of /roll and /roll-async, and what it gets, as frontend, dice-roller and loadgen have it.
+// Requests and responses of /roll and /roll-async, shared by frontend, dice-roller and loadgen.
 #pragma once
 
 #include <cstddef>
@@ -19,21 +19,21 @@ namespace dice {
 
 struct RollRequest {
   std::string die;
-  /// Number of rolls of a batch, /roll-async; nothing for /roll.
+  /// Number of rolls of a batch (/roll-async); empty for /roll.
   std::optional<int> times = {};
-  /// Of a batch; nothing is the server's default.
+  /// For a batch; empty = the server's default.
   std::optional<Strategy> strategy = {};
-  /// Maximum number of concurrent rolls; nothing is `times`.
+  /// Maximum number of concurrent rolls; empty = `times`.
   std::optional<int> concurrency = {};
 
   const char* route() const;
-  /// With the query.
+  /// Including the query.
   std::string path() const;
 };
 
-/// The query of /roll.
+/// Parses the query of /roll.
 std::expected<RollRequest, Error> parse_roll(const QueryParameters& query);
-/// The query of /roll-async. `max_rolls` is MAX_ASYNC_ROLLS.
+/// Parses the query of /roll-async. `max_rolls` is MAX_ASYNC_ROLLS.
 std::expected<RollRequest, Error> parse_batch(const QueryParameters& query, int max_rolls);
 
 struct ParameterRow {
@@ -45,12 +45,12 @@ struct ParameterRow {
 };
 std::vector<ParameterRow> roll_parameters();
 
-/// The answer to /roll.
+/// The response to /roll.
 struct RollAnswer {
   std::int64_t roll = 0;
 };
 
-/// The answer to /roll-async: 200, or 200 with failures.
+/// The response to /roll-async with status 200; some rolls may have failed.
 struct BatchAnswer {
   std::int64_t total = 0;
   /// Values of the rolls that succeeded, in index order.
@@ -63,11 +63,11 @@ struct BatchAnswer {
   std::vector<Failed> failed;
 };
 
-/// As members of an object.
+/// Writes the members of the JSON object.
 void write_members(JsonWriter& writer, const RollAnswer& answer);
 void write_members(JsonWriter& writer, const BatchAnswer& answer);
 
-/// Nothing when the text says less than the contract, or something else.
+/// Empty if the text is not a valid response.
 std::optional<RollAnswer> parse_roll_answer(std::string_view json);
 std::optional<BatchAnswer> parse_batch_answer(std::string_view json);
 

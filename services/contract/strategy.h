@@ -1,4 +1,4 @@
-// What ends a batch, and when it counts as a success.
+// The batch strategies: what ends a batch, and when it counts as a success.
 #pragma once
 
 #include <array>
@@ -11,9 +11,9 @@ enum class Strategy { all_or_nothing, best_effort, first_success };
 
 struct StrategyRow {
   Strategy strategy;
-  /// On the wire.
+  /// As in the query parameter.
   std::string_view name;
-  /// The first roll that ends this way decides the batch: the others are cancelled.
+  /// The first roll with this outcome ends the batch: the others are cancelled.
   enum class Until { all_ended, failure, success } until;
   /// For docs/api.md, in Markdown.
   std::string_view meaning;
@@ -32,7 +32,7 @@ inline constexpr std::array kStrategies = {
                 "`batch_failed`."},
 };
 
-/// Of a batch whose request names none, unless ROLL_STRATEGY says otherwise.
+/// For requests without a strategy, unless ROLL_STRATEGY is set.
 inline constexpr auto kDefaultStrategy = Strategy::all_or_nothing;
 
 /// Indexed by the strategy.

@@ -1,4 +1,4 @@
-// A batch: N rolls that run concurrently, and what ends them.
+// Runs a batch: N concurrent rolls, and the strategy that may end them early.
 #pragma once
 
 #include <cstddef>
@@ -32,17 +32,17 @@ struct BatchResult {
   std::size_t count(Roll::State state) const;
 };
 
-/// Has the batch decide what a roll that has just ended counts as, which is known only in the order of time: a roll
-/// that succeeds after the batch was decided counts as cancelled.
+/// Called when a roll has ended; returns what it counts as, which depends on the order in which rolls end: a roll that
+/// succeeds after the first success has decided the batch counts as cancelled.
 using Settle = std::function<Roll(Roll)>;
 
-/// Rolls one die of the batch and returns what `settle` returns for it; on a thread of the batch, several at a time.
+/// Makes one roll of the batch and returns the result of `settle` for it. Called concurrently on the batch's threads.
 /// Must not throw.
 using RollOne = std::function<Roll(std::size_t index, const std::stop_token& stop, const Settle& settle)>;
 
-/// Leases threads of `pool`, calls `roll_one` once for every index, also for those stopped before their turn (their
-/// `stop` is requested), and returns when all have returned. `stop` cancels them all. Nothing when the pool does not
-/// have that many threads free.
+/// Leases threads of `pool`, calls `roll_one` once for every index (with `stop` already requested for rolls not started
+/// when the batch ends), and returns when all calls have returned. `stop` cancels the whole batch. Empty if not enough
+/// threads are free.
 std::optional<BatchResult> run_batch(const BatchOptions& options, ThreadPool& pool, const std::stop_token& stop,
                                      const RollOne& roll_one);
 

@@ -19,7 +19,7 @@ struct Die {
   double error_rate = 0;
 };
 
-/// Parses die-service's response. The error says what is wrong with it.
+/// Parses die-service's response. The error says why it is invalid.
 std::expected<Die, std::string> parse_die(std::string_view json);
 
 /// SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, OOPSLA 2014). Small enough for one
@@ -49,7 +49,7 @@ struct RollDelay {
   Seconds max{1};
 };
 
-/// What a roll has drawn: all that chance decides about it.
+/// The random part of a roll.
 struct Draw {
   Seconds delay{0};
   bool fails = false;
@@ -67,7 +67,7 @@ struct Roll {
   int value = 0;
 };
 
-/// Waits the delay out, then rolls. Cancelled when `stop` is requested before the delay is over.
+/// Waits for the delay, then rolls. Cancelled if `stop` is requested during the delay.
 Roll roll(const Draw& drawn, Clock& clock, const std::stop_token& stop);
 
 }  // namespace dice

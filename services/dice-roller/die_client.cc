@@ -45,8 +45,8 @@ std::expected<Die, Error> DieClient::fetch(const std::string& identifier, const 
   }
   int status = 0;
   auto die = call(identifier, parent, stop, status);
-  if (!die && die.error().code == ErrorCode::client_gone) return die;  // says nothing about die-service
-  // Rejecting a client's request is the response of a healthy service, whatever its message.
+  if (!die && die.error().code == ErrorCode::client_gone) return die;  // not caused by die-service
+  // A 4xx response also shows that die-service is healthy.
   const bool healthy = die || (status >= 400 && status < 500);
   if (healthy && std::move(*ticket).succeeded()) log_.log(LogMessage::breaker_closed, &parent);
   if (!healthy && std::move(*ticket).failed(clock_.now())) {
@@ -73,14 +73,14 @@ std::expected<Die, Error> DieClient::call(const std::string& identifier, const T
 std::expected<Die, Error> DieClient::read(const std::string& identifier, const std::string& body,
                                           const TraceContext& parent) {
   auto die = parse_die(body);
-  if (die && die->identifier != identifier) die = std::unexpected("it is about another die");
+  if (die && die->identifier != identifier) die = std::unexpected("it describes another die");
   if (die) {
     const Lock lock(mutex_);
     known_.insert(identifier);
     return std::move(*die);
   }
   log_.log(LogMessage::die_not_understood, &parent, {{"reason", std::string_view(die.error())}});
-  return std::unexpected(Error{ErrorCode::downstream_invalid, "die-service gave an answer that was not understood"});
+  return std::unexpected(Error{ErrorCode::downstream_invalid, "die-service returned an invalid response"});
 }
 
 void DieClient::count(const std::string& identifier, const std::string& status) {

@@ -1,4 +1,4 @@
-// What dice-roller counts.
+// The metrics of dice-roller.
 #pragma once
 
 #include "common/telemetry/metrics.h"

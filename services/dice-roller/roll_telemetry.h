@@ -1,4 +1,4 @@
-// What rolls and batches leave in traces, metrics and logs.
+// The telemetry of rolls and batches: traces, metrics and logs.
 #pragma once
 
 #include <cstddef>
@@ -14,21 +14,21 @@
 
 namespace dice {
 
-/// Thread-safe. What is passed in outlives it.
+/// Thread-safe. All arguments must outlive it.
 class RollTelemetry {
  public:
   RollTelemetry(Telemetry& telemetry, RollerMetrics& metrics, Clock& clock)
       : tracing_(telemetry.tracing), log_(telemetry.log), metrics_(metrics), clock_(clock) {}
 
-  /// Of /roll: its span is the request's.
+  /// For /roll, whose span is the request's.
   void single_roll(const Request& request, const Die& die, const Roll& roll);
 
-  /// Before die-service is asked.
+  /// Call before the request to die-service.
   void batch_requested(const Request& request, const BatchOptions& batch);
   void batch_started(const Request& request, const Die& die, const BatchOptions& batch);
-  /// Calls `roll` under a span of its own, a child of the request's.
+  /// Calls `roll` in a separate span, a child of the request's span.
   Roll roll_of_batch(const Request& request, const Die& die, std::size_t index, const std::function<Roll()>& roll);
-  /// `answer` holds what the client gets, if it gets that.
+  /// `answer` is the response to the client, if the batch succeeded.
   void batch_ended(const Request& request, const Die& die, const BatchResult& result, const BatchAnswer& answer,
                    Seconds duration);
 

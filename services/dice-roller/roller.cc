@@ -59,7 +59,7 @@ std::uint64_t random_seed() {
 
 Roller::Options Roller::declare(Settings& settings) {
   Options options;
-  options.die_service.url = settings.url("DIE_SERVICE_URL", kDieService.url(), "Address of die-service.");
+  options.die_service.url = settings.url("DIE_SERVICE_URL", kDieService.url(), "URL of die-service.");
   options.die_service.timeout =
       Seconds(settings.number("DIE_SERVICE_TIMEOUT_SECONDS", 2, 0.001, 600, "Timeout of a call to die-service."));
   options.die_service.max_body_bytes = static_cast<std::size_t>(
@@ -180,7 +180,7 @@ Result Roller::roll_batch(const Request& request, const std::string& identifier,
                                     return settle(roll(draw(*die, options_.delay, random), clock_, stop));
                                   });
                                 });
-  if (!result) {  // admitted, but the system has no threads left
+  if (!result) {  // admitted, but the system cannot create enough threads
     metrics_.rejected.Add({{"reason", "overloaded"}}).Increment();
     return std::unexpected(Error{ErrorCode::overloaded, "too many concurrent rolls", 1});
   }

@@ -1,4 +1,4 @@
-// dice-roller: its options, its routes, and what it lets in.
+// dice-roller: its options, routes and admission control.
 #pragma once
 
 #include <atomic>
@@ -22,7 +22,7 @@ class Roller {
     RollDelay delay;
     int max_async_rolls = 20;
     Strategy strategy = kDefaultStrategy;
-    /// Makes faces, failures and delays repeatable: the n-th request after the start always comes to the same.
+    /// Makes faces, failures and delays repeatable: the n-th request after the start always has the same result.
     std::optional<std::uint64_t> seed;
     std::size_t max_roll_threads = 1024;
     /// 0 = no limit.
@@ -37,7 +37,7 @@ class Roller {
  private:
   Answer handle_roll(const Request& request);
   Answer handle_roll_async(const Request& request);
-  /// By rate, then by the rolls in progress.
+  /// Checks the rate limit, then the number of rolls in progress.
   std::expected<Admission::Ticket, Error> admit(std::size_t rolls);
   Result roll_once(const Request& request, const std::string& identifier);
   Result roll_batch(const Request& request, const std::string& identifier, const BatchOptions& batch);
@@ -50,7 +50,7 @@ class Roller {
   DieClient dice_;
   Admission admission_;
   RateLimit rate_limit_;
-  /// Separate from the service's workers, which wait for these.
+  /// Separate from the service's workers, which wait for these threads.
   ThreadPool roll_threads_;
   const std::uint64_t seed_;
   std::atomic<std::uint64_t> requests_ = 0;

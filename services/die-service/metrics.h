@@ -1,4 +1,4 @@
-// What die-service counts.
+// The metrics of die-service.
 #pragma once
 
 #include "common/telemetry/metrics.h"

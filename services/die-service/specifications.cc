@@ -15,10 +15,10 @@
 namespace dice {
 namespace {
 
-constexpr std::size_t kMostDice = 100;
-constexpr std::size_t kMostFaces = 100;
-constexpr std::size_t kLongestIdentifier = 64;
-constexpr int kLargestFace = 1'000'000;
+constexpr std::size_t kMaxDice = 100;
+constexpr std::size_t kMaxFaces = 100;
+constexpr std::size_t kMaxIdentifierLength = 64;
+constexpr int kMaxFace = 1'000'000;
 
 /// Thrown and caught only in this file, like yaml-cpp's exceptions.
 struct Mistake {
@@ -47,8 +47,8 @@ std::string read_identifier(const YAML::Node& node) {
            c == '.';
   };
   const auto text = node.IsScalar() ? node.Scalar() : std::string();
-  // A leading underscore is kept for label values such as _unknown; "." and ".." are folders in a URL.
-  if (text.empty() || text.size() > kLongestIdentifier || text.front() == '_' || text == "." || text == ".." ||
+  // A leading underscore is reserved for label values such as _unknown; "." and ".." are special in a URL.
+  if (text.empty() || text.size() > kMaxIdentifierLength || text.front() == '_' || text == "." || text == ".." ||
       !std::ranges::all_of(text, allowed)) {
     throw Mistake{
         node.Mark(),
@@ -65,13 +65,13 @@ DieSpecification read_die(const YAML::Node& name, const YAML::Node& node) {
   for (const auto& member : node) {
     const auto key = member.first.IsScalar() ? member.first.Scalar() : std::string("?");
     if (key == "faces" && die.faces.empty()) {
-      const auto allowed = "a list of 1 to " + std::to_string(kMostFaces) + " whole numbers";
-      if (!member.second.IsSequence() || member.second.size() < 1 || member.second.size() > kMostFaces) {
+      const auto allowed = "a list of 1 to " + std::to_string(kMaxFaces) + " whole numbers";
+      if (!member.second.IsSequence() || member.second.size() < 1 || member.second.size() > kMaxFaces) {
         throw Mistake{member.first.Mark(), field("faces") + " must be " + allowed};
       }
       for (const auto& face : member.second) {
         const int value = read<int>(face, field("faces"), allowed);
-        if (value < -kLargestFace || value > kLargestFace)
+        if (value < -kMaxFace || value > kMaxFace)
           throw Mistake{face.Mark(), field("faces") + " must be within ±1000000"};
         die.faces.push_back(value);
       }
@@ -101,7 +101,7 @@ Specifications read_all(const YAML::Node& root) {
       throw Mistake{entry.first.Mark(), "'" + die.identifier + "' appears twice"};
     }
     all.push_back(std::move(die));
-    if (all.size() > kMostDice) throw Mistake{entry.first.Mark(), "there may be at most 100 dice"};
+    if (all.size() > kMaxDice) throw Mistake{entry.first.Mark(), "there may be at most 100 dice"};
   }
   return all;
 }
@@ -183,7 +183,7 @@ std::string FileWatch::fingerprint() const {
 
 bool FileWatch::changed() {
   auto now = fingerprint();
-  // While the file is being replaced, it may be missing; that is not a change yet.
+  // While the file is being replaced, it may be missing; this does not count as a change.
   if (now.empty() || now == last_) return false;
   last_ = std::move(now);
   return true;

@@ -1,4 +1,4 @@
-// Die specifications: reading and validating the dice file; the order of the file is kept.
+// Die specifications: reads and validates the dice file, keeping its order.
 #pragma once
 
 #include <expected>

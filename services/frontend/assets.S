@@ -1,4 +1,4 @@
-/* The files of the page, as they are in web/. */
+/* The files of the web page, embedded unchanged. */
 #define ASSET(name, file)               \
   .global dice_asset_##name;            \
   dice_asset_##name: .incbin file;      \

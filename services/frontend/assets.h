@@ -1,4 +1,4 @@
-// The files of the page, embedded into the program.
+// The files of the web page, embedded in the program.
 #pragma once
 
 #include <span>
@@ -7,7 +7,7 @@
 namespace dice {
 
 struct Asset {
-  /// As a browser asks for it.
+  /// The path of the URL.
   std::string_view path;
   std::string_view content_type;
   std::string_view content;

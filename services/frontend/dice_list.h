@@ -1,4 +1,4 @@
-// The menu of dice: die-service's list, fetched beforehand.
+// die-service's list of dice, fetched in advance.
 #pragma once
 
 #include <memory>
@@ -12,8 +12,8 @@
 
 namespace dice {
 
-/// Fetches on a thread of its own: at once, every `retry` until it works, then every `refresh`; a failure keeps the
-/// list that is there. Thread-safe. What is passed in outlives it.
+/// Fetches the list on a separate thread: immediately, every `retry` until it succeeds, then every `refresh`. After a
+/// failure, the previous list is kept. Thread-safe. All arguments must outlive this object.
 class DiceList {
  public:
   struct Options {
@@ -24,7 +24,7 @@ class DiceList {
 
   DiceList(Options options, Client& die_service, Clock& clock, const Logger& logger);
 
-  /// die-service's own body; null while there is none.
+  /// The body of die-service's response; null until it has been fetched.
   std::shared_ptr<const std::string> current() const;
 
  private:

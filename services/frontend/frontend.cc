@@ -14,9 +14,10 @@ namespace {
 constexpr const char* kPolicy =
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'none'";
-constexpr std::size_t kTracesAtOnce = 4;
+constexpr std::size_t kMaxTraceRequests = 4;
 
-/// dice-roller's answer, parsed and printed anew, so that nothing but the contract is passed on, and the trace id.
+/// Parses dice-roller's response and writes it again, so that only what the contract defines is passed on, plus the
+/// trace id.
 template <typename Answer, std::optional<Answer> (*parse)(std::string_view)>
 std::optional<std::string> translate(const std::string& body, const std::string& trace_id) {
   const auto answer = parse(body);
@@ -31,28 +32,28 @@ std::optional<std::string> translate(const std::string& body, const std::string&
 
 Frontend::Options Frontend::declare(Settings& settings) {
   Options options;
-  options.die_service_url = settings.url("DIE_SERVICE_URL", kDieService.url(), "Address of die-service.");
-  options.dice_roller_url = settings.url("DICE_ROLLER_URL", kDiceRoller.url(), "Address of dice-roller.");
+  options.die_service_url = settings.url("DIE_SERVICE_URL", kDieService.url(), "URL of die-service.");
+  options.dice_roller_url = settings.url("DICE_ROLLER_URL", kDiceRoller.url(), "URL of dice-roller.");
   options.traces.tempo_url = settings.url(
-      "TEMPO_URL", "", "Tempo, to read traces from; unset: they are gathered from the services' memories.");
+      "TEMPO_URL", "", "URL of Tempo, to read traces from; if unset, they are read from the services' memories.");
   for (const auto& service : kServices) {
     if (service.name == std::string_view(kFrontend.name)) continue;
     options.traces.metrics_urls[service.name] =
         settings.url(service.variable_prefix() + "_METRICS_URL", service.metrics_url(),
-                     "Metrics port of " + std::string(service.name) + ", to read its spans.");
+                     "URL of " + std::string(service.name) + "'s metrics port, to read its spans.");
   }
-  options.grafana_url = settings.url("GRAFANA_URL", "", "Grafana, for links on the page.");
+  options.grafana_url = settings.url("GRAFANA_URL", "", "URL of Grafana, for links on the page.");
   options.roll_timeout = Seconds(settings.number("ROLL_TIMEOUT_SECONDS", 10, 0.001, 600, "Timeout of a single roll."));
   options.roll_async_timeout =
       Seconds(settings.number("ROLL_ASYNC_TIMEOUT_SECONDS", 60, 0.001, 600, "Timeout of a batch."));
   options.max_body_bytes = static_cast<std::size_t>(
       settings.integer("DOWNSTREAM_MAX_BODY_BYTES", static_cast<std::int64_t>(options.max_body_bytes), 1'024,
-                       1LL << 30U, "Maximum bytes of an answer of dice-roller or die-service."));
+                       1LL << 30U, "Maximum bytes of a response from dice-roller or die-service."));
   options.traces.max_body_bytes = static_cast<std::size_t>(
       settings.integer("TRACE_MAX_BODY_BYTES", static_cast<std::int64_t>(options.traces.max_body_bytes), 1'024,
                        1LL << 30U, "Maximum bytes of one trace from a service or from Tempo."));
-  options.max_async_rolls = static_cast<int>(settings.integer(
-      "MAX_ASYNC_ROLLS", 20, 1, 1000, "Maximum number of rolls per batch; the same as dice-roller's."));
+  options.max_async_rolls = static_cast<int>(
+      settings.integer("MAX_ASYNC_ROLLS", 20, 1, 1000, "Maximum number of rolls per batch; must match dice-roller's."));
   return options;
 }
 
@@ -65,7 +66,7 @@ Frontend::Frontend(const Options& options, Service& service, const std::string& 
           {.base_url = options.die_service_url, .name = kDieService.name, .max_body_bytes = options.max_body_bytes}),
       dice_roller_(
           {.base_url = options.dice_roller_url, .name = kDiceRoller.name, .max_body_bytes = options.max_body_bytes}),
-      traces_at_once_(kTracesAtOnce),
+      trace_requests_(kMaxTraceRequests),
       traces_(options.traces, telemetry_, name),
       dice_list_(options.dice_list, die_service_, service.clock(), telemetry_.log) {
   add_page();
@@ -94,8 +95,8 @@ void Frontend::add_api() {
   service_.add({.path = route::kConfig, .handler = [config](const Request&) { return Response{.body = config}; }});
   service_.add({.path = route::kDice, .handler = [this](const Request&) -> Answer {
                   if (const auto list = dice_list_.current()) return Response{.body = *list};
-                  return std::unexpected(
-                      Error{ErrorCode::downstream_unavailable, "die-service has not given its list of dice yet", 1});
+                  return std::unexpected(Error{ErrorCode::downstream_unavailable,
+                                               "the list of dice has not been fetched from die-service yet", 1});
                 }});
   service_.add({.path = route::kRoll, .handler = [this](const Request& request) { return handle_roll(request); }});
   service_.add(
@@ -107,24 +108,24 @@ Answer Frontend::handle_roll(const Request& request) {
   const auto wanted = parse_roll(request.query);
   if (!wanted) return std::unexpected(wanted.error());
   metrics_.rolls.Add({{"mode", "sync"}}).Increment();
-  return ask_roller(request, *wanted, options_.roll_timeout, translate<RollAnswer, parse_roll_answer>);
+  return call_roller(request, *wanted, options_.roll_timeout, translate<RollAnswer, parse_roll_answer>);
 }
 
 Answer Frontend::handle_roll_async(const Request& request) {
   const auto wanted = parse_batch(request.query, options_.max_async_rolls);
   if (!wanted) return std::unexpected(wanted.error());
   metrics_.async_rolls.Add({{"batch_size", std::to_string(wanted->times.value_or(1))}}).Increment();
-  return ask_roller(request, *wanted, options_.roll_async_timeout, translate<BatchAnswer, parse_batch_answer>);
+  return call_roller(request, *wanted, options_.roll_async_timeout, translate<BatchAnswer, parse_batch_answer>);
 }
 
-Work Frontend::ask_roller(const Request& request, const RollRequest& wanted, Seconds timeout, Translate translate) {
+Work Frontend::call_roller(const Request& request, const RollRequest& wanted, Seconds timeout, Translate translate) {
   return [this, &request, route = wanted.route(), path = wanted.path(), timeout, translate]() -> Result {
     const auto body = dice_roller_.get_body(
         {.path = path, .route = route, .timeout = timeout, .parent = &request.trace(), .stop = request.stop},
         &telemetry_.tracing);
     if (!body) return std::unexpected(body.error());
     if (auto answer = translate(*body, to_hex(request.trace().trace_id))) return Response{.body = std::move(*answer)};
-    return std::unexpected(Error{ErrorCode::downstream_invalid, "dice-roller gave an answer that was not understood"});
+    return std::unexpected(Error{ErrorCode::downstream_invalid, "dice-roller returned an invalid response"});
   };
 }
 
@@ -134,8 +135,8 @@ Answer Frontend::handle_trace(const Request& request) {
     return std::unexpected(
         Error{ErrorCode::invalid_parameter, "parameter 'trace_id' must be 32 lower-case hex digits, not all 0"});
   }
-  auto ticket = traces_at_once_.try_acquire(1);
-  if (!ticket) return std::unexpected(Error{ErrorCode::overloaded, "too many traces are asked for at once", 1});
+  auto ticket = trace_requests_.try_acquire(1);
+  if (!ticket) return std::unexpected(Error{ErrorCode::overloaded, "too many concurrent requests for traces", 1});
   return Work([this, &request, id = *id, ticket = std::move(*ticket)]() -> Result {
     auto trace = traces_.find(id, request.stop);
     if (!trace) return std::unexpected(std::move(trace.error()));

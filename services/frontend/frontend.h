@@ -1,4 +1,4 @@
-// frontend: the page, the API for people and load, and traces to look at.
+// frontend: the web page, its API, and traces.
 #pragma once
 
 #include <optional>
@@ -23,7 +23,7 @@ class Frontend {
     Seconds roll_timeout{10};
     Seconds roll_async_timeout{60};
     int max_async_rolls = 20;
-    /// Of an answer of dice-roller or die-service.
+    /// Maximum length of a response from dice-roller or die-service.
     std::size_t max_body_bytes = 64UL << 10U;
     Traces::Options traces;
     DiceList::Options dice_list;
@@ -31,7 +31,7 @@ class Frontend {
 
   static Options declare(Settings& settings);
 
-  /// `service` outlives it; `name` is the service's name in traces.
+  /// `service` must outlive this object; `name` is the service's name in traces.
   Frontend(const Options& options, Service& service, const std::string& name);
 
  private:
@@ -40,9 +40,9 @@ class Frontend {
   Answer handle_roll(const Request& request);
   Answer handle_roll_async(const Request& request);
   Answer handle_trace(const Request& request);
-  /// Makes this service's body of dice-roller's; nothing when that does not follow the contract.
+  /// Converts dice-roller's body to this service's; empty if it does not follow the contract.
   using Translate = std::optional<std::string> (*)(const std::string& body, const std::string& trace_id);
-  Work ask_roller(const Request& request, const RollRequest& wanted, Seconds timeout, Translate translate);
+  Work call_roller(const Request& request, const RollRequest& wanted, Seconds timeout, Translate translate);
 
   const Options options_;
   Service& service_;
@@ -50,8 +50,8 @@ class Frontend {
   FrontendMetrics metrics_;
   Client die_service_;
   Client dice_roller_;
-  /// A trace takes much memory while it is put together.
-  Admission traces_at_once_;
+  /// Limits concurrent requests for traces, because assembling a trace takes much memory.
+  Admission trace_requests_;
   Traces traces_;
   DiceList dice_list_;
 };

@@ -1,4 +1,4 @@
-// What frontend counts.
+// The metrics of frontend.
 #pragma once
 
 #include "common/telemetry/metrics.h"

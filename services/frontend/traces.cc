@@ -16,7 +16,7 @@ struct Children {
   std::int64_t rolls = 0;
 };
 
-/// A batch whose die was not found, or that was not let in, has no rolls; one that was cancelled has them all.
+/// A batch whose die was not found, or that was rejected, has no rolls; a cancelled one has all of them.
 std::int64_t expected_rolls(const TraceSpan& span, std::int64_t status) {
   const bool rolled =
       span.attributes.contains(attribute::kDieType) && (status == 200 || status == 500 || status == kClientGoneStatus);
@@ -59,7 +59,7 @@ std::expected<std::string, Error> Traces::find(const TraceId& id, const std::sto
   auto trace = options_.tempo_url.empty() ? from_services(id, stop) : from_tempo(id, stop);
   if (!trace) return std::unexpected(std::move(trace.error()));
   if (trace->resource_spans().empty()) {
-    return std::unexpected(Error{ErrorCode::trace_not_found, "there is no trace " + to_hex(id) + ", or not yet"});
+    return std::unexpected(Error{ErrorCode::trace_not_found, "no span of trace " + to_hex(id) + " is known (yet)"});
   }
   return std::string(R"({"complete":)") + (is_complete(trace->trace(), service_) ? "true" : "false") +
          R"(,"resourceSpans":[)" + trace->resource_spans() + "]}";
@@ -73,7 +73,7 @@ std::expected<JoinedTrace, Error> Traces::from_tempo(const TraceId& id, const st
   JoinedTrace trace;
   if (answer->status == status_of(ErrorCode::trace_not_found)) return trace;
   if (answer->status != 200 || !trace.add(answer->body)) {
-    return std::unexpected(Error{ErrorCode::downstream_invalid, "Tempo gave an answer that was not understood"});
+    return std::unexpected(Error{ErrorCode::downstream_invalid, "Tempo returned an invalid response"});
   }
   return trace;
 }
@@ -82,7 +82,7 @@ JoinedTrace Traces::from_services(const TraceId& id, const std::stop_token& stop
   JoinedTrace trace;
   trace.add(telemetry_.tracing.recent_spans(id));
   for (const auto& service : services_) {
-    // One that is down, or has no such spans, leaves a gap, which `is_complete` sees.
+    // A service that is down or has no such spans leaves a gap, which `is_complete` detects.
     const auto body = service->get_body(
         {.path = "/debug/spans/" + to_hex(id), .route = route::kSpans, .timeout = options_.timeout, .stop = stop},
         nullptr);

@@ -1,4 +1,4 @@
-// A whole trace, from Tempo or from the recent spans of each service.
+// Reads whole traces, from Tempo or from the recent spans of each service.
 #pragma once
 
 #include <cstddef>
@@ -16,25 +16,25 @@
 
 namespace dice {
 
-/// Whether a trace holds all that belongs to it, as far as can be told from what is there: every parent but
-/// that of a server span of `entry_service` (a client's own span may be its parent), the far side of every answered
-/// call, and every roll of a batch.
+/// Whether a trace is complete, as far as its spans show: it has every parent (except that of a server span of
+/// `entry_service`, which may be the client's own span), the server span of every call that got a response, and every
+/// roll of a batch.
 bool is_complete(const Trace& trace, std::string_view entry_service);
 
 /// Thread-safe; `find` blocks.
 class Traces {
  public:
   struct Options {
-    /// Empty = gather from the services.
+    /// Empty = read from the services.
     std::string tempo_url;
     /// Metrics ports of the other services, by their names.
     std::map<std::string, std::string> metrics_urls;
     Seconds timeout{2};
-    /// Of an answer.
+    /// Maximum length of a response.
     std::size_t max_body_bytes = 8UL << 20U;
   };
 
-  /// `telemetry`, whose spans are the frontend's part of a trace, outlives it.
+  /// `telemetry` has the frontend's own spans and must outlive this object.
   Traces(const Options& options, Telemetry& telemetry, std::string service);
 
   /// {"complete":…,"resourceSpans":[…]}
@@ -48,7 +48,7 @@ class Traces {
   Telemetry& telemetry_;
   const std::string service_;
   Client tempo_;
-  /// Of `metrics_urls`.
+  /// One per entry of `metrics_urls`.
   std::vector<std::unique_ptr<Client>> services_;
 };
 

@@ -1,9 +1,9 @@
-"""`loadgen verify` against an OpenTelemetry Collector, Loki, Prometheus and Tempo, as processes of this machine: what the
-services say arrives, and a backend that is stopped is named.
+"""`loadgen verify` against an OpenTelemetry Collector, Loki, Prometheus and Tempo, as local processes: the
+services' telemetry arrives, and a stopped backend is named.
 
-The programs are looked for in PATH and in $CLUSTER_CACHE/backends (default ~/.cache/dice-cluster/backends). Without one
-of the first three all is skipped; without Tempo the traces are read from the frontend. DICE_BIN: folder of our own
-programs (default build/release/bin).
+The programs are searched in PATH and in $CLUSTER_CACHE/backends (default ~/.cache/dice-cluster/backends). If one of the
+first three is missing, all tests are skipped; without Tempo, traces are read from the frontend. DICE_BIN: folder of our
+own programs (default build/release/bin).
 """
 
 import contextlib
@@ -32,8 +32,8 @@ PROGRAMS = {"collector": "otelcol-k8s", "loki": "loki", "prometheus": "prometheu
 FOUND = {name: shutil.which(program, path=f"{os.environ.get('PATH', '')}:{CACHE}") for name, program in PROGRAMS.items()}
 MISSING = [PROGRAMS[name] for name in ("collector", "loki", "prometheus") if not FOUND[name]]
 READY_SECONDS = 120
-STOP_SECONDS = 5  # then it is killed: Tempo takes over 30 s to stop
-# Some of the programs would trace themselves.
+STOP_SECONDS = 5  # then the process is killed: Tempo takes over 30 s to stop
+# Otherwise, some of the programs would trace themselves.
 ENV = {key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "LOADGEN_"))}
 
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"no program {', '.join(MISSING)} in PATH or {CACHE}")
@@ -47,7 +47,7 @@ def free_ports(count):
 
 
 def answer(url):
-    """The body of a 200, else nothing."""
+    """The body of a response with status 200, otherwise None."""
     try:
         with urllib.request.urlopen(url, timeout=5) as response:
             return response.read()
@@ -91,7 +91,7 @@ class Backend:
 
 
 class Stack:
-    """The services and what their telemetry goes to."""
+    """The services and the backends of their telemetry."""
 
     def __init__(self, folder):
         self.folder = folder
@@ -112,7 +112,7 @@ class Stack:
         self.system.start({"all": {"OTEL_TRACES_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_ENDPOINT": self.urls["collector"],
                                    "OTEL_BSP_SCHEDULE_DELAY": "500"},
                            "dice-roller": {"ROLL_DELAY_MAX_SECONDS": "0.3"}})
-        # Its targets' ports are known only now.
+        # The ports of its targets are known only now.
         self.add("prometheus", prometheus_config(self.system), lambda path: [
             f"--config.file={path}", f"--storage.tsdb.path={self.folder}/prometheus",
             f"--web.listen-address=127.0.0.1:{prometheus}", "--enable-feature=exemplar-storage"], "/-/ready")
@@ -151,7 +151,7 @@ def loki_config(folder, port, grpc_port):
                    "storage": {"filesystem": {"chunks_directory": f"{folder}/chunks", "rules_directory": f"{folder}/rules"}}},
         "schema_config": {"configs": [{"from": "2024-04-01", "store": "tsdb", "object_store": "filesystem", "schema": "v13",
                                        "index": {"prefix": "index_", "period": "24h"}}]},
-        # A ring of one has nobody to wait for.
+        # A ring with one member need not wait.
         "ingester": {"lifecycler": {"min_ready_duration": "0s"}},
         "limits_config": {"allow_structured_metadata": True},
     }
@@ -182,11 +182,11 @@ def collector_config(folder, otlp_port, health_port, loki_url, tempo_port):
             "otlp": {"protocols": {"http": {"endpoint": f"127.0.0.1:{otlp_port}"}}},
             "filelog": {
                 "include": [f"{folder}/logs/*.log"], "start_at": "beginning", "poll_interval": "200ms",
-                "storage": "file_storage",  # else a restart sends every line again
+                "storage": "file_storage",  # otherwise, a restart sends every line again
                 "operators": [
                     {"type": "json_parser", "parse_to": "attributes.app"},
                     {"type": "move", "from": "attributes.app.service", "to": 'resource["service.name"]'},
-                    {"type": "remove", "field": "attributes.app"},  # the body still has it all
+                    {"type": "remove", "field": "attributes.app"},  # the body still contains everything
                 ],
             },
         },
@@ -253,7 +253,7 @@ def test_a_backend_that_is_stopped_is_named(stack, name, signals):
         assert code == 1
         assert broken(report) == signals
         cause, = report["causes"]
-        assert cause.startswith(f"{name.capitalize()} at {stack.urls[name]} can't be read: no connection")
+        assert cause.startswith(f"{name.capitalize()} at {stack.urls[name]} cannot be read: no connection")
     holds(stack)
 
 
@@ -281,7 +281,7 @@ def test_a_collector_that_was_never_there_is_named(stack):
 
 
 def test_logs_that_the_collector_does_not_ship_are_named(stack):
-    """Spans go on arriving."""
+    """Spans continue to arrive."""
     logs = stack.folder / "logs"
     hidden = logs.rename(stack.folder / "elsewhere")
     try:

@@ -1,6 +1,6 @@
-"""The page in Chromium against the real services on free ports.
+"""Runs the page in Chromium with the real services on free ports.
 
-DICE_BIN: folder of the programs (default build/release/bin). ARTIFACTS: where screenshots go (default build/artifacts).
+DICE_BIN: folder of the programs (default build/release/bin). ARTIFACTS: folder for screenshots (default build/artifacts).
 """
 
 import os
@@ -33,7 +33,7 @@ def system(tmp_path_factory):
 
 @pytest.fixture
 def fragile(system):
-    """The system, to stop parts of: all run again afterwards."""
+    """The system, whose parts a test may stop; all are restarted afterwards."""
     yield system
     for name in system.urls:
         if not system.running(name):
@@ -51,12 +51,12 @@ def browser():
 
 @pytest.fixture
 def open_page(system, browser):
-    """Opens the page; in the end no page may have asked another host, broken the content security policy or logged an error."""
+    """Opens the page; at the end, no page may have contacted another host, violated the content security policy or logged an error."""
     contexts, faults = [], []
     host = urlsplit(system.url("frontend")).netloc
 
     def on_console(message):
-        # Chromium logs every answer of 400 and above by itself; what the page makes of those is tested.
+        # Chromium logs every response with a status of 400 or more; how the page handles them is tested.
         if message.type in ("error", "warning") and not message.text.startswith("Failed to load resource"):
             faults.append(f"console: {message.text}")
 

@@ -57,7 +57,7 @@ def answer_with(page, code, **headers):
 
 
 def first_success(page, index, times, failed=()):
-    """Answers a batch as the services do when roll `index` is the first that succeeds, after the rolls of `failed` have failed."""
+    """Returns a batch response as the services do if roll `index` succeeds first, after the rolls of `failed` have failed."""
     def roll(i):
         came = {"die_result": 4} if i == index else {"die_error": True} if i in failed else {"die_cancelled": True}
         return span(f"r{i}", "b", f"async_roll_{i}", 10, 30 if i in failed else 50, async_roll_index=i, **came)
@@ -149,7 +149,7 @@ def test_best_effort_shows_failed_in_their_places(page):
 
 
 def test_names_are_the_services():
-    """What else has a name gets it from index.html or the trace."""
+    """All other names come from index.html or the trace."""
     for file in WEB.glob("*.js"):
         found = re.findall("|".join((*STRATEGIES, *SERVICES, r"(?i:async[ _]roll[ _])", "GET /")), file.read_text())
         assert not found, f"{file.name}: {found}"
@@ -390,7 +390,7 @@ def test_service_behind_is_down(page, fragile):
         page.wait_for_selector("#trace[data-complete=true]")
         expect(page.locator(".row[data-state=failed]").first).to_be_visible()
         fragile.start_one(name)
-        # The roller's circuit breaker closes in its own time.
+        # dice-roller's circuit breaker takes a while to close.
         page.wait_for_function("async () => (await fetch('roll?die=fair')).ok", polling=100, timeout=30_000)
         page.click("#roll")
         settle(page)

@@ -1,4 +1,4 @@
-"""trace.js on traces made by hand: what it says is what people believe about concurrency."""
+"""trace.js with handmade traces: its figures must be correct, because users rely on them."""
 
 import pytest
 
@@ -20,7 +20,7 @@ def model(page):
             const model = readTrace(trace);
             return {rows: model.rows.map(({name, depth, start, state}) => [name, depth, start, state]), overlap: overlap(model),
                     path: criticalPath(model).map(({span, from, to}) => [span.name, span.service, from, to]),
-                    services: model.services, figures: (({sum, together, most, request}) => ({sum, together, most, request}))(figures(model)),
+                    services: model.services, figures: (({sum, together, peak, request}) => ({sum, together, peak, request}))(figures(model)),
                     own: Object.fromEntries(model.rows.map(span => [span.name, ownTime(span)]))}}""", trace)
     return model
 
@@ -37,7 +37,7 @@ def test_services_in_order_of_appearance(model):
 
 def test_figures(model):
     told = model(BATCH)
-    assert told["figures"] == {"sum": 40 + 40 + 49.5, "together": 80, "most": 2, "request": 100}
+    assert told["figures"] == {"sum": 40 + 40 + 49.5, "together": 80, "peak": 2, "request": 100}
     assert told["overlap"] == [[10, 1], [10.5, 2], [50, 1], [50, 2], [60, 1], [90, 0]]
 
 
@@ -58,13 +58,13 @@ def test_critical_path_of_a_stopped_batch_leads_to_the_failed_roll(model):
 
 def test_single_roll_is_what_follows_the_question_for_the_die(model):
     told = model(otlp(dice_roller=[span("a", "gone", "GET /roll", 0, 30, 2, die_result=4), span("b", "a", "GET", 1, 6, 3)]))
-    assert told["figures"] == {"sum": 24, "together": 24, "most": 1, "request": 30}
+    assert told["figures"] == {"sum": 24, "together": 24, "peak": 1, "request": 30}
     assert told["own"]["GET /roll"] == [[0, 1], [6, 30]]
 
 
 def test_failed_batch_is_no_single_roll(model):
     failed = {**span("a", "", "GET /roll-async", 0, 50, 2), "status": {"code": 2}}
-    assert model(otlp(dice_roller=[failed, span("b", "a", "GET", 1, 6, 3)]))["figures"]["most"] == 0
+    assert model(otlp(dice_roller=[failed, span("b", "a", "GET", 1, 6, 3)]))["figures"]["peak"] == 0
 
 
 def test_clocks_that_disagree(model):

@@ -1,7 +1,7 @@
-"""OTLP JSON by hand, in milliseconds."""
+"""Creates OTLP JSON from times in milliseconds."""
 
 MS = 1_000_000
-# Beyond 2^53: a number would lose the microseconds.
+# Above 2^53, so that a JavaScript number would lose the microseconds.
 ORIGIN = 1_790_000_000_000_000_123
 
 

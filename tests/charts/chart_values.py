@@ -13,7 +13,7 @@ FREE = ("commonLabels", "resourceAttributes", "env", "resources", "podSecurityCo
 
 
 def leaves(values, path=()):
-    """(path, value) of everything that is no map with keys of the chart's own."""
+    """(path, value) of everything except maps whose keys the chart defines."""
     for key, value in values.items():
         if isinstance(value, dict) and key not in FREE and key not in ("startup", "liveness", "readiness"):
             yield from leaves(value, (*path, key))

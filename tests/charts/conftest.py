@@ -12,7 +12,7 @@ import yaml
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CHART = ROOT / "charts/dice"
-# A helm built by `go install` believes in Kubernetes 1.20.
+# Helm built by `go install` assumes Kubernetes 1.20.
 KUBERNETES = "1.34.0"
 BIN = pathlib.Path(os.environ.get("DICE_BIN", ROOT / "build/release/bin"))
 COMPONENT = "app.kubernetes.io/component"
@@ -23,7 +23,7 @@ sys.path.insert(0, str(ROOT / "docs"))
 
 
 class StrictLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
-    """Kubernetes refuses a key that is there twice; PyYAML would take the last."""
+    """Rejects duplicate keys, like Kubernetes; PyYAML would use the last one."""
 
     def construct_mapping(self, node, deep=False):
         keys = [self.construct_object(key, deep) for key, _ in node.value]
@@ -34,7 +34,7 @@ class StrictLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
 
 @functools.cache
 def documents(text):
-    """Not to be changed: the next test may get the very same."""
+    """Must not be changed, because tests share the result."""
     return [one for one in yaml.load_all(text, StrictLoader) if one]
 
 
@@ -53,7 +53,7 @@ class Objects(list):
         return {(one["kind"], one["metadata"]["name"]) for one in self}
 
     def pods(self):
-        """(owner, metadata, spec) of every pod that these would make."""
+        """(owner, metadata, spec) of every pod that these objects would create."""
         for one in self:
             owner = f"{one['kind']} {one['metadata']['name']}"
             if one["kind"] == "Pod":
@@ -67,7 +67,7 @@ class Objects(list):
 
 @functools.cache
 def find_tool(name):
-    """(path, None) or (None, why not)."""
+    """(path, None) or (None, the reason)."""
     found = subprocess.run([ROOT / "tools/go-tool.sh", name], capture_output=True, text=True)
     return (found.stdout.strip(), None) if found.returncode == 0 else (None, found.stderr.strip())
 
@@ -85,7 +85,7 @@ def template(*arguments, release="dice", namespace="dice", chart=CHART):
 
 
 def sets(values):
-    """Arguments for a tuple of "key=value", or "key:=JSON" for what --set can't say."""
+    """Helm's arguments for a tuple of "key=value", or "key:=JSON" for what --set cannot express."""
     return [argument for value in values for argument in (("--set-json", value.replace(":=", "=", 1)) if ":=" in value else ("--set", value))]
 
 
@@ -97,7 +97,7 @@ def render(*values, arguments=(), **where):
 
 
 def refusal(*values, arguments=(), **where):
-    """Why helm refuses these values."""
+    """Helm's error for these values."""
     rendered = template(*sets(values), *arguments, **where)
     assert rendered.returncode != 0, f"not refused: {values} {arguments}"
     return rendered.stderr

@@ -1,4 +1,4 @@
-"""A simulator of NetworkPolicies: who reaches whom."""
+"""A simulator of NetworkPolicies: which pods can connect to which."""
 
 from conftest import COMPONENT, PORTS
 
@@ -13,7 +13,7 @@ OWN_PORTS = [port for ports in PORTS.values() for port in ports]
 
 
 class Network:
-    """Who reaches whom by these policies. Namespaces have their name as label, as in every cluster."""
+    """Decides which connections these policies allow. Namespaces have their name as a label, as in every cluster."""
 
     def __init__(self, objects):
         self.policies = objects.kind("NetworkPolicy")
@@ -51,6 +51,6 @@ class Network:
         return self.allows(source, "egress", target, port) and self.allows(target, "ingress", source, port)
 
     def all(self, allowed):
-        """(source, target, port) for which `allowed`, each of our own ports at each of our own pods."""
+        """(source, target, port) for which `allowed` is true, for each port of each of our pods."""
         return {(source, target, port) for source in self.pods for target in PORTS for port in OWN_PORTS
                 if source != target and allowed(source, target, port)}

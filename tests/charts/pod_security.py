@@ -2,7 +2,7 @@
 
 
 def restricted_violations(spec):
-    """Of the restricted Pod Security Standard, and of what this chart promises beyond it."""
+    """The violations of the restricted Pod Security Standard, and of this chart's additional rules."""
     of_pod = spec.get("securityContext", {})
     if spec.get("automountServiceAccountToken") is not False:
         yield "token"

@@ -1,4 +1,4 @@
-"""Values that together make everything that the chart can make."""
+"""Sets of values that together render everything that the chart can create."""
 
 import pytest
 

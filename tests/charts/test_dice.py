@@ -30,6 +30,6 @@ def test_dice_are_read_again_without_a_restart():
     assert deployment(before, "die-service") == deployment(after, "die-service")
     spec = pod(after, "die-service")["spec"]
     (mount,), (volume,) = spec["containers"][0]["volumeMounts"], spec["volumes"]
-    # A subPath would never be renewed.
+    # A subPath would never be updated.
     assert "subPath" not in mount and volume == {"name": mount["name"], "configMap": {"name": "dice-die-service"}}
     assert environment(spec)["DIE_SPECIFICATIONS"] == mount["mountPath"] + "/dice.yaml"

@@ -38,7 +38,7 @@ def test_variables_exist(values):
 
 
 def test_values_reach_the_variables_that_their_comments_name():
-    """Each value whose comment begins with a variable's name changes that variable, and where it counts."""
+    """Each value whose comment begins with a variable's name changes that variable in the right pods."""
     named = [(key, default, re.match(r"`([A-Z_]+)`", meaning)) for key, default, meaning in generate.chart_values((CHART / "values.yaml").read_text())]
     cases = [(key, default, match[1]) for key, default, match in named if match]
     assert len(cases) >= 15
@@ -76,7 +76,7 @@ def test_telemetry_says_who_speaks(values):
         assert {"service.namespace", "service.instance.id", "k8s.namespace.name", "k8s.pod.name", "k8s.pod.uid", "k8s.node.name"} <= set(attributes)
         assert attributes["deployment.environment.name"] == "staging" and attributes["k8s.container.name"] == spec["containers"][0]["name"]
         assert attributes.get("k8s.deployment.name", owner.split()[1]) == owner.split()[1]
-        # A reference works for a variable that is defined before.
+        # A reference requires that the variable is defined before.
         names = list(env)
         for name, value in env.items():
             for reference in re.findall(r"\$\((\w+)\)", value if isinstance(value, str) else ""):

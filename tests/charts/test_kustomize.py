@@ -1,4 +1,4 @@
-"""kustomize/: the base is the chart's, and the overlays' patches take effect."""
+"""kustomize/: the base matches the chart, and the overlays' patches take effect."""
 
 import subprocess
 
@@ -53,7 +53,7 @@ def test_production_is_three_of_each_with_telemetry():
         autoscaler = objects.one("HorizontalPodAutoscaler", name)["spec"]
         assert autoscaler["minReplicas"] == 3 < autoscaler["maxReplicas"]
         assert objects.one("PodDisruptionBudget", name)["spec"]["maxUnavailable"] == 1
-        # Else each apply would undo the autoscaler's work.
+        # Otherwise, each apply would undo the autoscaler's changes.
         assert "replicas" not in objects.one("Deployment", name)["spec"]
     for component in SERVICES:
         env = variables(objects, component)

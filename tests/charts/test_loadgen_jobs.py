@@ -29,7 +29,7 @@ LOOKS = ("LOADGEN_TEMPO", "LOADGEN_PROMETHEUS", "LOADGEN_LOKI", "LOADGEN_METRICS
     ((), [], (None, None, None, METRICS)),
     (STACK, [], ("http://tempo.monitoring.svc.cluster.local:3200", "http://prometheus.monitoring.svc:9090", "http://loki.monitoring.svc:3100", None)),
     (("telemetry.lokiUrl=http://loki:3100",), [], (None, None, "http://loki:3100", METRICS)),
-    # Behind a Service of several replicas no pod has all counters and spans.
+    # With several replicas behind a Service, no pod has all counters and spans.
     (("replicaCount=2",), ["--answers-only"], (None, None, None, None)),
     (("diceRoller.autoscaling.enabled=true",), ["--answers-only"], (None, None, None, None)),
     (("dieService.replicaCount=2", "telemetry.tempoUrl=http://tempo:3200"), [], ("http://tempo:3200", None, None, None)),

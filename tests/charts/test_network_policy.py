@@ -1,4 +1,4 @@
-"""NetworkPolicies let through what the design draws, and nothing else."""
+"""NetworkPolicies allow exactly the connections of the design."""
 
 import pytest
 
@@ -18,7 +18,7 @@ INSIDE = {
 
 
 def test_only_what_the_design_draws_gets_through():
-    """And each end sees to it by itself: who may go out is let in, and the other way round."""
+    """Each end enforces it: an allowed egress is also an allowed ingress, and vice versa."""
     network = Network(render())
     strangers = {(name, "frontend", 8400) for name in STRANGERS}
     everyone = {(name, "frontend", 8400) for name in network.pods if name != "frontend"}
@@ -29,7 +29,7 @@ def test_only_what_the_design_draws_gets_through():
 
 
 def test_without_policies_everyone_gets_everywhere():
-    """So what is found above is the policies' doing."""
+    """The restrictions tested above are due to the policies."""
     network = Network(render("networkPolicy.enabled=false"))
     assert ("stray", "die-service", 8402) in network.all(network.reaches)
 
@@ -48,7 +48,7 @@ def egress(objects, component):
 
 
 def outside(objects, component):
-    """Ports, without DNS, towards others than our own pods."""
+    """Ports, except DNS, to other pods than our own."""
     return {rule["ports"][0]["port"] for rule in egress(objects, component)
             if rule["ports"][0]["port"] != 53 and not any(COMPONENT in peer.get("podSelector", {}).get("matchLabels", {}) for peer in rule.get("to", []))}
 

@@ -1,4 +1,4 @@
-"""NOTES.txt: what helm says after an install."""
+"""NOTES.txt: the output of helm after an installation."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from renderings import STACK
 
 
 def notes(chart, *values):
-    """What helm says after an install. It renders NOTES.txt for a real install only."""
+    """The rendered NOTES.txt. Helm renders it only for a real installation."""
     text = (chart / "templates/NOTES.txt").read_text()
     (chart / "templates/notes.yaml").write_text(
         '{{- define "notes" -}}\n' + text + '\n{{- end }}\nkind: Notes\nmetadata: {name: notes}\ntext: {{ include "notes" . | toJson }}\n')

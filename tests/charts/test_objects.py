@@ -1,4 +1,4 @@
-"""What the chart renders: whole, labelled and named as Kubernetes and Helm expect."""
+"""The rendered objects: complete, and with the labels and names that Kubernetes and Helm expect."""
 
 import subprocess
 
@@ -36,7 +36,7 @@ def test_labels(values):
 
 
 def test_own_labels_win():
-    """Selectors rely on them."""
+    """Selectors depend on them."""
     labels = pod(render(r"commonLabels.app\.kubernetes\.io/component=x", r"podLabels.app\.kubernetes\.io/name=x"), "frontend")["metadata"]["labels"]
     assert labels[COMPONENT] == "frontend" and labels["app.kubernetes.io/name"] == "dice"
 

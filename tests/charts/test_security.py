@@ -1,4 +1,4 @@
-"""Every pod is restricted, and the check notices one that is not."""
+"""Every pod is restricted, and the check detects one that is not."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The files of stack/ agree with each other and, where its charts are at hand, with them; its scripts refuse what is wrong."""
+"""The files of stack/ agree with each other and, if available, with the upstream charts; its scripts reject invalid input."""
 
 import os
 import pathlib
@@ -39,7 +39,7 @@ def rendered():
         made = helm("template", release, CHARTS / f"{chart}-{version}.tgz", "--namespace", "monitoring",
                     "--kube-version", KUBERNETES, "--values", STACK / f"values/{release}.yaml")
         assert made.returncode == 0, made.stderr
-        # Upstream charts repeat keys; it is not ours to refuse.
+        # Upstream charts repeat keys, which is not our problem.
         result[release] = [one for one in yaml.safe_load_all(made.stdout) if one]
     return result
 
@@ -53,7 +53,7 @@ def images(value):
     elif isinstance(value, list):
         for inner in value:
             yield from images(inner)
-    # The operator gives it to Prometheus' pod.
+    # The operator adds it to Prometheus' pod.
     elif isinstance(value, str) and value.startswith("--prometheus-config-reloader="):
         yield value.partition("=")[2]
 
@@ -94,7 +94,7 @@ def test_data_sources_link_to_each_other(rendered):
 
 
 def test_the_agent_keeps_our_settings(rendered):
-    """The preset writes a receiver of its own, and merges ours only under the right name."""
+    """The preset defines its own receiver, and merges ours only if the name is the same."""
     config = yaml.safe_load(only(rendered["otel-logs"], "ConfigMap", "otel-logs-agent")["data"]["relay"])
     (receiver,) = config["receivers"].values()
     assert receiver["include"] == ["/var/log/pods/dice_*/*/*.log"]
@@ -104,7 +104,7 @@ def test_the_agent_keeps_our_settings(rendered):
 
 
 def programs(folder, **texts):
-    """A PATH of what the scripts need, and of these programs."""
+    """A PATH with what the scripts need and these programs."""
     for name in ("bash", "dirname", "awk", "sed", "cat", "basename"):
         (folder / name).symlink_to(f"/usr/bin/{name}")
     for name, text in texts.items():

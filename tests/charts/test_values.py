@@ -1,4 +1,4 @@
-"""Values: each switch makes its objects, shared values count for all services and own values for one, and the table shows all."""
+"""Values: each switch creates its objects, shared values apply to all services and specific values to one, and the table is complete."""
 
 import pytest
 import yaml
@@ -20,7 +20,7 @@ SWITCHES = {
     "ingress.enabled": ((), {("Ingress", "dice-frontend")}),
     "httpRoute.enabled": (("httpRoute.parentRefs[0].name=public",), {("HTTPRoute", "dice-frontend")}),
     "frontend.externalService.enabled": ((), {("Service", "dice-frontend-external")}),
-    # Those that render files are tested below, with files of the test's own.
+    # Those that render files are tested below, with the test's own files.
     "prometheusRule.enabled": None,
     "dashboards.enabled": None,
 }

@@ -1,4 +1,4 @@
-"""Values that the chart refuses, by its schema and by its checks."""
+"""Values that the chart rejects, by its schema or its checks."""
 
 import re
 
@@ -36,7 +36,7 @@ from conftest import OWN, refusal
     ("frontend.externalService.type=ClusterIP", "externalService/type"),
 ])
 def test_value_is_refused_by_its_name(value, wanted):
-    assert wanted.replace("/", ".") in refusal(value).replace("/", ".")  # the path as Helm 3.18 writes it, and as it did before
+    assert wanted.replace("/", ".") in refusal(value).replace("/", ".")  # the path as written by Helm 3.18 and by older versions
 
 
 MAPS = sorted({path[:length] for path, value in leaves(VALUES) for length in range(len(path))})
@@ -44,7 +44,7 @@ MAPS = sorted({path[:length] for path, value in leaves(VALUES) for length in ran
 
 @pytest.mark.parametrize("path", MAPS, ids=".".join)
 def test_misspelt_key_is_refused_by_its_name(path):
-    # Helm words it in one of two ways, before and after 3.18.
+    # The wording depends on the version of Helm (before or after 3.18).
     assert re.search("roperty mispelt is not allowed|roperties 'mispelt' not allowed", refusal(".".join((*path, "mispelt")) + "=1"))
 
 

@@ -1,4 +1,4 @@
-"""Selectors, ports and addresses lead to the right pods, and only the page is reachable from outside."""
+"""Selectors, ports and addresses match the right pods, and only the page is reachable from outside."""
 
 from urllib.parse import urlsplit
 
@@ -7,7 +7,7 @@ from renderings import every_rendering
 
 
 def chosen(objects, selector):
-    """The components of the pods that a selector's labels choose."""
+    """The components of the pods that a selector matches."""
     return {metadata["labels"][COMPONENT] for _, metadata, _ in objects.pods() if selector.items() <= metadata["labels"].items()}
 
 

@@ -15,7 +15,7 @@ def test_grace_period_of_the_pod_holds_the_whole_stop(delay, grace, flush):
     for component in SERVICES:
         spec, env = pod(objects, component)["spec"], variables(objects, component)
         assert [float(env[f"SHUTDOWN_{phase}_SECONDS"]) for phase in ("DELAY", "GRACE", "FLUSH")] == [delay, grace, flush]
-        # docs/configuration.md: then at most about 5 s for the last spans.
+        # docs/configuration.md: afterwards, at most about 5 s for the last spans.
         assert delay + grace + flush + 1 < spec["terminationGracePeriodSeconds"] < delay + grace + flush + 10
 
 

@@ -1,4 +1,4 @@
-"""The cluster that kubectl talks to, and the release under test in it."""
+"""The cluster that kubectl uses, and the release under test in it."""
 
 import contextlib
 import json
@@ -31,7 +31,7 @@ class CommandFailed(Exception):
 
 
 def run(*command, stdin=None, timeout=300, both=False):
-    """Its standard output, or that and its standard error."""
+    """The standard output of a command, or that and its standard error."""
     done = subprocess.run([str(part) for part in command], input=stdin, capture_output=True, text=True, timeout=timeout)
     if done.returncode != 0:
         raise CommandFailed(f"{' '.join(map(str, command))}: exit code {done.returncode}\n{done.stdout}{done.stderr}")
@@ -51,12 +51,12 @@ def helm(*arguments, **more):
 
 
 def helm_test():
-    """What it prints, with the test's own log, which Helm writes to standard error."""
+    """The output, including the test's own log, which Helm writes to standard error."""
     return helm("test", RELEASE, "--timeout", "5m", timeout=400, both=True)
 
 
 def wait_for(what, condition, seconds):
-    """The first true value of `condition`, and the seconds until then. A condition that raises has not come true yet."""
+    """The first true value of `condition`, and the seconds until then. An exception counts as false."""
     start = time.monotonic()
     last = None
     while True:
@@ -68,11 +68,11 @@ def wait_for(what, condition, seconds):
             last = error
         if time.monotonic() - start > seconds:
             raise AssertionError(f"not in {seconds} s: {what}; last seen: {last}")
-        time.sleep(0.2)  # between two looks
+        time.sleep(0.2)  # polling interval
 
 
 def pods(component):
-    """Those that are not going."""
+    """Pods that are not terminating."""
     return [one for one in objects("pods", "--selector", f"app.kubernetes.io/component={component}")
             if "deletionTimestamp" not in one["metadata"]]
 
@@ -82,13 +82,13 @@ def ready(pod):
 
 
 def identities():
-    """Every pod of the services, with its restarts: the same before and after means that nothing was restarted."""
+    """Every pod of the services with its number of restarts, to detect restarts."""
     return {(pod["metadata"]["uid"], sum(one["restartCount"] for one in pod["status"].get("containerStatuses", [])))
             for component in SERVICES for pod in pods(component)}
 
 
 def get(url, timeout=70):
-    """(status, body, headers) of any answer."""
+    """(status, body, headers) of any response."""
     try:
         with urllib.request.urlopen(url, timeout=timeout) as reply:
             return reply.status, reply.read().decode(), reply.headers
@@ -98,7 +98,7 @@ def get(url, timeout=70):
 
 @contextlib.contextmanager
 def forwarded(service, port, namespace=NAMESPACE):
-    """The address of a Service's port on this machine."""
+    """The local address of a Service's port."""
     command = ["kubectl", "--namespace", namespace, "port-forward", f"service/{service}", f":{port}"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         try:
@@ -111,7 +111,7 @@ def forwarded(service, port, namespace=NAMESPACE):
 
 
 class Job:
-    """A Job of the load generator's image, with the rights of the chart's own."""
+    """A Job with the load generator's image and the same rights as the chart's."""
 
     def __init__(self, name, *arguments, component="loadgen", **env):
         self.name = name
@@ -144,7 +144,7 @@ class Job:
         """(exit code, output)"""
         state, _ = wait_for(f"{self.name} ends", lambda: self.pod()["status"]["containerStatuses"][0]["state"].get("terminated"),
                             seconds)
-        # The node may not yet know of a container that ended at once.
+        # The node may not know yet that a container has ended immediately.
         output, _ = wait_for("its log can be read", lambda: [kubectl("logs", f"job/{self.name}")], 30)
         kubectl("delete", "job", self.name, "--cascade=foreground", "--wait")
         return state["exitCode"], output[0]
@@ -155,7 +155,7 @@ def version():
 
 
 def install(*arguments, wait=True):
-    """Installs or upgrades the release; the seconds that it took."""
+    """Installs or upgrades the release, and returns the seconds that it took."""
     start = time.monotonic()
     helm("upgrade", "--install", RELEASE, CHART, *arguments, *(["--wait", "--timeout", "2m"] if wait else []))
     return time.monotonic() - start

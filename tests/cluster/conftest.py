@@ -1,4 +1,4 @@
-"""make e2e: needs a cluster, kubectl, helm and the project's images in the cluster; tests/cluster/run.sh sees to that."""
+"""make e2e: requires a cluster with the project's images, kubectl and helm; tests/cluster/run.sh provides them."""
 
 import json
 import pathlib
@@ -14,7 +14,7 @@ from cluster import (COLLECTOR, LOKI, MONITORING, NAMESPACE, PROMETHEUS, TEMPO, 
 
 @pytest.fixture(scope="session")
 def say(pytestconfig):
-    """Prints what was measured, whatever pytest captures."""
+    """Prints measurements, even if pytest captures output."""
     capture = pytestconfig.pluginmanager.get_plugin("capturemanager")
 
     def line(text):
@@ -25,7 +25,7 @@ def say(pytestconfig):
 
 @pytest.fixture(scope="session", autouse=True)
 def namespace():
-    """One that enforces `restricted`, for these tests alone. It stays, without the release."""
+    """A namespace for these tests that enforces `restricted`. It is kept, without the release."""
     labels = ("kubernetes.io/metadata.name=" + NAMESPACE, "pod-security.kubernetes.io/enforce=restricted")
     try:
         run("kubectl", "create", "namespace", NAMESPACE)
@@ -40,7 +40,7 @@ def namespace():
 
 @pytest.fixture(scope="session")
 def stack(namespace):
-    """The release beside the stack; when its install began, on the monotonic clock."""
+    """The release with the stack; the time when its installation started, on the monotonic clock."""
     try:
         run("kubectl", "--namespace", MONITORING, "get", "service", COLLECTOR, TEMPO, LOKI, PROMETHEUS)
     except CommandFailed:
@@ -53,7 +53,7 @@ def stack(namespace):
 
 @pytest.fixture(scope="session")
 def backends(stack):
-    """Addresses of Prometheus, Tempo and Loki here."""
+    """Local addresses of Prometheus, Tempo and Loki."""
     with forwarded(PROMETHEUS, 9090, MONITORING) as prometheus, forwarded(TEMPO, 3200, MONITORING) as tempo, \
             forwarded(LOKI, 3100, MONITORING) as loki:
         yield {"prometheus": prometheus, "tempo": tempo, "loki": loki}

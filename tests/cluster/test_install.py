@@ -1,4 +1,4 @@
-"""The chart alone on a real cluster: install, faults, restarts, and what is left behind."""
+"""The chart alone on a real cluster: install, faults, restarts, and leftovers."""
 
 import json
 import subprocess
@@ -141,7 +141,7 @@ def test_rollback_and_uninstall_leave_nothing(say):
     wait_for("one frontend again", lambda: len(pods("frontend")) == 1, 60)
     helm("uninstall", RELEASE, "--wait")
     kinds = kubectl("api-resources", "--verbs=list", "--namespaced", "--output=name").split()
-    # Events are history; Endpoints and EndpointSlices go a moment after their Service.
+    # Events remain; Endpoints and EndpointSlices are deleted shortly after their Service.
     kinds = [kind for kind in kinds if kind.split(".")[0] not in ("events", "endpoints", "endpointslices")]
 
     def left():
@@ -166,7 +166,7 @@ def test_wrong_values_are_refused_by_name(setting, named):
 
 
 def test_every_object_is_accepted_by_the_api_server():
-    """Also those that are off by default; those of other projects' CRDs are the next module's."""
+    """Including those that are off by default; the next module tests those of other projects' CRDs."""
     switches = ("loadgen.job", "loadgen.cronjob", "ingress", "autoscaling", "frontend.externalService")
     rendered = helm("template", "everything", CHART, "--no-hooks", "--kube-version", "1.34.0",
                     *(part for switch in switches for part in ("--set", f"{switch}.enabled=true")))

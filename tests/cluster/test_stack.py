@@ -1,4 +1,4 @@
-"""The chart beside the stack of stack/: traces, logs and metrics through the whole pipeline."""
+"""The chart with the stack of stack/: traces, logs and metrics through the whole pipeline."""
 
 import json
 import re
@@ -19,7 +19,7 @@ def test_a_batch_of_ten_in_tempo(stack, backends, batch, say):
 
 
 def test_its_lines_in_loki(backends, batch, say):
-    # Ten rolls, the batch's start and end, and the three services' access lines.
+    # Ten rolls, the start and end of the batch, and the access log lines of three services.
     text = f'{{k8s_namespace_name="{NAMESPACE}"}} | trace_id = "{batch}"'
     parameters = urllib.parse.urlencode({"query": text, "limit": 100, "since": "10m"})
 
@@ -35,7 +35,7 @@ def test_every_target_is_up(backends, say):
     def up():
         return {one["metric"]["job"]: one["value"][1] for one in query(backends["prometheus"], f'up{{namespace="{NAMESPACE}"}}')}
     _, took = wait_for("the three services are scraped", lambda: up() == dict.fromkeys(SERVICES, "1"), 120)
-    # Node exporters may be refused by a cluster's own rules; all others must be up.
+    # A cluster's own rules may block node exporters; all other targets must be up.
     down = [one["metric"] for one in query(backends["prometheus"], "up == 0")]
     say(f"all three targets are up after {took:.0f} s more; down elsewhere: {down or 'none'}")
     assert not down

@@ -1,4 +1,4 @@
-"""The queries that are shipped, against the real Loki, Tempo and Prometheus; dashboards; and the alerts of a real outage."""
+"""All queries, with the real Loki, Tempo and Prometheus; dashboards; and the alerts of a real outage."""
 
 import json
 import pathlib
@@ -14,9 +14,9 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "dashboards
 import queries  # noqa: E402
 
 OUTAGE = "die-service is gone"
-# What must follow when die-service has no pod, and nothing else.
+# Exactly the alerts expected when die-service has no pod.
 FOLLOW = {"DiceTargetDown", "DiceBreakerOpen", "DiceDieServiceUnreachable", "DiceErrorBudgetBurn"}
-# A budget that is burnt stays burnt: its alert goes when its windows have passed the outage.
+# The alert for an error budget ends only when the outage is outside its windows.
 RECOVER = FOLLOW - {"DiceErrorBudgetBurn"}
 
 
@@ -29,7 +29,7 @@ SHIPPED = sorted({(one.language, one.expr): one for one in queries.every() if on
 
 @pytest.fixture(scope="module", autouse=True)
 def load(stack):
-    """Rolls all the while, whose failures are of no interest here."""
+    """Rolls continuously; failures are ignored."""
     job = Job("load", "traffic", "--url", "http://dice-frontend:8400", "--rate", 5, "--duration", 1800, "--expect",
               "roll_failed,batch_failed,circuit_open,downstream_unavailable,downstream_timeout")
     job.wait_until_running()
@@ -38,7 +38,7 @@ def load(stack):
 
 
 def result(one, backends, trace_id):
-    """What comes back; empty when nothing does."""
+    """The result; empty if there is none."""
     text = queries.fill(one.expr, NAMESPACE, trace_id=trace_id)
     now = int(time.time())
     span = {"start": now - 1800, "end": now}
@@ -86,14 +86,14 @@ def test_dashboards_are_there_for_the_sidecar(stack, say):
 
 
 def alerts(backends, states=("firing",)):
-    """The names of ours that are in one of these states."""
+    """The names of our alerts in one of these states."""
     active = json.loads(get(f"{backends['prometheus']}/api/v1/alerts")[1])["data"]["alerts"]
     return {one["labels"]["alertname"] for one in active
             if one["state"] in states and one["labels"].get("namespace") == NAMESPACE and one["labels"]["alertname"].startswith("Dice")}
 
 
 def test_an_outage_fires_its_alerts_and_recovery_resolves_them(backends, batch, say):
-    # The module before this one took the collector away: that alert looks back 5 minutes.
+    # The previous module removed the collector, and that alert looks back 5 minutes.
     wait_for("no alert is on its way", lambda: not alerts(backends, ("pending", "firing")), 480)
     start = time.monotonic()
     kubectl("scale", "deployment", DEPLOYMENTS["die-service"], "--replicas=0")
@@ -134,5 +134,5 @@ def test_nothing_is_left_out():
 
 
 def test_what_a_collector_that_was_away_leaves(backends, batch):
-    """The module before this one took it away."""
+    """The previous module removed the collector."""
     all_have_data([one for one in SHIPPED if queries.filled_when(one) == "the collector refuses spans"], backends, batch, 60)

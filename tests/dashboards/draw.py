@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Draws the dashboards with the data of a real Prometheus: docs/dashboards/*.png, by `make dashboards`.
 
-Not Grafana: its layout, titles, units and thresholds, and plain shapes for the data. What only a cluster has stays grey.
+It does not use Grafana, only the dashboards' layout, titles, units and thresholds, with plain shapes for the
+data. Panels whose data only a cluster has stay grey.
 """
 
 import html
@@ -18,7 +19,7 @@ from queries import ROOT, UPSTREAM, dashboards, fill
 RATE_INTERVAL, RANGE = "15s", "5m"
 OUT = ROOT / "docs/dashboards"
 SECONDS, STEP = 300, 5
-COLUMN, ROW, GAP, LEFT = 50, 30, 6, 80  # of the grid, and the room for an axis, in pixels
+COLUMN, ROW, GAP, LEFT = 50, 30, 6, 80  # grid sizes and the space for an axis, in pixels
 COLOURS = ["#7eb26d", "#eab839", "#6ed0e0", "#ef843c", "#e24d42", "#1f78c1", "#ba43a9", "#705da0", "#508642", "#cca300"]
 NAMED = {"green": "#56a64b", "orange": "#ff780a", "red": "#e02f44", "transparent": "none"}
 STYLE = """
@@ -161,7 +162,7 @@ class Picture:
         bounds = [float(le) for le, _ in rows]
         found = self.live.api("query_exemplars", query=fill(target["expr"], NAMESPACE, RATE_INTERVAL, RANGE), start=self.end - SECONDS,
                               end=self.end)
-        for exemplar in [one for series in found for one in series["exemplars"]][::10]:  # a few stand for all
+        for exemplar in [one for series in found for one in series["exemplars"]][::10]:  # only every tenth
             position = next(number for number, bound in enumerate(bounds) if float(exemplar["value"]) <= bound)
             out.append(f'<circle cx="{self.x(exemplar["timestamp"], width):.1f}" cy="{height - 8 - (position + 0.5) * step:.1f}" r="3" '
                        'fill="#1f78c1"/>')

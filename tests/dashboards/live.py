@@ -1,4 +1,4 @@
-"""The three services under load, a collector that can refuse, and a real Prometheus with the chart's rules that scrapes them."""
+"""The three services under load, a fake collector, and a real Prometheus that scrapes them with the chart's rules."""
 
 import http.server
 import json
@@ -24,13 +24,13 @@ import run  # noqa: E402
 BIN = pathlib.Path(os.environ.get("DICE_BIN", ROOT / "build/release/bin")).resolve()
 PROMETHEUS = ROOT / "build/prometheus/usr/bin/prometheus"
 NAMESPACE = "dice"
-# Longer than the scrape interval of 1 s as Grafana's is longer than that of 15 s; the window of [$__range] is what a test has.
+# Proportionally longer than the scrape interval of 1 s, as Grafana's is for 15 s; [$__range] is the duration of a test.
 RATE_INTERVAL, RANGE = "5s", "1m"
 DICE = (ROOT / "services/die-service/dice.yaml").read_text()
 
 
 def eventually(what, seconds, condition):
-    """What `condition` returns, once it is true."""
+    """Waits until `condition` returns a true value, and returns it."""
     deadline = time.monotonic() + seconds
     while not (result := condition()):
         assert time.monotonic() < deadline, f"not within {seconds} s: {what() if callable(what) else what}"
@@ -39,7 +39,7 @@ def eventually(what, seconds, condition):
 
 
 class Collector(http.server.ThreadingHTTPServer):
-    """Takes spans, or refuses them."""
+    """Accepts spans, or rejects them."""
 
     daemon_threads = True
 
@@ -67,7 +67,7 @@ class Collector(http.server.ThreadingHTTPServer):
 
 
 class Live:
-    """`delay`: most simulated work of a roll, in seconds."""
+    """`delay` is the maximum simulated work per roll, in seconds."""
 
     def __init__(self, folder, delay=0.2):
         self.folder = folder
@@ -104,7 +104,7 @@ class Live:
         self.collector.server_close()
 
     def start_prometheus(self):
-        """Labels as the chart's ServiceMonitor makes them. All rules are evaluated each second, their windows stay as they are."""
+        """Labels as from the chart's ServiceMonitor. All rules are evaluated every second; their windows are unchanged."""
         rules = self.folder / "rules"
         rules.mkdir()
         for path in RULES:
@@ -112,7 +112,7 @@ class Live:
             for group in text["groups"]:
                 group.pop("interval", None)
             (rules / path.name).write_text(yaml.safe_dump(text))
-        # More targets may come, file by file.
+        # More targets may be added, one file each.
         (self.folder / "targets").mkdir()
         for job, url in self.system.metrics_urls.items():
             self.target(job, url)
@@ -145,7 +145,7 @@ class Live:
                                                                                  "labels": labels}]))
 
     def traffic(self, *arguments):
-        """`loadgen traffic` until the end."""
+        """Runs `loadgen traffic` to the end."""
         log = (self.folder / "loadgen.log").open("a")
         env = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "LOADGEN_"))}
         self.processes.append(subprocess.Popen(
@@ -153,7 +153,7 @@ class Live:
             env={**env, "OTEL_EXPORTER_OTLP_ENDPOINT": self.collector.url}, stdout=log, stderr=log))
 
     def another_die_service(self, dice, namespace):
-        """One of which dice-roller does not know, seen by Prometheus beside it in another namespace."""
+        """A service in another namespace, which dice-roller does not use but Prometheus scrapes."""
         file = self.folder / f"{namespace}.yaml"
         file.write_text(dice)
         process = run.Process("die-service", BIN / "die-service", {
@@ -177,7 +177,7 @@ class Live:
             raise AssertionError(f"{parameters}: {error.read().decode()}") from None
 
     def samples(self, expr):
-        """{labels as text: value} at this moment, without what is no number. A mistake in the expression fails the test."""
+        """{labels as text: value} now, without NaN. An invalid expression fails the test."""
         data = self.api("query", query=fill(expr, NAMESPACE, RATE_INTERVAL, RANGE))
         assert data["resultType"] == "vector", expr
         values = {json.dumps(one["metric"], sort_keys=True): float(one["value"][1]) for one in data["result"]}

@@ -1,4 +1,4 @@
-"""Every query that is shipped: of the dashboards, the rules and the documents. For the tests here and on the cluster."""
+"""Every query of the dashboards, rules and documents, for the tests here and on the cluster."""
 
 import json
 import pathlib
@@ -12,12 +12,12 @@ DASHBOARDS = sorted((ROOT / "charts/dice/dashboards").glob("*.json"))
 RULES = sorted((ROOT / "charts/dice/rules").glob("*.yaml"))
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
-# Made by Tempo, kube-state-metrics and cAdvisor: only a cluster has them.
+# Metrics of Tempo, kube-state-metrics and cAdvisor, which only a cluster has.
 UPSTREAM = re.compile(r"traces_(spanmetrics|service_graph)_\w+|kube_\w+|container_\w+")
-# Made by Prometheus itself.
+# Metrics of Prometheus itself.
 PROMETHEUS = {"up", "scrape_duration_seconds", "ALERTS"}
 
-# LogQL and TraceQL that are right to find nothing while all is well: a part of the expression, and when there is something.
+# LogQL and TraceQL that normally find nothing: a part of the expression, and when there is data.
 EMPTY_WHILE_WELL = {
     "Die specifications not reloaded": "the file of dice is bad",
     "Span export failed": "the collector refuses spans",
@@ -26,7 +26,7 @@ EMPTY_WHILE_WELL = {
 }
 
 FENCE = re.compile(r"^```(promql|logql|traceql)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-# What PromQL has beside metrics' names, once strings, selectors, ranges and lists of labels are gone.
+# The words in PromQL other than metric names, without strings, selectors, ranges and lists of labels.
 NOT_METRICS = {"and", "or", "unless", "bool", "by", "without", "on", "ignoring", "group_left", "group_right", "offset", "inf", "nan"}
 
 
@@ -101,7 +101,7 @@ def of_documents():
 
 
 def filled_when(query):
-    """The condition under which a query for Loki or Tempo has data; nothing when it should have some under load."""
+    """The condition under which a query for Loki or Tempo has data; None if it always has data under load."""
     return next((condition for part, condition in EMPTY_WHILE_WELL.items() if part in query.expr), None)
 
 

@@ -1,4 +1,4 @@
-"""The dashboards, without anything running: complete, consistent, and about metrics that exist."""
+"""Static checks of the dashboards: complete, consistent, and only existing metrics."""
 
 import json
 import re
@@ -18,9 +18,9 @@ import dashboards as source  # noqa: E402
 BOARDS = queries.dashboards()
 each_board = pytest.mark.parametrize("board", BOARDS, ids=lambda board: board["uid"])
 UNITS = {value.__args__[0] for value in vars(units).get("__annotations__", {}).values()}
-# The schema has no annotations of single data sources.
+# The schema does not know the annotations of individual data sources.
 FROM_THE_DATASOURCE = ".titleFormat"
-# In the contract, but on no dashboard, in no rule and in no document; and why.
+# Metrics of the contract that no dashboard, rule or document uses, and why.
 UNUSED = {
     "process_virtual_memory_bytes": "address space that is reserved, not used: no number of it is good or bad",
 }
@@ -42,7 +42,7 @@ def test_the_files_are_what_the_generator_writes():
 
 @each_board
 def test_grafana_knows_every_field(board):
-    """Through the types that Grafana publishes and back: what they don't know gets lost."""
+    """Converts to the types that Grafana publishes and back, which loses unknown fields."""
     plugins.register_default_plugins()
     back = json.loads(json.dumps(schema.Dashboard.from_json(board), cls=encoder.JSONEncoder))
     lost = []
@@ -99,7 +99,7 @@ def test_panels_do_not_overlap(board):
 
 @each_board
 def test_no_datasource_is_hard_coded(board):
-    """Each is one of the variables, and of the type that the variable chooses from."""
+    """Each data source is a variable, with the variable's type."""
     chosen = {one["name"]: one["query"] for one in board["templating"]["list"] if one["type"] == "datasource"}
     found = []
 
@@ -139,7 +139,7 @@ def test_links_lead_to_dashboards():
 
 
 def family(name, known):
-    """The metric as the contract has it: a histogram has three series."""
+    """The name of the metric in the contract: a histogram has three series."""
     stem = re.sub(r"_(bucket|sum|count)$", "", name)
     return stem if known.get(stem) == "histogram" else name
 
@@ -174,7 +174,7 @@ def test_queries_for_the_cluster_are_there():
 
 
 def test_counters_are_not_read_raw():
-    """A counter's value says when a process started; only its growth says anything."""
+    """The value of a counter depends on when the process started; only its increase is meaningful."""
     known = contract_metrics()
     for query in queries.every():
         if query.language == "promql" and "variable" not in query.where:

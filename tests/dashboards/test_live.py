@@ -1,7 +1,6 @@
-"""Every PromQL expression that is shipped, asked of a real Prometheus that scrapes the three services under load.
+"""Evaluates every PromQL expression of the project in a real Prometheus that scrapes the three services under load.
 
-What is right to be empty while all is well is declared in CONDITIONS: it must be empty then, and have data once the
-condition has been made.
+Queries that are normally empty are listed in CONDITIONS: they must be empty at first and have data once the condition is met.
 """
 
 import re
@@ -49,7 +48,7 @@ def bad_file_over(live):
 
 
 def another_error_rate(live):
-    """All of its rolls should fail, and they don't."""
+    """A die whose rolls should all fail, but do not."""
     live.another_die_service("risky: {faces: [1], error_rate: 1}\n", "elsewhere")
 
 
@@ -61,7 +60,7 @@ def outage_over(live):
     live.system.start_one("die-service")
 
 
-# What makes it, what ends it, and the queries that are empty before: a pattern for "where: expression".
+# What causes the condition, what ends it, and the queries that are empty before: a pattern for "where: expression".
 CONDITIONS = [
     (faults, faults_over, r"annotation Faults on demand|dice-overview: Alerts:|alerts.yaml: DiceErrorBudgetBurn|Burn.md: sum by"),
     (turned_away, turned_away_over, r"roll_admission_rejected_total"),
@@ -93,7 +92,7 @@ def wait_for_data(live, wanted, because):
 
 
 def check_annotations(live, names):
-    """Prometheus fills in the texts of the alerts; one that it can't shows there."""
+    """Prometheus expands the alerts' texts; a template error appears in them."""
     def active():
         return [one for one in live.api("alerts")["alerts"] if one["labels"]["alertname"] in names]
 
@@ -113,7 +112,7 @@ def trace(live, trace_id):
 
 
 def test_exemplars_open_traces(live):
-    """What the dots on the panels link to is there."""
+    """The traces that the exemplars link to exist."""
     wanted = [(board["uid"], panel["title"], target["expr"]) for board in queries.dashboards() for panel in board["panels"]
               for target in panel.get("targets", []) if target.get("exemplar") and not UPSTREAM.search(target["expr"])]
     assert len(wanted) >= 6
@@ -131,7 +130,7 @@ def test_every_query_returns_data(live, capsys):
     upstream = [query for query in promql if any(UPSTREAM.fullmatch(name) for name in metrics_of(query.expr))]
     ours = [query for query in promql if query not in upstream]
     for query in upstream:
-        live.samples(query.expr)  # read without a mistake, if nothing else
+        live.samples(query.expr)  # at least, it is valid
 
     wait_for_data(live, [query for query in ours if declared(query) is None], "while all is well")
     filled = [query for query in ours if declared(query) is None]

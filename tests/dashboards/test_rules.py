@@ -1,4 +1,4 @@
-"""The chart's Prometheus rules: promtool on them, and that each alert is tested, explained and linked."""
+"""The chart's Prometheus rules: promtool's tests, and each alert has a test, a runbook and a link."""
 
 import re
 import subprocess
@@ -26,11 +26,11 @@ def test_promtool_accepts_the_rules():
 
 @pytest.mark.parametrize("case", CASES, ids=lambda path: path.stem)
 def test_alerts_fire_when_they_should(case, tmp_path):
-    """promtool compares annotations word by word; here it is about when, so the rules go in without them."""
+    """The rules without annotations, which promtool would compare word by word; these tests are about timing."""
     for path in RULES:
         rules = yaml.safe_load(path.read_text())
         for group in rules["groups"]:
-            group.pop("interval", None)  # all at the interval of the case
+            group.pop("interval", None)  # all use the interval of the test case
             for rule in group["rules"]:
                 rule.pop("annotations", None)
         (tmp_path / path.name).write_text(yaml.safe_dump(rules))

@@ -1,4 +1,4 @@
-"""The contract stands once: in services/contract, and everything else gets it from there or is compared with it here."""
+"""The contract is defined once, in services/contract; everything else is generated from it or compared with it here."""
 
 import pathlib
 import re
@@ -21,7 +21,7 @@ SPAN_PREFIX = CONTRACT["roll_span_prefix"]
 
 
 def hand_written():
-    """{path: text} of the C++, JavaScript and Python files that are no tests."""
+    """{path: text} of the C++, JavaScript and Python files, except tests."""
     listed = subprocess.run(["git", "ls-files", "*.cc", "*.h", "*.js", "*.py"], cwd=ROOT, capture_output=True, text=True, check=True)
     return {path: (ROOT / path).read_text() for path in listed.stdout.split() if not path.startswith("tests/")}
 

@@ -1,4 +1,4 @@
-"""The documentation against the code: what one says the other does, and the other way round.
+"""Compares the documentation with the code, in both directions.
 
 Runs from anywhere. DICE_BIN: folder of the programs (default build/release/bin).
 """
@@ -31,7 +31,7 @@ PAGE_IDS = [page.name for page in PAGES]
 
 
 def uncommented(text):
-    """C++ without its comments; strings stay as they are."""
+    """C++ without comments; strings are unchanged."""
     return re.sub(r'"(?:[^"\\\n]|\\.)*"|//[^\n]*', lambda match: match[0] if match[0].startswith('"') else "", text)
 
 
@@ -40,12 +40,12 @@ SOURCES = {path.relative_to(ROOT): uncommented(path.read_text())
 
 
 def code_in(text):
-    """What is written as code: in fences and between backticks."""
+    """The text formatted as code: in fences and between backticks."""
     return FENCE.findall(text) + INLINE.findall(FENCE.sub("", text))
 
 
 def section(text, title):
-    """What is under a heading, up to the next one of its rank or above."""
+    """The text under a heading, up to the next one of the same or a higher level."""
     rank, found, inside = 0, [], False
     for line in text.splitlines():
         heading = re.match(r"(#+) (.*)", line)
@@ -60,7 +60,7 @@ def section(text, title):
 
 
 def rows(text):
-    """The cells of each table's rows, without its head."""
+    """The cells of all table rows, without headers."""
     cells = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in text.splitlines() if line.startswith("|")]
     heads = {number - 1 for number, row in enumerate(cells) if all(set(cell) <= {"-"} and cell for cell in row)}
     return [row for number, row in enumerate(cells) if number not in heads and number - 1 not in heads]
@@ -107,7 +107,7 @@ def test_tables_are_what_the_programs_say(page):
 
 @pytest.mark.parametrize("page", PAGES, ids=PAGE_IDS)
 def test_flags_that_are_shown_exist(page):
-    """In calls of loadgen, whatever their command."""
+    """In calls of loadgen, regardless of the command."""
     known = {name.strip("`") for command in generate.COMMANDS for name, *_ in generate.flags(BIN / "loadgen", command)}
     for code in code_in(page.read_text()):
         for line in code.splitlines():
@@ -117,7 +117,7 @@ def test_flags_that_are_shown_exist(page):
 
 
 def test_causes_that_are_listed_are_those_of_the_code():
-    """Each begins as the page says."""
+    """Each begins as documented."""
     code = " ".join(STRING.findall(uncommented((ROOT / "loadgen/verify/diagnosis.cc").read_text())))
     listed = [words(row[0])[0] for row in rows(section((ROOT / "docs/loadgen.md").read_text(), "Diagnosing a broken pipeline"))]
     assert listed
@@ -192,7 +192,7 @@ def test_every_path_is_in_the_api():
 
 
 def anchors(page):
-    """As GitHub makes them of headings."""
+    """Anchors as GitHub generates them from headings."""
     headings = re.findall(r"^#+ (.*)$", FENCE.sub("", page.read_text()), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
@@ -211,7 +211,7 @@ def test_links_lead_somewhere(page):
 
 @pytest.mark.parametrize("page", PAGES, ids=PAGE_IDS)
 def test_files_that_are_named_exist(page):
-    """In code and in the map of folders; build/ is made by the build."""
+    """Paths in code and in the list of folders; the build creates build/."""
     for code in code_in(page.read_text()):
         for name in re.findall(r"(?<![\w/.])(?:services|tests|bench|docs|loadgen|charts|kustomize|stack)/[\w./-]*\w", code):
             assert (ROOT / name).exists(), f"{page.name}: no {name}"
@@ -230,7 +230,7 @@ def test_make_targets_exist(page):
 
 @pytest.mark.parametrize("page", PAGES, ids=PAGE_IDS)
 def test_json_that_is_shown_is_json(page):
-    """Whole lines of answers and of logs: a slip of the pen would teach something false."""
+    """Complete response and log lines, which must be correct."""
     for fence in FENCE.findall(page.read_text()):
         for line in fence.splitlines():
             if line.startswith("{") and not fence.startswith(("```logql", "```traceql")):

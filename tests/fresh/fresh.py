@@ -26,11 +26,11 @@ MINUTE = 60
 
 
 class Failed(Exception):
-    """What was not as it should be, in words."""
+    """A message that says what failed."""
 
 
 def readme_commands():
-    """The commands of the README's first block of shell code: what a newcomer types."""
+    """The commands in the README's first shell block."""
     block = re.search(r"^```sh\n(.*?)^```", (ROOT / "README.md").read_text(), re.M | re.S).group(1)
     commands = [line.partition("#")[0].strip() for line in block.splitlines()]
     for wanted in ("make run", "make verify", "make test"):
@@ -40,12 +40,12 @@ def readme_commands():
 
 
 def readme_prerequisites():
-    """Words of the README: what a fresh machine needs first."""
+    """The command that installs what the README requires."""
     return re.search(r"needs\s+`(apt-get install [^`]*)` first", (ROOT / "README.md").read_text()).group(1)
 
 
 def readme_calls():
-    """The requests of the README's console blocks."""
+    """The requests in the README's console blocks."""
     return re.findall(r"^\$ curl -s '?(localhost:[^\s|']+)", (ROOT / "README.md").read_text(), re.M)
 
 
@@ -57,7 +57,7 @@ def docker(*arguments, check=True):
 
 
 class Machine:
-    """A container of an untouched Debian with what the README asks for and a clone, removed at the end of `with`."""
+    """A fresh Debian container with the packages that the README requires and a clone, removed at the end of `with`."""
 
     def __init__(self, release):
         self.release = release
@@ -66,7 +66,7 @@ class Machine:
         mounts = ["-v", f"{ROOT}:/checkout:ro"]
         bundle = os.environ.get("CA_BUNDLE", "/etc/ssl/certs/ca-certificates.crt")
         if os.path.exists(bundle):
-            # Not where Debian's package writes its own.
+            # Not in the folder that Debian's package uses.
             mounts += ["-v", f"{os.path.realpath(bundle)}:/host-ca.crt:ro", "-e", "PIP_CERT=/host-ca.crt", "-e", "SSL_CERT_FILE=/host-ca.crt"]
         if go := shutil.which("go") or shutil.which("/usr/local/go/bin/go"):
             for variable in ("GOMODCACHE", "GOCACHE"):
@@ -79,7 +79,7 @@ class Machine:
         self.name = docker("run", "--detach", "--init", *mounts, f"debian:{self.release}-slim", "sleep", "infinity").stdout.strip()
         try:
             self.run("apt-get update && DEBIAN_FRONTEND=noninteractive " + readme_prerequisites().replace("install", "install -y"))
-            # The checkout may be another user's, and shallow.
+            # The checkout may belong to another user and be shallow.
             self.run("git config --global --add safe.directory '*' && git clone --quiet /checkout /dice")
         except BaseException:
             self.__exit__()
@@ -94,7 +94,7 @@ class Machine:
 
 
 class Terminal:
-    """A command typed in a machine's terminal. What it writes is shown, and kept in `text`."""
+    """A command in a machine's terminal. Its output is shown, and stored in `text`."""
 
     def __init__(self, machine, command):
         self.text = ""
@@ -134,7 +134,7 @@ class Terminal:
         os.write(self._descriptor, text.encode())
 
     def wait(self, seconds):
-        """Its exit code."""
+        """Waits for the exit code."""
         deadline = time.monotonic() + seconds
         while self._read(deadline, "end"):
             pass
@@ -142,7 +142,7 @@ class Terminal:
 
 
 def without_progress(text):
-    """What stays on the terminal's screen: each line as it was last written over."""
+    """The final content of the screen, with overwritten lines resolved."""
     lines = [re.sub(r"\x1b\[[0-9;]*m", "", line.rstrip("\r").rpartition("\r")[2]).replace("\x1b[K", "") for line in text.split("\n")]
     return "\n".join(lines)
 
@@ -172,7 +172,7 @@ def run_and_verify(release):
         expect(not rebuilt, f"make verify built again what make run had built: {rebuilt}")
         print(f"{release}: make verify {verify.seconds:.0f} s, all passed", flush=True)
 
-        # The log lines of the requests before it may still be on their way to the terminal.
+        # Log lines of earlier requests may not have reached the terminal yet.
         before = len(run.text)
         run.type("\x03")
         code = run.wait(MINUTE)

@@ -1,4 +1,4 @@
-// What a client of each service can rely on: statuses, bodies, errors.
+// The API of each service: statuses, bodies, errors.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -38,7 +38,7 @@ TEST_CASE("die-service serves its list and each die") {
   check_error(get(dice.port(), "/dice?name=fair"), 400, "invalid_parameter", "name");
 }
 
-TEST_CASE("every service says who it is, that it lives, that it is ready, and its version") {
+TEST_CASE("every service has /, /healthz, /readyz and /version") {
   const System system(quick());
   const std::string about = std::string(R"({"service":"Dice Roller API","version":")") + version +
                             R"(","stage":"4","endpoints":["/roll","/roll-async"],"integration":"die-service",)" +
@@ -70,7 +70,7 @@ TEST_CASE("a roll is one of the die's faces") {
   CHECK(std::string(through["trace_id"].GetString()).size() == 32);
 }
 
-TEST_CASE("a batch has as many rolls as asked for, and their sum") {
+TEST_CASE("a batch has the requested number of rolls, and their sum") {
   const System system(quick());
   for (const int times : {1, 5, 20}) {
     const auto path = "/roll-async?die=fair&times=" + std::to_string(times);
@@ -142,7 +142,7 @@ TEST_CASE("ROLL_STRATEGY is the default that a request can override") {
   CHECK(get(system.dice_roller.port(), path + "&strategy=all-or-nothing").status == 500);
 }
 
-TEST_CASE("a batch of which every roll fails is a failure under both strategies, and so is one failed roll") {
+TEST_CASE("a batch whose rolls all fail is a failure with any strategy, also with a single roll") {
   const auto file = std::string("/tmp/dice-broken-") + std::to_string(::getpid()) + ".yaml";
   std::ofstream(file) << "broken: {faces: [1], error_rate: 1}\n";
   const System system(quick({{"DIE_SPECIFICATIONS", file}}));
@@ -153,7 +153,7 @@ TEST_CASE("a batch of which every roll fails is a failure under both strategies,
   std::remove(file.c_str());
 }
 
-TEST_CASE("a bad parameter is 400 and named, with what is allowed") {
+TEST_CASE("an invalid parameter results in 400 with its name and the allowed values") {
   const System system(quick());
   struct Case {
     const char* path;
@@ -185,7 +185,7 @@ TEST_CASE("a bad parameter is 400 and named, with what is allowed") {
   }
 }
 
-TEST_CASE("a downstream service that is gone is 502, one that is slow 504") {
+TEST_CASE("a downstream service that is down results in 502, a slow one in 504") {
   System system(
       quick({{"DIE_BREAKER_FAILURES", "0"}, {"FAULTS_ENABLED", "true"}, {"DIE_SERVICE_TIMEOUT_SECONDS", "0.5"}}));
   REQUIRE(eventually([&] { return get(system.frontend.port(), "/dice").status == 200; }));
@@ -199,7 +199,7 @@ TEST_CASE("a downstream service that is gone is 502, one that is slow 504") {
   check_error(get(system.frontend.port(), "/roll?die=fair"), 502, "downstream_unavailable", "dice-roller");
 }
 
-TEST_CASE("the frontend gets the list of dice as soon as die-service is there, and says so while it is not") {
+TEST_CASE("the frontend returns 502 for the list of dice until die-service is available") {
   const RunningService alone(RunningService::Kind::frontend, quick({{"DIE_SERVICE_URL", "http://127.0.0.1:1"}}));
   check_error(get(alone.port(), "/dice"), 502, "downstream_unavailable");
   CHECK(get(alone.port(), "/readyz").status == 200);
@@ -207,7 +207,7 @@ TEST_CASE("the frontend gets the list of dice as soon as die-service is there, a
   CHECK(eventually([&] { return get(system.frontend.port(), "/dice").status == 200; }));
 }
 
-TEST_CASE("the page is served under a strict policy, with everything that it asks for") {
+TEST_CASE("the page and all of its files are served with a strict content security policy") {
   const RunningService frontend(RunningService::Kind::frontend, quick({{"GRAFANA_URL", "http://grafana:3000/"}}));
   CHECK(assets().size() > 10);
   for (const auto& asset : assets()) {
@@ -224,7 +224,7 @@ TEST_CASE("the page is served under a strict policy, with everything that it ask
   CHECK(json(get(frontend.port(), "/api/config").body)["grafana_url"] == "http://grafana:3000");
 }
 
-TEST_CASE("a changed file of dice is in force without a restart; a bad one changes nothing and is told") {
+TEST_CASE("a changed dice file takes effect without a restart; an invalid one is reported and ignored") {
   const auto file = std::string("/tmp/dice-reload-") + std::to_string(::getpid()) + ".yaml";
   const auto write = [&](const std::string& text) { std::ofstream(file, std::ios::trunc) << text; };
   write("one: {faces: [1]}\n");

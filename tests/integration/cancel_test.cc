@@ -1,4 +1,4 @@
-// Work that nobody waits for any more: it ends in all services, and is told apart from errors.
+// Cancelled work: it ends in all services and is not counted as an error.
 #include <doctest/doctest.h>
 #include <unistd.h>
 
@@ -46,9 +46,9 @@ Variables exporting(const OtlpReceiver& receiver, Variables more = {}) {
   return quick(std::move(more));
 }
 
-TEST_CASE("a client that leaves a batch ends it in all services, and leaves a whole trace behind") {
+TEST_CASE("a client that disconnects cancels its batch in all services, and the trace is complete") {
   const OtlpReceiver receiver;
-  ManualClock clock;  // stands still: no roll ends by itself
+  ManualClock clock;  // stopped, so no roll ends by itself
   const System system(exporting(receiver, {{"ROLL_DELAY_MIN_SECONDS", "1"}, {"ROLL_DELAY_MAX_SECONDS", "1"}}), &clock);
   Connection client(system.frontend.port());
   client.send(asking("/roll-async?die=fair&times=20&concurrency=1"));
@@ -96,7 +96,7 @@ TEST_CASE("a client that leaves a batch ends it in all services, and leaves a wh
   CHECK(system.dice_roller.log("Async roll cancelled", kTrace).size() == 20);
 }
 
-TEST_CASE("a client that leaves while die-service is asked ends that call, too") {
+TEST_CASE("a client that disconnects also cancels a pending call to die-service") {
   const OtlpReceiver receiver;
   const System system(exporting(receiver));
   const auto put = [&](const std::string& body) {
@@ -116,7 +116,7 @@ TEST_CASE("a client that leaves while die-service is asked ends that call, too")
       return in_progress(system.frontend, route) == 0 && in_progress(system.dice_roller, route) == 0 &&
              in_progress(system.die_service, "/dice/{identifier}") == 0;
     }));
-    CHECK(steady_clock::now() - start < std::chrono::seconds(5));  // not the 60 of the fault
+    CHECK(steady_clock::now() - start < std::chrono::seconds(5));  // not the fault's 60 s
     CHECK(gone(system.frontend, route) == 1);
     CHECK(gone(system.dice_roller, route) == 1);
     CHECK(gone(system.die_service, "/dice/{identifier}") == before + 1);
@@ -127,7 +127,7 @@ TEST_CASE("a client that leaves while die-service is asked ends that call, too")
   CHECK(get(system.frontend.port(), "/roll?die=fair").status == 200);
 }
 
-TEST_CASE("a call that is given up is no failure of die-service: the circuit breaker stays closed") {
+TEST_CASE("a cancelled call is not a failure of die-service: the circuit breaker stays closed") {
   const System system(quick({{"DIE_BREAKER_FAILURES", "1"}, {"FAULTS_ENABLED", "true"}}));
   REQUIRE(request(system.die_service.metrics_port(), "PUT", "/debug/faults", {}, R"({"delay_seconds":60})").status ==
           200);
@@ -143,7 +143,7 @@ TEST_CASE("a call that is given up is no failure of die-service: the circuit bre
   CHECK(get(system.dice_roller.port(), "/roll?die=fair").status == 200);
 }
 
-TEST_CASE("no client opens the circuit breaker for the others") {
+TEST_CASE("a client cannot open the circuit breaker for others") {
   const System system(quick({{"DIE_BREAKER_FAILURES", "1"}}));
   for (const auto* die : {".", "..", "%2E", "%2e%2E", "%2F", "..%2F..", "%00", "a%0Ab", "%3F", "%23"}) {
     CAPTURE(die);
@@ -155,7 +155,7 @@ TEST_CASE("no client opens the circuit breaker for the others") {
   CHECK(system.dice_roller.metric("die_service_circuit_breaker_state") == 0);
 }
 
-TEST_CASE("rolls are of the die that was asked for, while others abandon requests for another one") {
+TEST_CASE("rolls are of the requested die while other clients abandon requests for another die") {
   const auto file = std::string("/tmp/dice-storm-") + std::to_string(::getpid()) + ".yaml";
   std::ofstream(file) << "fair: {faces: [1, 2, 3, 4, 5, 6]}\nodd: {faces: [777]}\n";
   const System system(quick({{"LOG_LEVEL", "warn"}, {"DIE_SPECIFICATIONS", file}}));

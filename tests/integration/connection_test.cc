@@ -1,4 +1,4 @@
-// Connections: whose answer goes where, in what order, how long anybody waits, and how many there may be.
+// Connections: order and recipients of responses, timeouts, and limits.
 #include <doctest/doctest.h>
 
 #include <array>
@@ -28,7 +28,7 @@ std::string trace_id_of(int number) {
   return std::string(32 - id.size(), 'a') + id;
 }
 
-/// /healthz over new connections, so that every I/O thread is asked.
+/// Requests /healthz over new connections, so that every I/O thread is used.
 bool all_threads_answer(std::uint16_t port) {
   for (int i = 0; i < 100; ++i) {
     if (get(port, "/healthz").status != 200) return false;
@@ -36,14 +36,14 @@ bool all_threads_answer(std::uint16_t port) {
   return true;
 }
 
-/// The frontend fetches its list of dice at its start.
+/// The frontend fetches its list of dice at startup.
 bool has_its_list(const RunningService& frontend) {
   return eventually([&] { return get(frontend.port(), "/dice").status == 200; });
 }
 
 struct Port {
   std::uint16_t port;
-  /// Of mixed speed: answered at once, on a worker, by other services.
+  /// Requests of mixed speed: answered immediately, on a worker, or by other services.
   std::vector<std::pair<std::string, int>> paths;
 };
 
@@ -72,7 +72,7 @@ std::vector<Port> ports_of(const System& system) {
   };
 }
 
-TEST_CASE("pipelined requests of mixed speed are all answered, each its own, in order, however they are cut") {
+TEST_CASE("pipelined requests of mixed speed get their own responses in order, however the input is split") {
   const System system(quick({{"ROLL_DELAY_MAX_SECONDS", "0.004"}}));
   REQUIRE(has_its_list(system.frontend));
   for (const auto& [port, paths] : ports_of(system)) {
@@ -82,7 +82,7 @@ TEST_CASE("pipelined requests of mixed speed are all answered, each its own, in 
         const auto id = trace_id_of(static_cast<int>(i));
         bytes += asking(paths[i % paths.size()].first, "traceparent: 00-" + id + "-00f067aa0ba902b7-01\r\n");
       }
-      // At once, in pieces, and byte by byte.
+      // All together, in pieces, and byte by byte.
       for (const std::size_t piece : {bytes.size(), std::size_t{97}, std::size_t{1}}) {
         if (piece == 1 && requests > 7) continue;
         CAPTURE(port);
@@ -101,7 +101,7 @@ TEST_CASE("pipelined requests of mixed speed are all answered, each its own, in 
   }
 }
 
-TEST_CASE("a pipeline may be cut at any byte") {
+TEST_CASE("pipelined input may be split at any byte") {
   const System system(quick());
   REQUIRE(has_its_list(system.frontend));
   const auto bytes = asking("/dice") + asking("/roll?die=fair") + asking("/nowhere");
@@ -114,7 +114,7 @@ TEST_CASE("a pipeline may be cut at any byte") {
   }
 }
 
-TEST_CASE("chunked bodies, cut anywhere, are answered or refused on every route, and cost no thread") {
+TEST_CASE("chunked bodies, split anywhere, are accepted or rejected on every route without using a thread") {
   const System system(quick({{"FAULTS_ENABLED", "true"}}));
   std::string large;
   for (int i = 0; i < 20; ++i) large += "400\r\n" + std::string(1024, ' ') + "\r\n";
@@ -146,8 +146,9 @@ TEST_CASE("chunked bodies, cut anywhere, are answered or refused on every route,
 }
 
 TEST_CASE(
-    "who closes only his half gets what is ready; what would wait is answered 503 client_gone, the last one closes") {
-  ManualClock clock;  // stands still: a roll would never end
+    "after a half-close, immediate responses are sent, blocking work gets 503 client_gone, and the connection is "
+    "closed") {
+  ManualClock clock;  // stopped, so a roll never ends
   const System system(quick({{"ROLL_DELAY_MIN_SECONDS", "1"}, {"ROLL_DELAY_MAX_SECONDS", "1"}}), &clock);
   for (const auto port : {system.dice_roller.port(), system.frontend.port()}) {
     CAPTURE(port);
@@ -186,7 +187,7 @@ TEST_CASE(
   CHECK(system.frontend.metric(gone) == 2);
 }
 
-TEST_CASE("answers in a storm of clients that leave go to those who asked") {
+TEST_CASE("while many clients disconnect, every response reaches its own client") {
   const System system(quick({{"LOG_LEVEL", "warn"}, {"ROLL_DELAY_MAX_SECONDS", "0.002"}}));
   for (const auto& [port, paths] : ports_of(system)) {
     CAPTURE(port);
@@ -204,7 +205,7 @@ TEST_CASE("answers in a storm of clients that leave go to those who asked") {
   }
 }
 
-TEST_CASE("a client that reads nothing is left waiting, holds nobody up, and is reset in the end") {
+TEST_CASE("a client that reads nothing does not delay others and is finally reset") {
   const System system(quick({{"HTTP_WRITE_TIMEOUT_SECONDS", "1"}}));
   for (const auto& [port, path] : {std::pair{system.frontend.port(), "/style.css"},
                                    {system.frontend.metrics_port(), "/metrics"},
@@ -223,7 +224,7 @@ TEST_CASE("a client that reads nothing is left waiting, holds nobody up, and is 
   }
 }
 
-TEST_CASE("each wait has a limit: for headers and a body 408, between requests a close") {
+TEST_CASE("timeouts: 408 for headers and body, close between requests") {
   const RunningService dice(RunningService::Kind::die_service, quick({{"HTTP_HEADER_TIMEOUT_SECONDS", "0.2"},
                                                                       {"HTTP_BODY_TIMEOUT_SECONDS", "0.3"},
                                                                       {"HTTP_IDLE_TIMEOUT_SECONDS", "0.4"}}));
@@ -249,7 +250,7 @@ TEST_CASE("each wait has a limit: for headers and a body 408, between requests a
         2);
 }
 
-TEST_CASE("past HTTP_MAX_CONNECTIONS the one that has been idle the longest makes room") {
+TEST_CASE("above HTTP_MAX_CONNECTIONS, the connection idle the longest is closed") {
   const RunningService dice(RunningService::Kind::die_service, quick({{"HTTP_MAX_CONNECTIONS", "8"}}));
   std::vector<std::unique_ptr<Connection>> idle;
   for (int i = 0; i < 8; ++i) {
@@ -257,14 +258,14 @@ TEST_CASE("past HTTP_MAX_CONNECTIONS the one that has been idle the longest make
     idle.back()->send(asking("/dice"));
     CHECK(idle.back()->receive().status == 200);
   }
-  // A young connection is not closed, so some may be refused before there is room; a probe never is.
+  // New connections are not closed, so some requests may be rejected before there is room; probes never are.
   CHECK(get(dice.port(), "/healthz").status == 200);
   CHECK(eventually([&] { return get(dice.port(), "/dice").status == 200; }));
   CHECK(eventually([&] { return idle.front()->was_reset(); }));
   CHECK(all_threads_answer(dice.port()));
 }
 
-TEST_CASE("when every connection is owed an answer, probes are answered and the rest gets 503") {
+TEST_CASE("if every connection waits for a response, probes are answered and other requests get 503") {
   ManualClock clock;
   const RunningService dice(RunningService::Kind::die_service, quick());
   const RunningService roller(RunningService::Kind::dice_roller,
@@ -291,7 +292,7 @@ TEST_CASE("when every connection is owed an answer, probes are answered and the 
   for (auto& connection : busy) CHECK(connection->receive().status == 200);
 }
 
-TEST_CASE("what a client chooses is cut in logs and spans, which shows") {
+TEST_CASE("client input is visibly truncated in logs and spans") {
   const RunningService dice(RunningService::Kind::die_service, quick({{"MAX_TEXT_BYTES", "100"}}));
   CHECK(get(dice.port(), "/" + std::string(5'000, 'x')).status == 404);
   const auto lines = dice.log("Request");

@@ -1,4 +1,4 @@
-// The way of spans to a collector: one that comes back, one that refuses, and those that do harm.
+// Span export: to a collector that recovers, one that rejects spans, and hostile ones.
 #include <doctest/doctest.h>
 #include <netinet/in.h>
 #include <signal.h>
@@ -32,7 +32,7 @@ Variables exporting(const std::string& collector, Variables more = {}) {
   return quick(more);
 }
 
-/// One span each.
+/// Each request creates one span.
 void ask(const RunningService& dice, int count) {
   Connection client(dice.port());
   for (int i = 0; i < count; ++i) {
@@ -51,7 +51,7 @@ std::size_t different(const std::vector<ReceivedSpan>& spans) {
   return ids.size();
 }
 
-TEST_CASE("an export that fails costs requests nothing, and what is lost is counted") {
+TEST_CASE("failing exports do not affect requests, and dropped spans are counted") {
   OtlpReceiver receiver;
   receiver.answer_with(500);
   const RunningService dice(RunningService::Kind::die_service, exporting(receiver.url()));
@@ -65,7 +65,7 @@ TEST_CASE("an export that fails costs requests nothing, and what is lost is coun
   CHECK(eventually([&] { return dice.metric("telemetry_spans_queued") == 0; }));
 }
 
-TEST_CASE("a full queue drops spans and counts each") {
+TEST_CASE("a full queue drops spans and counts them") {
   const OtlpReceiver receiver;
   RunningService dice(RunningService::Kind::die_service,
                       exporting(receiver.url(), {{"OTEL_BSP_MAX_QUEUE_SIZE", "5"},
@@ -81,7 +81,7 @@ TEST_CASE("a full queue drops spans and counts each") {
   CHECK(stopped[0]["spans_exported"].GetInt() + stopped[0]["spans_dropped"].GetInt() == requests);
 }
 
-TEST_CASE("a collector that comes back gets every span, more than the queue holds") {
+TEST_CASE("a collector that recovers gets every span, even more than the batch queue holds") {
   constexpr int kRequests = 4000;
   auto receiver = std::make_unique<OtlpReceiver>();
   const auto port = receiver->port();
@@ -99,7 +99,7 @@ TEST_CASE("a collector that comes back gets every span, more than the queue hold
   CHECK(dice.log("Span export resumed").size() == 1);
 }
 
-TEST_CASE("an outage longer than the retry queue holds: dropped is exactly what is missing") {
+TEST_CASE("an outage longer than the retry queue: the dropped spans are exactly the missing ones") {
   constexpr int kRequests = 4000;
   auto receiver = std::make_unique<OtlpReceiver>();
   const auto port = receiver->port();
@@ -117,7 +117,7 @@ TEST_CASE("an outage longer than the retry queue holds: dropped is exactly what 
   CHECK(different(receiver->spans()) == static_cast<std::size_t>(exported(dice)));
 }
 
-TEST_CASE("a collector that is busy is asked again") {
+TEST_CASE("exports to a busy collector are retried") {
   for (const int status : {429, 502, 503, 504}) {
     OtlpReceiver receiver;
     receiver.answer_with(status);
@@ -132,7 +132,7 @@ TEST_CASE("a collector that is busy is asked again") {
   }
 }
 
-TEST_CASE("Retry-After is waited for, and at the end it is not") {
+TEST_CASE("Retry-After is respected, except during shutdown") {
   OtlpReceiver receiver;
   receiver.answer_with(503, "2");
   RunningService dice(RunningService::Kind::die_service, exporting(receiver.url()));
@@ -158,7 +158,7 @@ TEST_CASE("spans that a collector rejects count as dropped") {
   CHECK(queued(dice) == 0);
 }
 
-TEST_CASE("OTEL_EXPORTER_OTLP_HEADERS and _COMPRESSION are obeyed") {
+TEST_CASE("OTEL_EXPORTER_OTLP_HEADERS and _COMPRESSION take effect") {
   const OtlpReceiver receiver;
   const RunningService dice(RunningService::Kind::die_service,
                             exporting(receiver.url(), {{"OTEL_EXPORTER_OTLP_HEADERS", "X-Tenant=a%20b"},
@@ -178,15 +178,15 @@ TEST_CASE("spans that are not flushed at the end are counted and logged") {
   const auto left = dice.log("Spans not flushed");
   REQUIRE(left.size() == 1);
   CHECK(left[0]["spans"].GetInt() == 20);
-  CHECK(std::string(left[0]["reason"].GetString()) == "no answer in time");
+  CHECK(std::string(left[0]["reason"].GetString()) == "no response in time");
   const auto stopped = dice.log("Stopped");
   REQUIRE(stopped.size() == 1);
   CHECK(stopped[0]["spans_dropped"].GetInt() == 20);
 }
 
-// --- collectors that do harm -----------------------------------------------------------------------------------------
+// --- hostile collectors ----------------------------------------------------------------------------------------------
 
-/// Does something with each connection, on a thread of its own.
+/// Serves each connection on a separate thread.
 class HostileCollector {
  public:
   using Deed = std::function<void(int connection, const std::stop_token& stop)>;
@@ -242,7 +242,7 @@ class HostileCollector {
 
 bool would_block() { return errno == EAGAIN || errno == EWOULDBLOCK; }
 
-/// False when the other side has closed.
+/// False if the other side has closed.
 bool send_all(int connection, std::string_view bytes, const std::stop_token& stop) {
   while (!bytes.empty() && !stop.stop_requested()) {
     const auto sent = ::send(connection, bytes.data(), bytes.size(), MSG_NOSIGNAL);
@@ -252,7 +252,7 @@ bool send_all(int connection, std::string_view bytes, const std::stop_token& sto
   return !stop.stop_requested();
 }
 
-/// What comes is read and thrown away, until nothing comes any more for a moment, or the other side has closed.
+/// Reads and discards input until none arrives for a moment, or the other side has closed.
 bool read_request(int connection, const std::stop_token& stop) {
   static thread_local char buffer[64 << 10];
   bool any = false;
@@ -265,7 +265,7 @@ bool read_request(int connection, const std::stop_token& stop) {
   return false;
 }
 
-/// Answers each request with `head`, and then with `more` again and again without end, unless it is empty.
+/// Answers each request with `head` and then, unless `more` is empty, with `more` repeated endlessly.
 HostileCollector::Deed answering(std::string head, std::string more = "", milliseconds pause = milliseconds(0)) {
   return [head = std::move(head), more = std::move(more), pause](int connection, const std::stop_token& stop) {
     while (read_request(connection, stop)) {
@@ -289,7 +289,7 @@ std::vector<Hostile> hostile_collectors() {
        [](int, const std::stop_token& stop) {
          while (!stop.stop_requested()) std::this_thread::sleep_for(milliseconds(5));
        }},
-      {"closes at once", [](int, const std::stop_token&) {}},
+      {"closes immediately", [](int, const std::stop_token&) {}},
       {"endless body", answering(kOk + "Transfer-Encoding: chunked\r\n\r\n", "10000\r\n" + block + "\r\n")},
       {"a body of 1 GB", answering(kOk + "Content-Length: 1073741824\r\n\r\n", block)},
       {"endless headers", answering("HTTP/1.1 200 OK\r\n", "X: " + block.substr(0, 1000) + "\r\n")},
@@ -305,7 +305,7 @@ std::vector<Hostile> hostile_collectors() {
 }
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr double kMaxMemory = 600 << 20;  // the sanitizer has a memory of its own, and its end takes time
+constexpr double kMaxMemory = 600 << 20;  // the sanitizer needs additional memory, and time at the end
 constexpr double kStopSlack = 5;
 #else
 constexpr double kMaxMemory = 60 << 20;
@@ -317,7 +317,7 @@ double value_of(const std::string& text, const std::string& series) {
   return at == std::string::npos ? 0 : std::stod(text.substr(at + series.size() + 2));
 }
 
-TEST_CASE("collectors that do harm: memory stays small, requests are answered, the stop is in time, counts are exact") {
+TEST_CASE("hostile collectors: memory stays small, requests are answered, shutdown is in time, counts are exact") {
   constexpr int kBatches = 100;
   constexpr int kSpans = 12 * kBatches;
   const RunningService dice(RunningService::Kind::die_service, quick());
@@ -338,7 +338,7 @@ TEST_CASE("collectors that do harm: memory stays small, requests are answered, t
       REQUIRE(client.receive().status == 200);
     }
     CHECK(eventually([&] { return collector.connections() > 0; }));
-    const auto until = steady_clock::now() + milliseconds(500);  // what it does, it does at full speed
+    const auto until = steady_clock::now() + milliseconds(500);  // the collector runs at full speed
     do {
       const auto text = metrics();
       memory = std::max(memory, value_of(text, "process_resident_memory_bytes"));
@@ -351,7 +351,7 @@ TEST_CASE("collectors that do harm: memory stays small, requests are answered, t
     roller.signal(SIGTERM);
     CHECK(roller.wait() == 0);
     const auto stop = std::chrono::duration<double>(steady_clock::now() - start).count();
-    CHECK(stop < 1 + kStopSlack);  // nothing is in flight: the flush, and a second
+    CHECK(stop < 1 + kStopSlack);  // no requests in flight, so only the flush and one second
     const auto output = roller.output();
     const auto line = json(output.substr(output.rfind("{\"timestamp\"")));
     REQUIRE(line.IsObject());

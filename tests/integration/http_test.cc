@@ -1,4 +1,4 @@
-// HTTP itself: methods, connections, malformed and oversized requests, hostile headers.
+// HTTP: methods, connections, malformed and oversized requests, hostile headers.
 #include "support/http.h"
 
 #include <doctest/doctest.h>
@@ -28,7 +28,7 @@ TEST_CASE("an unknown path is 404, a wrong method 405 with Allow") {
   CHECK(faults.headers["allow"] == "GET, HEAD, PUT, OPTIONS");
 }
 
-TEST_CASE("what is not HTTP is 400, never 500, without a word of ours inside") {
+TEST_CASE("invalid HTTP gets 400, never 500, without internal details") {
   const RunningService dice(RunningService::Kind::die_service, quick());
   const std::vector<std::string> malformed = {
       "GET /dice HTTP/1.1\r\nContent-Length: abc\r\n\r\n",
@@ -55,7 +55,7 @@ TEST_CASE("what is not HTTP is 400, never 500, without a word of ours inside") {
   CHECK(get(dice.port(), "/dice").status == 200);
 }
 
-TEST_CASE("headers that are too large are 431, and the connection is closed") {
+TEST_CASE("headers that are too large get 431, and the connection is closed") {
   const RunningService dice(RunningService::Kind::die_service, quick());
   Connection connection(dice.port());
   connection.send("GET /dice HTTP/1.1\r\nHost: x\r\nX-Long: " + std::string(128UL << 10U, 'a') + "\r\n\r\n");
@@ -64,7 +64,7 @@ TEST_CASE("headers that are too large are 431, and the connection is closed") {
   CHECK(error_code(reply.body) == "headers_too_large");
 }
 
-TEST_CASE("connections are kept unless the client asks otherwise") {
+TEST_CASE("connections are kept open unless the client requests otherwise") {
   const RunningService dice(RunningService::Kind::die_service, quick());
   Connection kept(dice.port());
   for (int i = 0; i < 3; ++i) {
@@ -84,14 +84,14 @@ TEST_CASE("connections are kept unless the client asks otherwise") {
   }
 }
 
-TEST_CASE("a request that comes in pieces is one request") {
+TEST_CASE("a request may arrive in pieces") {
   const RunningService dice(RunningService::Kind::die_service, quick());
   Connection connection(dice.port());
   for (const char byte : std::string("GET /dice/fair HTTP/1.1\r\nHost: x\r\n\r\n")) connection.send({byte});
   CHECK(connection.receive().status == 200);
 }
 
-TEST_CASE("every answer has a traceresponse, of the trace that the request brought") {
+TEST_CASE("every response has a traceresponse with the trace id of the request") {
   const RunningService dice(RunningService::Kind::die_service, quick());
   for (const auto* path : {"/", "/dice", "/dice/none", "/nowhere", "/healthz", "/readyz", "/version", "/metrics"}) {
     CAPTURE(path);
@@ -103,7 +103,7 @@ TEST_CASE("every answer has a traceresponse, of the trace that the request broug
   }
 }
 
-TEST_CASE("hostile paths and headers neither break the log nor reach it unescaped") {
+TEST_CASE("hostile paths and headers are escaped in the log") {
   const RunningService dice(RunningService::Kind::die_service, quick());
   const std::vector<std::string> requests = {
       "GET /dice/\x01\x02\xff\xfe HTTP/1.1\r\nHost: x\r\n\r\n",
@@ -127,13 +127,13 @@ TEST_CASE("hostile paths and headers neither break the log nor reach it unescape
   for (const auto& line : lines) CHECK(line["level"] == "INFO");
 }
 
-TEST_CASE("a connection to someone who does not speak the contract is not kept") {
+TEST_CASE("a connection is not reused after a response that violates the contract") {
   const CannedServer die_service({canned("", "404 Not Found"), canned(R"({"identifiers":["one"]})")});
   const RunningService frontend(RunningService::Kind::frontend, quick({{"DIE_SERVICE_URL", die_service.url()}}));
   CHECK(eventually([&] { return get(frontend.port(), "/dice").body == R"({"identifiers":["one"]})"; }));
 }
 
-TEST_CASE("clients that go away leave nothing behind") {
+TEST_CASE("clients that disconnect leave nothing behind") {
   const System system(quick({{"ROLL_DELAY_MIN_SECONDS", "0.05"}, {"ROLL_DELAY_MAX_SECONDS", "0.1"}}));
   for (int i = 0; i < 50; ++i) {
     const Connection connection(system.frontend.port());

@@ -1,4 +1,4 @@
-// What happens past the limits: admission, rate, a broken downstream, faults on demand.
+// Behaviour at the limits: admission control, rate limit, a failing downstream service, injected faults.
 #include <doctest/doctest.h>
 
 #include <chrono>
@@ -14,8 +14,8 @@ namespace {
 
 using std::chrono::steady_clock;
 
-TEST_CASE("rolls past MAX_ROLL_THREADS are refused at once, and let in again when there is room") {
-  ManualClock clock;  // stands still: a refusal has waited for no roll
+TEST_CASE("rolls above MAX_ROLL_THREADS are rejected immediately, and admitted again when threads are free") {
+  ManualClock clock;  // stopped, so a rejection cannot have waited for a roll
   const System system(
       quick({{"MAX_ROLL_THREADS", "20"}, {"ROLL_DELAY_MIN_SECONDS", "1"}, {"ROLL_DELAY_MAX_SECONDS", "1"}}), &clock);
   auto& roller = system.dice_roller;
@@ -44,8 +44,8 @@ TEST_CASE("rolls past MAX_ROLL_THREADS are refused at once, and let in again whe
   CHECK(next.receive().status == 200);
 }
 
-TEST_CASE("requests past RATE_LIMIT_RPS are 429 with Retry-After") {
-  // One in a thousand seconds: the first is let in, the second can't be.
+TEST_CASE("requests above RATE_LIMIT_RPS get 429 with Retry-After") {
+  // One request per thousand seconds: the first is admitted, the second is not.
   const System system(quick({{"RATE_LIMIT_RPS", "0.001"}}));
   CHECK(get(system.dice_roller.port(), "/roll?die=fair").status == 200);
   auto reply = get(system.dice_roller.port(), "/roll-async?die=fair&times=2");
@@ -56,7 +56,7 @@ TEST_CASE("requests past RATE_LIMIT_RPS are 429 with Retry-After") {
   CHECK(system.dice_roller.metric(R"(roll_admission_rejected_total{reason="rate_limited"})") == 1);
 }
 
-TEST_CASE("a die-service that keeps failing is left alone, and found again when it is back") {
+TEST_CASE("calls to a failing die-service are paused, and resume when it is back") {
   ManualClock clock;
   const System system(
       quick({{"DIE_BREAKER_FAILURES", "3"}, {"DIE_BREAKER_PAUSE_SECONDS", "5"}, {"FAULTS_ENABLED", "true"}}), &clock);
@@ -80,7 +80,7 @@ TEST_CASE("a die-service that keeps failing is left alone, and found again when 
   CHECK(roller.log("Circuit breaker opened").size() == 1);
 }
 
-TEST_CASE("a die that does not exist is no failure of die-service, and no label") {
+TEST_CASE("an unknown die is not a failure of die-service and not a label value") {
   const System system(quick({{"DIE_BREAKER_FAILURES", "1"}}));
   for (int i = 0; i < 3; ++i) CHECK(get(system.dice_roller.port(), "/roll?die=golden").status == 404);
   CHECK(system.dice_roller.metric("die_service_circuit_breaker_state") == 0);
@@ -90,7 +90,7 @@ TEST_CASE("a die that does not exist is no failure of die-service, and no label"
   CHECK(get(system.die_service.metrics_port(), "/metrics").body.find("golden") == std::string::npos);
 }
 
-TEST_CASE("faults are injected while they are set, and seen in metric, span and log") {
+TEST_CASE("faults are injected while they are set, and appear in metrics, spans and logs") {
   const RunningService dice(RunningService::Kind::die_service, quick({{"FAULTS_ENABLED", "true"}}));
   const auto put = [&](const std::string& body) {
     return request(dice.metrics_port(), "PUT", "/debug/faults", {}, body);
@@ -122,13 +122,13 @@ TEST_CASE("faults are injected while they are set, and seen in metric, span and 
   }
 }
 
-TEST_CASE("without FAULTS_ENABLED there are no faults to set") {
+TEST_CASE("without FAULTS_ENABLED, faults cannot be set") {
   const RunningService dice(RunningService::Kind::die_service, quick());
   CHECK(request(dice.metrics_port(), "PUT", "/debug/faults", {}, R"({"error_rate":1})").status == 404);
   CHECK(get(dice.port(), "/dice").status == 200);
 }
 
-TEST_CASE("health and metrics answer while every worker waits") {
+TEST_CASE("health checks and scrapes work while all workers are busy") {
   ManualClock clock;
   const System system(quick({{"MAX_REQUESTS", "4"}, {"ROLL_DELAY_MIN_SECONDS", "1"}, {"ROLL_DELAY_MAX_SECONDS", "1"}}),
                       &clock);

@@ -25,7 +25,7 @@ Names with(Names more) {
   return all;
 }
 
-TEST_CASE("a batch is told by its start, each of its rolls, and its end, all in its trace") {
+TEST_CASE("a batch logs its start, each roll and its end, with its trace id") {
   const System system(quick());
   const auto body = get(system.frontend.port(), "/roll-async?die=fair&times=10").body;
   const auto answer = json(body);
@@ -59,7 +59,7 @@ TEST_CASE("a batch is told by its start, each of its rolls, and its end, all in 
   CHECK(completed[0]["duration"].IsNumber());
 }
 
-TEST_CASE("a failed batch is an error, and says which rolls failed and which were stopped") {
+TEST_CASE("a failed batch is logged as an error, with the failed and the cancelled rolls") {
   const System system(quick({{"ROLL_SEED", "7"}}));
   const auto trace = trace_id(get(system.frontend.port(), "/roll-async?die=risky&times=20&concurrency=1").body);
   const auto& roller = system.dice_roller;
@@ -76,7 +76,7 @@ TEST_CASE("a failed batch is an error, and says which rolls failed and which wer
   CHECK(roller.log("Async roll batch completed", trace).empty());
 }
 
-TEST_CASE("every request has one access line, in its trace") {
+TEST_CASE("every request has one access log line with its trace id") {
   const System system(quick());
   const auto trace = trace_id(get(system.frontend.port(), "/roll?die=fair").body);
   for (const auto* service : {&system.frontend, &system.dice_roller, &system.die_service}) {
@@ -92,10 +92,10 @@ TEST_CASE("every request has one access line, in its trace") {
   CHECK(lines[0]["path"] == "/roll");
 }
 
-TEST_CASE("LOG_LEVEL holds, and probes are told at debug only") {
-  const RunningService quiet(RunningService::Kind::die_service, quick({{"LOG_LEVEL", "warn"}}));
-  CHECK(get(quiet.port(), "/dice").status == 200);
-  CHECK(quiet.log().empty());
+TEST_CASE("LOG_LEVEL takes effect, and probes are logged at debug level only") {
+  const RunningService service(RunningService::Kind::die_service, quick({{"LOG_LEVEL", "warn"}}));
+  CHECK(get(service.port(), "/dice").status == 200);
+  CHECK(service.log().empty());
   const RunningService loud(RunningService::Kind::die_service, quick({{"LOG_LEVEL", "debug"}}));
   CHECK(get(loud.port(), "/healthz").status == 200);
   const auto lines = loud.log("Request");

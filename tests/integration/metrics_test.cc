@@ -1,4 +1,4 @@
-// Every metric, and that the counters move by exactly what was asked for.
+// Every metric of the contract, and the exact increases of the counters.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -14,7 +14,7 @@
 namespace dice::test {
 namespace {
 
-/// "type name label,label": one line a family, in order.
+/// "type name label,label", one line per metric, sorted.
 std::set<std::string> families(const RunningService& service) {
   std::map<std::string, std::string> types;
   std::map<std::string, std::set<std::string>> labels;
@@ -49,7 +49,7 @@ std::set<std::string> families(const RunningService& service) {
   return lines;
 }
 
-/// The same of the contract.
+/// The same from the contract.
 std::set<std::string> promised(const std::string& service) {
   std::set<std::string> lines;
   for (const auto& row : metrics()) {
@@ -68,7 +68,7 @@ void check_promised(const RunningService& service, const std::string& name) {
   for (const auto& line : wanted) CHECK_MESSAGE(found.contains(line), "not on /metrics of " << name << ": " << line);
 }
 
-TEST_CASE("the services have the metrics of the contract, and no other") {
+TEST_CASE("the services have exactly the metrics of the contract") {
   const System system(quick({{"RATE_LIMIT_RPS", "2"}}));  // the third is rejected
   for (const auto* path :
        {"/roll?die=fair", "/roll-async?die=fair&times=2", "/roll-async?die=fair&times=20", "/dice"}) {
@@ -80,7 +80,7 @@ TEST_CASE("the services have the metrics of the contract, and no other") {
   check_promised(system.frontend, "frontend");
 }
 
-TEST_CASE("ten rolls move the counters by exactly ten") {
+TEST_CASE("ten rolls increase the counters by exactly ten") {
   const System system(quick());
   const auto& roller = system.dice_roller;
   CHECK(get(system.frontend.port(), "/roll-async?die=fair&times=10").status == 200);
@@ -124,7 +124,7 @@ TEST_CASE("async_rolls_total counts rolls, async_roll_batches_total batches: fiv
   CHECK(rolls("risky") == 10);
 }
 
-TEST_CASE("the work of a batch's rolls is added up, as if they had been one after another") {
+TEST_CASE("the work of a batch is the sum of its rolls' durations") {
   const System system(
       {{"OTEL_TRACES_EXPORTER", "none"}, {"ROLL_DELAY_MIN_SECONDS", "0.1"}, {"ROLL_DELAY_MAX_SECONDS", "0.1"}});
   CHECK(get(system.frontend.port(), "/roll-async?die=fair&times=10").status == 200);
@@ -133,7 +133,8 @@ TEST_CASE("the work of a batch's rolls is added up, as if they had been one afte
   CHECK(system.dice_roller.metric("async_roll_duration_seconds_sum") < work);
 }
 
-TEST_CASE("failed and cancelled rolls are counted as such, and the error code tells a failed roll from an outage") {
+TEST_CASE(
+    "failed and cancelled rolls are counted as such, and the error code distinguishes a failed roll from an outage") {
   const System system(quick({{"ROLL_SEED", "7"}}));
   const auto& roller = system.dice_roller;
   CHECK(get(roller.port(), "/roll-async?die=risky&times=20&concurrency=1").status == 500);
@@ -153,7 +154,7 @@ TEST_CASE("failed and cancelled rolls are counted as such, and the error code te
   CHECK(roller.metric(R"(async_roll_batches_total{die_type="risky",result="partial"})") == 1);
 }
 
-TEST_CASE("a client never chooses a label value") {
+TEST_CASE("clients cannot choose label values") {
   const System system(quick());
   (void)get(system.frontend.port(), "/evil-path");
   (void)get(system.frontend.port(), "/roll?die=evil-die");
@@ -166,7 +167,7 @@ TEST_CASE("a client never chooses a label value") {
             R"(http_requests_total{error_code="not_found",method="GET",route="_unmatched",status="404"})") == 1);
 }
 
-TEST_CASE("a scraper that asks for OpenMetrics gets exemplars that name the trace") {
+TEST_CASE("a scrape in OpenMetrics format has exemplars with trace ids") {
   const System system(quick());
   const auto trace = trace_id(get(system.frontend.port(), "/roll-async?die=fair&times=3").body);
   const std::string accept = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5";
@@ -186,7 +187,7 @@ TEST_CASE("a scraper that asks for OpenMetrics gets exemplars that name the trac
   CHECK(classic.body.find("# {") == std::string::npos);
 }
 
-TEST_CASE("METRICS_ON_MAIN_PORT=false takes the metrics off the main port") {
+TEST_CASE("METRICS_ON_MAIN_PORT=false removes the metrics from the main port") {
   const RunningService dice(RunningService::Kind::die_service, quick({{"METRICS_ON_MAIN_PORT", "false"}}));
   CHECK(get(dice.port(), "/metrics").status == 404);
   CHECK(get(dice.metrics_port(), "/metrics").status == 200);

@@ -1,4 +1,4 @@
-// Neighbours that lie, flood or ramble: what a service makes of them.
+// How a service handles wrong, oversized and invalid responses of its downstream services.
 #include <doctest/doctest.h>
 
 #include <chrono>
@@ -20,7 +20,7 @@ Reply roll_with(const std::string& answer, const std::string& path = "/roll?die=
   return get(roller.port(), path);
 }
 
-TEST_CASE("the answer about another die is not taken for the one that was asked for") {
+TEST_CASE("a response that describes another die is rejected") {
   CHECK(roll_with(canned(kFair)).status == 200);
   const auto reply = roll_with(canned(R"({"identifier":"odd","specification":{"faces":[777],"error_rate":0}})"));
   CHECK(reply.status == 502);
@@ -28,7 +28,7 @@ TEST_CASE("the answer about another die is not taken for the one that was asked 
   CHECK(reply.body.find("777") == std::string::npos);
 }
 
-TEST_CASE("an answer that is too long is not taken, and none of it reaches the client") {
+TEST_CASE("a response that is too large is rejected, and none of it reaches the client") {
   const auto start = std::chrono::steady_clock::now();
   for (const auto& answer :
        {canned(kFair + std::string(100'000, ' ')), canned(std::string(5'000'000, 'x'), "500 Internal Server Error"),
@@ -43,7 +43,7 @@ TEST_CASE("an answer that is too long is not taken, and none of it reaches the c
   CHECK(std::chrono::steady_clock::now() - start < std::chrono::seconds(20));
 }
 
-TEST_CASE("an answer that follows no contract is 502, and none of its text is handed on") {
+TEST_CASE("a response that violates the contract results in 502, and none of its text is passed on") {
   for (const auto& answer :
        {canned("secret", "200 OK"), canned("secret", "500 Internal Server Error"), canned("secret", "404 Not Found"),
         canned(R"({"error":{"code":"secret","message":"secret"}})", "500 Internal Server Error"),
@@ -55,7 +55,7 @@ TEST_CASE("an answer that follows no contract is 502, and none of its text is ha
   }
 }
 
-TEST_CASE("a message that is handed on is cut, and a Retry-After that makes no sense is left out") {
+TEST_CASE("a message that is passed on is truncated, and an unreasonable Retry-After is omitted") {
   const auto error = R"({"error":{"code":"overloaded","message":")" + std::string(5'000, 'm') + R"("}})";
   for (const auto* seconds : {"-1", "1.5", "soon", "999999999999", "86401", "1 2", ""}) {
     auto reply = roll_with(canned(error, "503 Service Unavailable", "Retry-After: " + std::string(seconds) + "\r\n"));
@@ -67,13 +67,13 @@ TEST_CASE("a message that is handed on is cut, and a Retry-After that makes no s
   CHECK(roll_with(canned(error, "503 Service Unavailable", "Retry-After: 7\r\n")).headers["retry-after"] == "7");
 }
 
-TEST_CASE("a neighbour cannot say that our client has gone") {
+TEST_CASE("a downstream client_gone is not reported as our own client's") {
   const auto reply = roll_with(canned(R"({"error":{"code":"client_gone","message":"m"}})", "503 Service Unavailable"));
   CHECK(reply.status == 502);
   CHECK(error_code(reply.body) == "downstream_unavailable");
 }
 
-TEST_CASE("the frontend hands on what the contract knows of dice-roller's answer, and nothing else") {
+TEST_CASE("the frontend passes on only the parts of dice-roller's response that the contract defines") {
   const auto through = [](const std::string& answer, const std::string& path) {
     const CannedServer roller({answer});
     const RunningService frontend(RunningService::Kind::frontend, quick({{"DICE_ROLLER_URL", roller.url()}}));

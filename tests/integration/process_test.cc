@@ -1,4 +1,4 @@
-// The programs as processes: start, mistakes, signals, and a stop that loses nothing.
+// The programs as processes: startup, configuration errors, signals, and graceful shutdown.
 #include "support/process.h"
 
 #include <doctest/doctest.h>
@@ -27,7 +27,7 @@ Variables alone(Variables more = {}) {
   return more;
 }
 
-/// How often a stop is repeated that has been seen to crash now and then.
+/// How often to repeat a shutdown that used to crash occasionally.
 int stop_rounds() {
   const char* rounds = std::getenv("STOP_ROUNDS");  // NOLINT(concurrency-mt-unsafe): nothing sets variables
   return rounds == nullptr ? 2 : std::atoi(rounds);
@@ -98,7 +98,7 @@ TEST_CASE("after SIGTERM it is not ready but serves for SHUTDOWN_DELAY_SECONDS, 
   CHECK(roller.wait() == 0);
 }
 
-/// Delay, grace and flush, and a second.
+/// Delay + grace + flush + 1 s.
 Variables short_stop(Variables more) {
   more.insert(
       {{"SHUTDOWN_DELAY_SECONDS", "0.1"}, {"SHUTDOWN_GRACE_SECONDS", "0.3"}, {"SHUTDOWN_FLUSH_SECONDS", "0.2"}});
@@ -106,12 +106,12 @@ Variables short_stop(Variables more) {
 }
 constexpr std::chrono::milliseconds kShortStop{1600};
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr int kSlower = 5;  // what the sanitizer does at the end of a process takes its time
+constexpr int kSlower = 5;  // the sanitizer's work at the end of a process takes time
 #else
 constexpr int kSlower = 1;
 #endif
 
-/// Ends with 0 and in time, and each of the requests in flight gets 503 `not_ready`.
+/// Checks that it ends with 0 and in time, and each of the requests in flight gets 503 `not_ready`.
 void check_stop(Process& process, std::vector<std::unique_ptr<Connection>>& clients) {
   const auto start = std::chrono::steady_clock::now();
   process.signal(SIGTERM);
@@ -135,7 +135,7 @@ std::unique_ptr<Connection> asking(std::uint16_t port, const std::string& path) 
   return client;
 }
 
-TEST_CASE("what still runs when SHUTDOWN_GRACE_SECONDS are over is answered 503, and the stop is in time") {
+TEST_CASE("requests still running after SHUTDOWN_GRACE_SECONDS get 503, and the shutdown is in time") {
   const RunningService dice(RunningService::Kind::die_service, quick());
   for (int round = 0; round < stop_rounds(); ++round) {
     Process roller("dice-roller", short_stop({{"DIE_SERVICE_URL", dice.url()},
@@ -154,7 +154,7 @@ TEST_CASE("what still runs when SHUTDOWN_GRACE_SECONDS are over is answered 503,
   }
 }
 
-TEST_CASE("a downstream service that hangs does not hold up a stop") {
+TEST_CASE("a hanging downstream service does not delay the shutdown") {
   const CannedServer roller({""});
   for (int round = 0; round < stop_rounds(); ++round) {
     Process frontend("frontend", short_stop({{"DICE_ROLLER_URL", roller.url()}, {"DIE_SERVICE_URL", roller.url()}}));
@@ -169,7 +169,7 @@ TEST_CASE("a downstream service that hangs does not hold up a stop") {
   }
 }
 
-TEST_CASE("clients that read nothing, or send half a request, do not hold up a stop") {
+TEST_CASE("clients that read nothing or send half a request do not delay the shutdown") {
   Process dice("die-service", short_stop({}));
   const auto ports = dice.ports();
   std::vector<std::unique_ptr<Connection>> clients;
@@ -187,7 +187,7 @@ TEST_CASE("clients that read nothing, or send half a request, do not hold up a s
   CHECK(std::chrono::steady_clock::now() - start < kShortStop * kSlower);
 }
 
-TEST_CASE("a collector that hangs does not hold up a stop") {
+TEST_CASE("a hanging collector does not delay the shutdown") {
   const CannedServer collector({""});
   Process dice("die-service", short_stop({{"OTEL_TRACES_EXPORTER", "otlp"},
                                           {"OTEL_EXPORTER_OTLP_ENDPOINT", collector.url()},
@@ -201,7 +201,7 @@ TEST_CASE("a collector that hangs does not hold up a stop") {
   CHECK_MESSAGE(dice.output().find("\"spans_dropped\":10") != std::string::npos, dice.output());
 }
 
-TEST_CASE("more connections than descriptors: probes, scrapes and calls to other services find theirs") {
+TEST_CASE("with more connections than descriptors, probes, scrapes and calls to other services still work") {
   const RunningService dice(RunningService::Kind::die_service, quick());
   Process roller("dice-roller", alone({{"DIE_SERVICE_URL", dice.url()}, {"ROLL_DELAY_MAX_SECONDS", "0"}}), 256);
   const auto ports = roller.ports();
@@ -221,7 +221,7 @@ TEST_CASE("more connections than descriptors: probes, scrapes and calls to other
   CHECK(roller.wait() == 0);
 }
 
-TEST_CASE("a second signal ends it at once") {
+TEST_CASE("a second signal ends the process immediately") {
   const RunningService dice(RunningService::Kind::die_service, quick());
   Process roller("dice-roller", alone({{"DIE_SERVICE_URL", dice.url()}, {"SHUTDOWN_DELAY_SECONDS", "600"}}));
   const auto main = port(roller.ports().main);
@@ -231,7 +231,7 @@ TEST_CASE("a second signal ends it at once") {
   CHECK(roller.wait() == 128 + SIGTERM);
 }
 
-TEST_CASE("a stop does not wait long for a collector that is not there") {
+TEST_CASE("the shutdown does not wait long for an unreachable collector") {
   Process dice("die-service",
                alone({{"OTEL_TRACES_EXPORTER", "otlp"}, {"OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1"}}));
   CHECK(get(port(dice.ports().main), "/dice").status == 200);
@@ -240,7 +240,7 @@ TEST_CASE("a stop does not wait long for a collector that is not there") {
   CHECK(dice.output().find("\"spans_dropped\":1") != std::string::npos);
 }
 
-TEST_CASE("--healthcheck: exit code 0 when the service on PORT answers, else 1 and why") {
+TEST_CASE("--healthcheck: exit code 0 if the service on PORT responds, otherwise 1 and the reason") {
   const auto check = [](const std::string& program, const std::string& port) {
     Process process(program + " --healthcheck", alone({{"PORT", port}}));
     const auto code = process.wait();
@@ -285,7 +285,7 @@ TEST_CASE("SIGHUP and a changed file reload the dice") {
   std::remove(file.c_str());
 }
 
-TEST_CASE("mistakes stop the start with a line that names them") {
+TEST_CASE("configuration errors prevent the start and are reported in one line each") {
   struct Case {
     std::string program;
     Variables variables;

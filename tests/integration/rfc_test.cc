@@ -1,5 +1,4 @@
-// HTTP/1.1 by the table of the RFCs, over sockets; the parser alone, in pieces of every size, is in
-// unit/parser_test.cc.
+// The table of RFC rules over sockets. unit/parser_test.cc tests the parser alone, with pieces of every size.
 #include <doctest/doctest.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -12,7 +11,7 @@
 namespace dice::test {
 namespace {
 
-TEST_CASE("what RFC 9110 and 9112 ask of a server, row by row") {
+TEST_CASE("the requirements of RFC 9110 and 9112, row by row") {
   const RunningService dice(RunningService::Kind::die_service, quick({{"FAULTS_ENABLED", "true"}}));
   for (const auto& row : rfc_table()) {
     const std::string paragraph = row.paragraph;
@@ -42,7 +41,7 @@ TEST_CASE("what RFC 9110 and 9112 ask of a server, row by row") {
   CHECK(get(dice.metrics_port(), "/healthz").status == 200);
 }
 
-TEST_CASE("a client that waits for 100 Continue gets it before it sends the body, once") {
+TEST_CASE("a client that waits for 100 Continue gets it once, before it sends the body") {
   const RunningService dice(RunningService::Kind::die_service, quick({{"FAULTS_ENABLED", "true"}}));
   Connection connection(dice.metrics_port());
   for (int i = 0; i < 2; ++i) {
@@ -54,7 +53,7 @@ TEST_CASE("a client that waits for 100 Continue gets it before it sends the body
   }
 }
 
-TEST_CASE("HEAD answers as GET does, without the body") {
+TEST_CASE("HEAD has the same response as GET, without the body") {
   const RunningService dice(RunningService::Kind::die_service, quick());
   for (const auto* path : {"/", "/dice", "/dice/fair", "/dice/none", "/nowhere", "/healthz", "/metrics"}) {
     CAPTURE(path);
@@ -69,7 +68,7 @@ TEST_CASE("HEAD answers as GET does, without the body") {
   }
 }
 
-/// Containers often have none.
+/// Containers often have no IPv6.
 bool machine_has_ipv6() {
   sockaddr_in6 address{};
   address.sin6_family = AF_INET6;
@@ -80,7 +79,7 @@ bool machine_has_ipv6() {
   return bound;
 }
 
-TEST_CASE("IPv6 and IPv4 come to the same port") {
+TEST_CASE("IPv6 and IPv4 use the same port") {
   const RunningService dice(RunningService::Kind::die_service, quick());
   CHECK(get(dice.port(), "/dice").status == 200);
   if (!machine_has_ipv6()) {

@@ -50,7 +50,7 @@ Spans rolls(const Spans& spans) {
   return found;
 }
 
-/// The most of them that were under way at one moment.
+/// The maximum number of them in progress at the same time.
 int most_at_once(const Spans& spans) {
   int most = 0;
   for (const auto& at : spans) {
@@ -68,7 +68,7 @@ std::vector<std::string> sync_tree(const std::string& route) {
           "frontend GET " + route + " > server dice-roller GET " + route, "server frontend GET " + route};
 }
 
-TEST_CASE("a roll leaves five spans that follow the HTTP conventions") {
+TEST_CASE("a roll creates five spans that follow the HTTP conventions") {
   const OtlpReceiver receiver;
   const System system(exporting(receiver));
   const auto body = get(system.frontend.port(), "/roll?die=fair", {{"User-Agent", "caf\xE9/1.0"}}).body;
@@ -101,7 +101,7 @@ TEST_CASE("a roll leaves five spans that follow the HTTP conventions") {
   CHECK(roller.attribute("die.result") == std::to_string(json(body)["roll"].GetInt()));
 }
 
-TEST_CASE("a batch of ten leaves fifteen spans, ten of them at the same time") {
+TEST_CASE("a batch of ten creates fifteen spans, ten of them concurrent") {
   const OtlpReceiver receiver;
   const System system(exporting(receiver, {{"ROLL_DELAY_MIN_SECONDS", "1"}, {"ROLL_DELAY_MAX_SECONDS", "1"}}));
   const auto body = get(system.frontend.port(), "/roll-async?die=fair&times=10").body;
@@ -137,7 +137,7 @@ TEST_CASE("a batch of ten leaves fifteen spans, ten of them at the same time") {
   CHECK(told.size() == 10);
 }
 
-TEST_CASE("concurrency is how many rolls are under way at once") {
+TEST_CASE("the parameter concurrency limits the number of concurrent rolls") {
   const OtlpReceiver receiver;
   const System system(exporting(receiver, {{"ROLL_DELAY_MIN_SECONDS", "0.15"}, {"ROLL_DELAY_MAX_SECONDS", "0.15"}}));
   for (const int concurrency : {1, 3}) {
@@ -149,7 +149,7 @@ TEST_CASE("concurrency is how many rolls are under way at once") {
   }
 }
 
-TEST_CASE("a failed roll fails its span and its batch; the rest is cancelled and says so") {
+TEST_CASE("a failed roll fails its span and its batch; the other rolls are marked as cancelled") {
   const OtlpReceiver receiver;
   const System system(exporting(receiver, {{"ROLL_SEED", "7"}}));
   const auto body = get(system.frontend.port(), "/roll-async?die=risky&times=20&concurrency=1").body;
@@ -179,7 +179,7 @@ TEST_CASE("a failed roll fails its span and its batch; the rest is cancelled and
   CHECK(!find(spans, "dice-roller", "client").error);
 }
 
-TEST_CASE("a client error is no error of the server's span, but of the client's") {
+TEST_CASE("a 4xx is an error of the client span, but not of the server span") {
   const OtlpReceiver receiver;
   const System system(exporting(receiver));
   const auto spans = receiver.wait_for(trace_id(get(system.frontend.port(), "/roll?die=golden").body), 5);
@@ -191,7 +191,7 @@ TEST_CASE("a client error is no error of the server's span, but of the client's"
 }
 
 TEST_CASE(
-    "a downstream service that is gone is an error of the call and of the server span, and ends the trace there") {
+    "a downstream service that is down is an error of the client span and the server span, where the trace ends") {
   const OtlpReceiver receiver;
   System system(exporting(receiver));
   system.die_service.stop();
@@ -206,7 +206,7 @@ TEST_CASE(
   for (const auto& span : spans) CHECK(span.error);
 }
 
-TEST_CASE("an incoming context is joined, and what it carries goes on to the last service") {
+TEST_CASE("an incoming context is continued, and its tracestate and baggage reach the last service") {
   const OtlpReceiver receiver;
   const System system(exporting(receiver));
   const std::string id = "0af7651916cd43dd8448eb211c80319c";
@@ -227,7 +227,7 @@ TEST_CASE("an incoming context is joined, and what it carries goes on to the las
   CHECK(get(system.frontend.port(), "/api/traces/1af7651916cd43dd8448eb211c80319c").status == 404);
 }
 
-TEST_CASE("of repeated headers, tracestate is one list, and two traceparents are none") {
+TEST_CASE("repeated tracestate headers are one list, and two traceparent headers are ignored") {
   const OtlpReceiver receiver;
   const RunningService dice(RunningService::Kind::die_service, exporting(receiver));
   const std::string id = "2af7651916cd43dd8448eb211c80319c";
@@ -248,7 +248,7 @@ TEST_CASE("of repeated headers, tracestate is one list, and two traceparents are
   CHECK(both[1].attribute("url.query") == "x");
 }
 
-TEST_CASE("the frontend gathers the whole trace from the services' recent spans, in standard OTLP JSON") {
+TEST_CASE("the frontend assembles the trace from the services' recent spans, in standard OTLP JSON") {
   const System system(quick());
   const auto id = trace_id(get(system.frontend.port(), "/roll-async?die=fair&times=10").body);
   const auto reply = get(system.frontend.port(), "/api/traces/" + id);
@@ -273,7 +273,7 @@ TEST_CASE("the frontend gathers the whole trace from the services' recent spans,
   }
 }
 
-TEST_CASE("a trace of which a service has nothing to tell is there, and not complete") {
+TEST_CASE("a trace without the spans of a service is returned, but not complete") {
   System system(quick());
   const auto id = trace_id(get(system.frontend.port(), "/roll?die=fair").body);
   system.die_service.stop();
@@ -282,7 +282,7 @@ TEST_CASE("a trace of which a service has nothing to tell is there, and not comp
   CHECK(trace["resourceSpans"].Size() == 2);
 }
 
-TEST_CASE("the memory of spans holds no more than it was told, and nothing with 0") {
+TEST_CASE("TRACE_MEMORY_SPANS limits the recent spans, and 0 keeps none") {
   const RunningService small(RunningService::Kind::die_service, quick({{"TRACE_MEMORY_SPANS", "3"}}));
   std::vector<std::string> ids;
   for (int i = 0; i < 5; ++i) ids.push_back(get(small.port(), "/dice").headers["traceresponse"].substr(3, 32));
@@ -294,7 +294,7 @@ TEST_CASE("the memory of spans holds no more than it was told, and nothing with 
   CHECK(get(none.metrics_port(), "/debug/spans/" + id).status == 404);
 }
 
-TEST_CASE("OTEL_TRACES_SAMPLER and OTEL_SDK_DISABLED are obeyed") {
+TEST_CASE("OTEL_TRACES_SAMPLER and OTEL_SDK_DISABLED take effect") {
   for (const auto& variables :
        {Variables{{"OTEL_TRACES_SAMPLER", "always_off"}}, Variables{{"OTEL_SDK_DISABLED", "true"}},
         Variables{{"OTEL_TRACES_SAMPLER", "traceidratio"}, {"OTEL_TRACES_SAMPLER_ARG", "0"}}}) {
@@ -307,7 +307,7 @@ TEST_CASE("OTEL_TRACES_SAMPLER and OTEL_SDK_DISABLED are obeyed") {
   }
 }
 
-TEST_CASE("OTEL_* values that are not known are logged and ignored") {
+TEST_CASE("unknown OTEL_* values are logged and ignored") {
   const RunningService dice(
       RunningService::Kind::die_service,
       quick({{"OTEL_TRACES_SAMPLER", "parentbased_jaeger_remote"}, {"OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"}}));
@@ -319,7 +319,7 @@ TEST_CASE("OTEL_* values that are not known are logged and ignored") {
   CHECK(get(dice.port(), "/dice").headers["traceresponse"].ends_with("-01"));
 }
 
-TEST_CASE("the resource is as the environment says") {
+TEST_CASE("the resource attributes come from the environment") {
   const OtlpReceiver receiver;
   const RunningService dice(RunningService::Kind::die_service, exporting(receiver, {{"OTEL_SERVICE_NAME", "other"}}));
   const auto id = get(dice.port(), "/dice").headers["traceresponse"].substr(3, 32);

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""`loadgen verify --answers-only` against a server that is not ours: answers_only.py FOLDER_OF_PROGRAMS
+"""`loadgen verify --answers-only` against an independent server: answers_only.py FOLDER_OF_PROGRAMS
 
-The server below was written from the contract alone. Each of its slips must be found, and its field named.
+The server below implements only the contract. verify must find each of its defects and name the field.
 """
 
 import http.server
@@ -100,7 +100,7 @@ def no_slip(_path, _query, status, headers, body):
 
 
 def changing(condition, change):
-    """A slip in each answer for which `condition(path, query, status, body)` holds."""
+    """Changes each response for which `condition(path, query, status, body)` is true."""
     def slip(path, query, status, headers, body):
         if not condition(path, query, status, body):
             return status, headers, body
@@ -122,7 +122,7 @@ def error(code):
     return lambda _path, _query, _status, body: body.get("error", {}).get("code") == code
 
 
-# What verify must say, and the slip.
+# The expected finding of verify, and the defect.
 SLIPS = {
     "identifiers  expected a list of names": (lambda path, *_: path == "/dice", lambda a: a["body"].update(identifiers="fair")),
     "roll  expected a whole number": (lambda path, query, status, body: "roll" in body, lambda a: a["body"].update(roll="5")),
@@ -150,7 +150,7 @@ SLIPS = {
 
 
 class Server(http.server.ThreadingHTTPServer):
-    """A context: serves on a thread of its own until it is left."""
+    """A context manager that serves on a separate thread."""
     daemon_threads = True
 
     def __init__(self, queue):
@@ -195,7 +195,7 @@ class AnswersOnly(unittest.TestCase):
         with Server(queue=128) as server:
             for text, (condition, change) in SLIPS.items():
                 with self.subTest(text):
-                    # The dice may fall so that nothing slips, where the slip needs a roll that fails: then they fall again.
+                    # Some defects require a failed roll, which is random: repeat until there is one.
                     for seed in range(20):
                         slipped = []
                         code, out = verify(server, seed, changing(condition, lambda answer: (slipped.append(1), change(answer))))

@@ -1,4 +1,4 @@
-// Traces that are wrong in time or in form, and causes by themselves: without a system.
+// The checks and the diagnosis alone, without a running system.
 #include "loadgen/verify/checks.h"
 
 #include <doctest/doctest.h>
@@ -33,7 +33,7 @@ Sent sent_roll() {
   return sent;
 }
 
-/// All spans of it, a second each, the child within the parent.
+/// All of its spans, one second each, children within their parents.
 Trace sound_trace(const Sent& sent) {
   Trace trace;
   std::int64_t depth = 0;
@@ -88,12 +88,12 @@ Evidence sound_evidence() {
 
 }  // namespace
 
-TEST_CASE("a sound trace") {
+TEST_CASE("a correct trace") {
   CHECK(first_of(sent_list(), sound_trace(sent_list())) == "nothing");
   CHECK(first_of(sent_roll(), sound_trace(sent_roll())) == "nothing");
 }
 
-TEST_CASE("traces that are wrong in time") {
+TEST_CASE("traces with wrong times") {
   const auto sent = sent_roll();
   auto trace = sound_trace(sent);
   std::swap(trace.spans[2].start_nanoseconds, trace.spans[2].end_nanoseconds);
@@ -101,16 +101,16 @@ TEST_CASE("traces that are wrong in time") {
 
   trace = sound_trace(sent);
   trace.spans[2].start_nanoseconds = trace.spans[1].start_nanoseconds - 20'000'000;
-  CHECK(first_of(sent, trace) == "nothing");  // two services' clocks
+  CHECK(first_of(sent, trace) == "nothing");  // clocks of two services
   trace.spans[2].start_nanoseconds = trace.spans[1].start_nanoseconds - 60'000'000;
   CHECK(first_of(sent, trace).contains("expected a start not before its parent's, found 0.060000 s before it"));
 
   trace = sound_trace(sent);
-  trace.spans[1].end_nanoseconds = trace.spans[0].end_nanoseconds + 2'000'000;  // one service's clock
+  trace.spans[1].end_nanoseconds = trace.spans[0].end_nanoseconds + 2'000'000;  // the clock of one service
   CHECK(first_of(sent, trace).contains("expected an end not after its parent's"));
 }
 
-TEST_CASE("traces that are wrong in form") {
+TEST_CASE("malformed traces") {
   const auto sent = sent_roll();
   auto trace = sound_trace(sent);
   trace.spans[0].parent = "";
@@ -137,13 +137,13 @@ TEST_CASE("traces that are wrong in form") {
   CHECK(first_of(sent, trace) == "complete: expected true, found false");
 }
 
-TEST_CASE("a client span's name need not have the route") {
+TEST_CASE("the name of a client span need not contain the route") {
   auto trace = sound_trace(sent_roll());
   trace.spans[1].name = trace.spans[3].name = "GET";
   CHECK(first_of(sent_roll(), trace) == "nothing");
 }
 
-TEST_CASE("answers that are wrong in form") {
+TEST_CASE("malformed responses") {
   auto sent = sent_roll();
   CHECK(first(check_answer(sent)) == "nothing");
   sent.answer.trace_id = "0af7651916cd43dd8448eb211c80319d";
@@ -159,9 +159,9 @@ TEST_CASE("answers that are wrong in form") {
   CHECK(first(check_answer(sent)) == "status: expected 200, found 400 invalid_parameter");
 }
 
-TEST_CASE("nothing broken, no cause") { CHECK(diagnose(sound_evidence()).empty()); }
+TEST_CASE("no cause if nothing is broken") { CHECK(diagnose(sound_evidence()).empty()); }
 
-TEST_CASE("causes that are each other's opposite are told apart") {
+TEST_CASE("opposite causes are distinguished") {
   auto evidence = sound_evidence();
   auto& roller = evidence.services[dice::kDiceRoller.name];
   roller.spans_found = 0;
@@ -171,7 +171,7 @@ TEST_CASE("causes that are each other's opposite are told apart") {
   roller.requests_counted = 0;
   roller.requests_expected = 0;
   CHECK(diagnose(evidence).at(0) ==
-        "no span of dice-roller is in Tempo: its exporter is off, or it does not receive the context");
+        "no span of dice-roller is in Tempo: its exporter is disabled, or it does not receive the context");
 
   evidence = sound_evidence();
   evidence.services[dice::kFrontend.name].spans_dropped = 3;
@@ -191,7 +191,7 @@ TEST_CASE("causes that are each other's opposite are told apart") {
   evidence.metrics.error = "no connection";
   for (auto& [name, service] : evidence.services) service.metrics_found = false;
   CHECK(diagnose(evidence).size() == 1);
-  CHECK(diagnose(evidence).at(0) == "Prometheus can't be read: no connection");
+  CHECK(diagnose(evidence).at(0) == "Prometheus cannot be read: no connection");
 }
 
 TEST_CASE("reports") {

@@ -80,7 +80,7 @@ class EndToEnd(unittest.TestCase):
         self.assertIn("CAUSE: frontend, dice-roller and die-service do not export spans", out)
 
     def test_verify_names_a_collector_that_was_never_there(self):
-        """Before any export has failed."""
+        """Tests it before any export has failed."""
         system = run.System(BIN, self.folder / "exporting", free_ports=True)
         system.start({"all": {"OTEL_TRACES_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1",
                               "OTEL_BSP_SCHEDULE_DELAY": "600000"}})
@@ -88,7 +88,7 @@ class EndToEnd(unittest.TestCase):
         code, out, _ = loadgen("verify", "--url", system.url("frontend"), "--deadline", "0.2", "--metrics",
                                ",".join(system.metrics_urls.values()))
         self.assertEqual(code, 1)
-        self.assertIn("CAUSE: the collector is down, or does not answer", out)
+        self.assertIn("CAUSE: the collector is down or does not respond", out)
 
     def test_verify_says_what_it_does_not_check(self):
         code, out, err = loadgen("verify", "--shared", "--url", self.system.url("frontend"))
@@ -100,7 +100,7 @@ class EndToEnd(unittest.TestCase):
         with socket.create_server(("127.0.0.1", 0)) as silent:
             for command in ("verify", "compare"):
                 process = subprocess.Popen([BIN / "loadgen", command, "--url", f"http://127.0.0.1:{silent.getsockname()[1]}"], env=ENV)
-                connection, _ = silent.accept()  # kept: one that is closed would end the program by itself
+                connection, _ = silent.accept()  # kept open: closing it would end the program
                 process.send_signal(signal.SIGINT)
                 self.assertEqual(process.wait(10), -signal.SIGINT)
                 connection.close()
@@ -188,7 +188,7 @@ class EndToEnd(unittest.TestCase):
         self.wait_for_answers("/dice", more)
 
     def wait_for_answers(self, route, more):
-        """Until the frontend has answered so many more requests of this route."""
+        """Waits until the frontend has answered `more` further requests of this route."""
         def answered():
             with urllib.request.urlopen(self.system.metrics_url("frontend") + "/metrics") as answer:
                 found = re.search(rf'^http_request_duration_seconds_count{{[^}}]*route="{route}"}} (\d+)', answer.read().decode(),
@@ -204,8 +204,8 @@ class EndToEnd(unittest.TestCase):
         for arguments, text in ((["traffic", "--rate", "fast"], "--rate: \"fast\" is not allowed; allowed: a number"),
                                 (["verify", "--url", "nowhere"], "--url: \"nowhere\" is not allowed"),
                                 (["verify", "--export", "maybe"], "auto, required, off"),
-                                (["verify", "--logs", "x", "--loki", "http://x"], "this or --logs, not both"),
-                                (["verify", "--metrics", "http://x", "--prometheus", "http://x"], "this or --metrics, not both"),
+                                (["verify", "--logs", "x", "--loki", "http://x"], "only one of --logs and --loki"),
+                                (["verify", "--metrics", "http://x", "--prometheus", "http://x"], "only one of --metrics and --prometheus"),
                                 (["compare", "--concurrency", "1,0"], "a whole number from 1 to 1000"),
                                 (["traffic", "--think-min", "2"], "--think-max"),
                                 (["traffic", "--expect", "bad_luck"], "--expect: \"bad_luck\" is not allowed; allowed: malformed_request, "),
@@ -235,7 +235,7 @@ class EndToEnd(unittest.TestCase):
         for command in ("traffic", "compare", "verify"):
             code, _, err = loadgen(command, "--url", "http://127.0.0.1:1")
             self.assertEqual(code, 3, command)
-            self.assertIn("http://127.0.0.1:1 can't be reached", err)
+            self.assertIn("http://127.0.0.1:1 cannot be reached", err)
 
     def test_help_names_the_variables(self):
         code, out, _ = loadgen("traffic", "--help")

@@ -7,7 +7,7 @@
 using namespace dice::loadgen;
 using dice::Seconds;
 
-TEST_CASE("the same seed and user always ask for the same, others for something else") {
+TEST_CASE("the same seed and user send the same requests, others different ones") {
   const Mix mix{.dice = {"fair", "risky"}};
   const auto paths = [&mix](std::uint64_t seed, std::uint64_t user) {
     Plan plan(mix, seed, user);
@@ -53,7 +53,7 @@ TEST_CASE("an open loop at a steady rate") {
   CHECK(schedule.count(Seconds(30)) == 30'000);
 }
 
-TEST_CASE("an open loop with a ramp reaches its rate at the end of it") {
+TEST_CASE("an open loop reaches its rate at the end of the ramp") {
   const Schedule schedule(100, Seconds(10));
   CHECK(schedule.due(0) == Seconds(0));
   CHECK(schedule.count(Seconds(10)) == 500);

@@ -1,4 +1,4 @@
-// What comes from outside: traces, metrics, log lines, answers.
+// Parsing of traces, metrics, log lines and responses.
 #include <doctest/doctest.h>
 
 #include "loadgen/model/answer.h"
@@ -52,7 +52,7 @@ TEST_CASE("no trace") {
   CHECK(parse_trace(R"({"resourceSpans":[7,{"scopeSpans":[{"spans":[{}]}]}]})")->spans.size() == 1);
 }
 
-TEST_CASE("the greatest overlap: an end at the moment of a start is none") {
+TEST_CASE("the maximum overlap: an end and a start at the same time do not overlap") {
   const auto span = [](std::int64_t start, std::int64_t end) {
     TraceSpan made;
     made.start_nanoseconds = start;
@@ -62,12 +62,12 @@ TEST_CASE("the greatest overlap: an end at the moment of a start is none") {
   const auto a = span(0, 10);
   const auto b = span(5, 20);
   const auto c = span(10, 30);
-  CHECK(greatest_overlap({}) == 0);
-  CHECK(greatest_overlap({&a}) == 1);
-  CHECK(greatest_overlap({&a, &b, &c}) == 2);
+  CHECK(max_overlap({}) == 0);
+  CHECK(max_overlap({&a}) == 1);
+  CHECK(max_overlap({&a, &b, &c}) == 2);
 }
 
-TEST_CASE("the time that work takes on so many workers") {
+TEST_CASE("the makespan of tasks on several workers") {
   CHECK(makespan({3, 1, 2}, 1) == 6);
   CHECK(makespan({3, 1, 2}, 2) == 3);
   CHECK(makespan({3, 1, 2}, 3) == 3);
@@ -75,7 +75,7 @@ TEST_CASE("the time that work takes on so many workers") {
   CHECK(makespan({}, 2) == 0);
 }
 
-TEST_CASE("OpenMetrics and the older text format") {
+TEST_CASE("OpenMetrics and Prometheus' text format") {
   const auto series = parse_metrics_text(
       "# TYPE a counter\n"
       "a_total 7\n"
@@ -101,7 +101,7 @@ TEST_CASE("OpenMetrics and the older text format") {
   CHECK(describe("a", {{"b", "c"}, {"d", "e"}}) == "a{b=\"c\",d=\"e\"}");
 }
 
-TEST_CASE("Prometheus' answers") {
+TEST_CASE("Prometheus' responses") {
   const auto vector = parse_prometheus_vector(
       R"({"status":"success","data":{"resultType":"vector","result":[
         {"metric":{"__name__":"up","job":"frontend"},"value":[1795229162.1,"1"]}]}})");
@@ -132,7 +132,7 @@ TEST_CASE("log lines") {
   CHECK_FALSE(parse_log_line("[1]"));
 }
 
-TEST_CASE("Loki's answer: lines of JSON, or text whose fields are labels") {
+TEST_CASE("Loki's response: JSON lines, or text with the labels as fields") {
   const auto lines = parse_loki_streams(
       R"({"data":{"resultType":"streams","result":[{"stream":{"service":"s","trace_id":"t"},
         "values":[["1","{\"message\":\"m\",\"trace_id\":\"u\"}"],["2","plain"]]}]}})");

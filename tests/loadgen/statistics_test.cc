@@ -16,7 +16,7 @@ TEST_CASE("the summary of a sample") {
   CHECK(summarize({}).max == 0);
 }
 
-TEST_CASE("percentiles are at most 2 % above the truth, and never above the greatest") {
+TEST_CASE("percentiles are at most 2 % above the true value, and never above the maximum") {
   LatencyHistogram latency;
   for (int i = 1; i <= 1000; ++i) latency.add(i / 1000.0);
   CHECK(latency.count() == 1000);
@@ -28,7 +28,7 @@ TEST_CASE("percentiles are at most 2 % above the truth, and never above the grea
   CHECK(latency.max() == 1);
 }
 
-TEST_CASE("durations beyond both ends are kept") {
+TEST_CASE("durations outside the range are counted, too") {
   LatencyHistogram latency;
   CHECK(latency.percentile(0.5) == 0);
   latency.add(0);

@@ -30,7 +30,7 @@ using Kind = RunningService::Kind;
 Reply not_found() { return {.status = 404, .headers = {}, .body = "{}"}; }
 Reply json(std::string body) { return {.status = 200, .headers = {}, .body = std::move(body)}; }
 
-/// The first of `what` in `text` becomes `by`.
+/// Replaces the first `what` in `text` with `by`.
 void replace(std::string& text, const std::string& what, const std::string& by) {
   if (const auto at = text.find(what); at != std::string::npos) text.replace(at, what.size(), by);
 }
@@ -54,7 +54,7 @@ Variables with_dice(const dice::test::TemporaryFolder& folder) {
   return {{"DIE_SPECIFICATIONS", file.string()}};
 }
 
-/// The spans of a trace in OTLP/JSON, each with its list and its service.
+/// The spans of a trace in OTLP/JSON, each with the list that contains it and its service.
 struct SpanPlace {
   Value& spans;
   Value& span;
@@ -94,7 +94,7 @@ TamperedSystem::TamperedSystem(Broken broken)
         return forward(die_service_.port(),
                        is(Broken::propagation_to_die_service_cut) ? without_line(head, "traceparent") : head);
       }),
-      // So slow that sequential rolls are seen as such.
+      // Slow enough to detect sequential rolls.
       dice_roller_(Kind::dice_roller,
                    dice::test::quick({{"DIE_SERVICE_URL", to_die_service_.url()},
                                       {"ROLL_DELAY_MIN_SECONDS", is(Broken::rolls_in_sequence) ? "0.11" : "0"},
@@ -113,7 +113,7 @@ TamperedSystem::TamperedSystem(Broken broken)
                                                    {"DICE_ROLLER_METRICS_URL", dice_roller_.metrics_url()}})),
       api_([this](const std::string& head) { return answer_api(head); }),
       backends_([this](const std::string& head) { return answer_backends(head); }) {
-  // It has the list of dice.
+  // It has fetched the list of dice.
   REQUIRE(dice::test::eventually([this] { return dice::test::get(frontend_.port(), "/dice").status == 200; }));
 }
 
@@ -226,7 +226,7 @@ std::string TamperedSystem::tamper_metrics(const std::string& name, const std::s
   const bool second = is(Broken::roller_of_two_processes) && name == kDiceRoller.name && ++scrapes_ % 2 == 0;
   const bool rolled = rolled_ && name == kDiceRoller.name;
   const bool histogram = is(Broken::histogram_off_by_one) && rolled;
-  /// A series, whether it is changed, and its new value: the old one times `factor` plus `plus`.
+  /// Selects a series, and its new value: the old one times `factor` plus `plus`.
   struct Change {
     std::string begin;
     bool applies;

@@ -1,4 +1,4 @@
-// The three services, and proxies around and between them that break one thing.
+// The three services, with proxies that break one thing.
 #pragma once
 
 #include <atomic>
@@ -47,24 +47,24 @@ enum class Broken {
   spans_dropped_by_exporter,
   collector_down,
   collector_silent,
-  // not broken, but not to be compared
+  // not broken, but not comparable
   roller_of_two_processes,
 };
 
-/// Every face of the fair die is 3; the risky one is the shipped one. Nothing is exported; the counters of the exporter
-/// are made up, as if it delivered everything, except where that is what is broken.
+/// Every face of the fair die is 3; the risky die is the shipped one. Nothing is exported; the exporter's counters are
+/// faked as if everything were delivered, unless the test breaks just that.
 class TamperedSystem {
  public:
   explicit TamperedSystem(Broken broken = Broken::nothing);
 
   std::string url() const { return api_.url(); }
-  /// Of the three services.
+  /// Traces of the three services.
   std::vector<std::string> metrics_urls() const;
-  /// Answers as Loki and as Prometheus, and for the metrics ports.
+  /// Acts as Loki, as Prometheus and as the metrics ports.
   std::string backends_url() const { return backends_.url(); }
-  /// The log of each service, as it was written.
+  /// The log of each service.
   std::vector<std::filesystem::path> logs() const;
-  /// Whether an answer of the API was changed. Some changes require a roll that fails, which is left to chance.
+  /// Whether a response of the API was changed. Some changes require a failed roll, which is random.
   bool tampered() const { return tampered_; }
 
  private:
@@ -84,13 +84,13 @@ class TamperedSystem {
   const Broken broken_;
   const dice::test::TemporaryFolder folder_;
   std::atomic<bool> tampered_ = false;
-  /// A roll was requested: counters are changed from then on.
+  /// Set when a roll has been requested; counters are changed from then on.
   std::atomic<bool> rolled_ = false;
   std::atomic<int> scrapes_ = 0;
   Mutex mutex_;
   /// By service.
   std::map<std::string, std::string> first_scrapes_ GUARDED_BY(mutex_);
-  // Each calls those before it.
+  // Each service calls those before it.
   dice::test::RunningService die_service_;
   dice::test::StubServer to_die_service_;
   dice::test::RunningService dice_roller_;

@@ -41,11 +41,11 @@ class Generator {
 
 }  // namespace
 
-TEST_CASE("closed loop: every user asks for what its seed says, and expected failures are none") {
+TEST_CASE("closed loop: every user sends the requests of its seed, and expected failures do not fail the run") {
   TamperedSystem system;
   Generator generator(system.url());
   generator.options.users = 4;
-  generator.options.rolls = 100;  // so many that some of them fail
+  generator.options.rolls = 100;  // enough for some of them to fail
   generator.options.mix.dice = {"fair", "risky"};
   std::uint64_t planned = 0;
   for (std::uint64_t user = 0; user < 4; ++user) {
@@ -57,7 +57,7 @@ TEST_CASE("closed loop: every user asks for what its seed says, and expected fai
   CHECK(summary.passed());
 }
 
-TEST_CASE("open loop: all that is due is sent") {
+TEST_CASE("open loop: all due requests are sent") {
   TamperedSystem system;
   Generator generator(system.url());
   generator.options.rate = 400;
@@ -69,11 +69,11 @@ TEST_CASE("open loop: all that is due is sent") {
   CHECK_MESSAGE(summary.tally.unexpected() == 0, to_table(summary));
 }
 
-TEST_CASE("a failure that was not expected fails the run, with an example") {
+TEST_CASE("an unexpected failure fails the run, with an example") {
   TamperedSystem system(Broken::error_code_wrong);
   Generator generator(system.url());
   generator.options.users = 2;
-  generator.options.rolls = 200;  // so many that some of them fail
+  generator.options.rolls = 200;  // enough for some of them to fail
   generator.options.mix.dice = {"risky"};
   generator.options.mix.async_probability = 0;
   const auto summary = generator.run();
@@ -88,7 +88,7 @@ TEST_CASE("a failure that was not expected fails the run, with an example") {
   CHECK(generator.run().passed());
 }
 
-TEST_CASE("a target that is not there is a failure of each request, and no more") {
+TEST_CASE("an unreachable target only fails each request") {
   Generator generator("http://127.0.0.1:1");
   CHECK_FALSE(Traffic(generator.options, generator.telemetry.tracing, generator.clock).list_dice().has_value());
   generator.options.users = 3;
@@ -98,7 +98,7 @@ TEST_CASE("a target that is not there is a failure of each request, and no more"
   CHECK(summary.tally.failures().at("downstream_unavailable").count == 3);
 }
 
-TEST_CASE("a stop request ends a run at once") {
+TEST_CASE("a stop request ends a run immediately") {
   TamperedSystem system;
   Generator generator(system.url());
   generator.options.duration = Seconds(3600);
@@ -109,7 +109,7 @@ TEST_CASE("a stop request ends a run at once") {
   CHECK(traffic.run(stop.get_token(), [](const std::string&) {}).tally.count() <= 10);
 }
 
-TEST_CASE("latency counts from the moment a request was due") {
+TEST_CASE("latency is measured from the time at which a request was due") {
   Tally tally({});
   Answer answer;
   answer.status = 200;
@@ -118,7 +118,7 @@ TEST_CASE("latency counts from the moment a request was due") {
   CHECK(tally.outcomes().at({"/dice", "200"}) == 1);
 }
 
-TEST_CASE("compare: speedups come from the very batch") {
+TEST_CASE("compare: speedups are calculated per batch") {
   const Concurrent all{.threads = 3, .runs = {{.seconds = 1.25, .roll_seconds = {1, 0.5, 1}}}};
   CHECK(all.measured_speedup() == 2);
   CHECK(all.possible_speedup() == 2.5);
@@ -128,7 +128,7 @@ TEST_CASE("compare: speedups come from the very batch") {
   CHECK(one.efficiency() == 1);
 }
 
-TEST_CASE("compare: a sweep") {
+TEST_CASE("compare: several thread counts") {
   TamperedSystem system;
   dice::SteadyClock clock;
   Target target(system.url());

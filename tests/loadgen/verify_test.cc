@@ -1,4 +1,4 @@
-// Each check of verify against a system that breaks just that.
+// Each check of verify, with a system that breaks just that.
 #include "loadgen/verify/verify.h"
 
 #include <doctest/doctest.h>
@@ -20,7 +20,7 @@ enum class From { files_and_scrapes, backends };
 struct Setup {
   From from = From::files_and_scrapes;
   Collector::Options::Export exported = Collector::Options::Export::automatic;
-  /// Of a system that never comes right, so that the test need not wait long.
+  /// Short, because a broken system never passes.
   Seconds deadline{0.3};
   std::string loki_url = {};
   bool shared = false;
@@ -44,7 +44,7 @@ Report verify(TamperedSystem& system, const Setup& setup = {}) {
 Report verify_broken(Broken broken, const Setup& setup = {}) {
   TamperedSystem system(broken);
   auto report = verify(system, setup);
-  // What is broken may require a roll that fails: then it is rolled again.
+  // Some defects require a failed roll: repeat until there is one.
   for (int i = 0; i < 20 && report.passed() && !system.tampered(); ++i) report = verify(system, setup);
   CHECK_FALSE(report.passed());
   return report;
@@ -69,7 +69,7 @@ std::string causes(const Report& report) {
   return text;
 }
 
-/// "signal: what: expected …, found …", when there is one that says `what`.
+/// "signal: what: expected …, found …" of the finding about `what`, if any.
 bool says(const Report& report, const std::string& signal, const std::string& what) {
   for (const auto& one : report.cases) {
     if (one.signal != signal) continue;
@@ -82,7 +82,7 @@ bool says(const Report& report, const std::string& signal, const std::string& wh
 
 }  // namespace
 
-TEST_CASE("a sound system passes, read from files and scrapes and from Loki and Prometheus") {
+TEST_CASE("a working system passes, with files and scrapes and with Loki and Prometheus") {
   for (const auto from : {From::files_and_scrapes, From::backends}) {
     TamperedSystem system;
     const auto report = verify(system, {.from = from, .deadline = Seconds(30)});
@@ -96,7 +96,7 @@ TEST_CASE("a sound system passes, read from files and scrapes and from Loki and 
   }
 }
 
-TEST_CASE("an answer whose total is not the sum") {
+TEST_CASE("a response whose total is not the sum") {
   const auto report = verify_broken(Broken::total_wrong);
   CHECK(says(report, "answers", "total (the sum of the rolls): expected 15, found 16"));
 }
@@ -134,12 +134,12 @@ TEST_CASE("a span of another kind") {
   CHECK(says(report, "traces", "kind of GET /roll of frontend: expected CLIENT, found INTERNAL"));
 }
 
-TEST_CASE("a span whose value is not the answer's") {
+TEST_CASE("a span whose value differs from the response") {
   const auto report = verify_broken(Broken::span_value_wrong);
   CHECK(says(report, "traces", "die.result of async_roll_0: expected 3, found 4"));
 }
 
-TEST_CASE("a failed roll whose span is no error") {
+TEST_CASE("a failed roll whose span is not an error") {
   const auto report = verify_broken(Broken::span_status_missing);
   CHECK(broken_signals(report) == "traces");
   CHECK(says(report, "traces", "expected ERROR, as die.error says, found not ERROR"));
@@ -176,25 +176,25 @@ TEST_CASE("no service exporting") {
 TEST_CASE("collector down") {
   const auto report = verify_broken(Broken::collector_down, {.from = From::backends});
   CHECK(causes(report).starts_with(
-      "the collector is down, or refuses spans: frontend, dice-roller and die-service could not deliver "));
+      "the collector is down or rejects spans: frontend, dice-roller and die-service could not deliver "));
   CHECK(causes(report).contains("is not getting logs either: they are shipped by the collector"));
 }
 
-TEST_CASE("a collector that does not answer, from the start") {
+TEST_CASE("a collector that never responds") {
   const auto report = verify_broken(Broken::collector_silent);
   CHECK(broken_signals(report) == "metrics");
   CHECK(says(report, "metrics", "telemetry_spans_exported_total of frontend: expected at least +"));
-  CHECK(causes(report).starts_with("the collector is down, or does not answer: "));
+  CHECK(causes(report).starts_with("the collector is down or does not respond: "));
   CHECK(causes(report).contains(" spans are queued in frontend, dice-roller and die-service and none was delivered"));
 }
 
-TEST_CASE("a service of several processes, whose metrics can't be compared") {
+TEST_CASE("a service with several processes, whose metrics cannot be compared") {
   TamperedSystem system(Broken::roller_of_two_processes);
   const auto report = verify(system, {.deadline = Seconds(30)});
   CHECK_MESSAGE(report.passed(), to_table(report));
   REQUIRE(report.not_checked.size() == 1);
   CHECK(report.not_checked.front().starts_with(
-      "metrics and correlation: several processes answer at metrics at http://"));
+      "metrics and correlation: several processes respond at metrics at http://"));
 }
 
 TEST_CASE("spans dropped") {
@@ -212,7 +212,7 @@ TEST_CASE("a log line that is missing") {
   CHECK(causes(report).starts_with("log lines are lost: only "));
 }
 
-TEST_CASE("a log line that comes twice") {
+TEST_CASE("a duplicate log line") {
   const auto report = verify_broken(Broken::log_line_twice, {.from = From::backends});
   CHECK(broken_signals(report) == "logs");
   CHECK(says(report, "logs", "unexpected log line"));
@@ -240,7 +240,7 @@ TEST_CASE("Loki down") {
   TamperedSystem system;
   const auto report = verify(system, {.from = From::backends, .loki_url = "http://127.0.0.1:1"});
   CHECK_FALSE(report.passed());
-  CHECK(causes(report) == "Loki at http://127.0.0.1:1 can't be read: no connection to Loki at http://127.0.0.1:1");
+  CHECK(causes(report) == "Loki at http://127.0.0.1:1 cannot be read: no connection to Loki at http://127.0.0.1:1");
 }
 
 TEST_CASE("a counter off by one") {
@@ -256,7 +256,7 @@ TEST_CASE("a histogram off by one") {
   CHECK(says(report, "metrics", "async_roll_batch_size_sum of dice-roller"));
 }
 
-TEST_CASE("a gauge that does not come back to 0") {
+TEST_CASE("a gauge that does not return to 0") {
   const auto report = verify_broken(Broken::gauge_stuck);
   CHECK(says(report, "metrics", "async_rolls_in_progress of dice-roller: expected 0, found 1"));
 }
@@ -296,7 +296,7 @@ TEST_CASE("the table shows five requests of a signal, the JSON all") {
   CHECK(std::cmp_greater_equal(count(to_json(report), "log line is missing"), broken));
 }
 
-TEST_CASE("a target that is not there") {
+TEST_CASE("an unreachable target") {
   dice::SteadyClock clock;
   Target target("http://127.0.0.1:1");
   CHECK_FALSE(Verify({}, target, {}, clock).run().has_value());

@@ -1,6 +1,6 @@
-"""Calls over kept connections by clients and proxies that others wrote: each makes CALLS calls without one failure.
+"""Calls over kept connections by third-party clients and proxies: each makes CALLS calls without one failure.
 
-A client that is not installed is named and left out.
+Clients that are not installed are reported and skipped.
 """
 
 import contextlib
@@ -156,7 +156,7 @@ def proxy(name, config, command, port, folder):
 
 
 def through(name, config, command):
-    """Python's client to the proxy, the proxy's own kept connections to the service."""
+    """Python's client calls the proxy, which keeps its own connections to the service."""
     def call(port, path, folder):
         with proxy(name, config, command, port, folder) as listen:
             connection = http.client.HTTPConnection("127.0.0.1", listen, timeout=30)

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Hours of a bad neighbourhood in minutes: clients that leave, that never read, that send half, that are too many.
+"""Simulates hours of badly behaved clients in minutes: they disconnect, never read, send half a request, or are too many.
 
 usage: tests/soak/soak.py BIN [storm|dice|crowd|clients ...]     (BIN: folder of the programs)
 
-LEAVERS=N clients leave each port in `storm` (default 250000). Everything runs on this machine, on free ports. Prints
-what was done how often and what it got; exit code 1 when a promise does not hold.
+LEAVERS=N clients disconnect from each port in `storm` (default 250000). Everything runs on this machine, on free ports. Prints what
+was done and the results; exit code 1 if a requirement is violated.
 """
 
 import collections
@@ -31,7 +31,7 @@ BIN = None
 
 
 def ask(port, path):
-    """(status, body) over a connection of its own."""
+    """(status, body) over a new connection."""
     with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
         connection.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
         answer = b""
@@ -81,7 +81,7 @@ def storm_at(port, leavers, abandoned, honest=()):
 
 
 def storm():
-    """Every answer reaches its own client."""
+    """Every response reaches its own client."""
     print(f"storm: {LEAVERS} clients leave each port, as many honest requests among them", flush=True)
     held = True
     with system(ROLL_DELAY_MAX_SECONDS="0.002", TRACE_MEMORY_BYTES="4194304") as services:
@@ -131,7 +131,7 @@ def percentile(times, share):
 
 
 def watched(program, seconds):
-    """/healthz and /metrics of both ports for a while: their times, the failures, and the share of a core that was used."""
+    """Requests /healthz and /metrics of both ports for a while: their durations, the failures, and the CPU share used."""
     times, failures = [], []
     cpu, start = program.cpu_seconds(), time.monotonic()
     while time.monotonic() - start < seconds:
@@ -145,12 +145,12 @@ def watched(program, seconds):
                 times.append(time.monotonic() - begun)
                 if status != 200:
                     failures.append((port, path, status))
-        time.sleep(0.1)  # a pace, not a wait: what is measured is what a probe costs beside the crowd
+        time.sleep(0.1)  # the request rate, not a wait: this measures probes under load
     return times, failures, (program.cpu_seconds() - cpu) / (time.monotonic() - start)
 
 
 def connection(program, number, port=None):
-    """From one of many addresses: the ports of one would not do."""
+    """From one of many addresses, because the ports of one are not enough."""
     one = socket.socket()
     one.bind((f"127.0.{1 + number // 200 % 200}.{1 + number % 200}", 0))
     one.connect(("127.0.0.1", port or program.port))
@@ -158,7 +158,7 @@ def connection(program, number, port=None):
 
 
 def settled(program):
-    """Seconds until the work that was asked for is done."""
+    """Seconds until the requested work is done."""
     start = time.monotonic()
     while time.monotonic() - start < 30:
         cpu = program.cpu_seconds()
@@ -169,7 +169,7 @@ def settled(program):
 
 
 def crowd_of(title, make, program, ends_in, limit_bytes=64 << 20, extra=lambda program: True):
-    """`make(program)` gives the connections of the crowd."""
+    """`make(program)` returns the connections of the crowd."""
     print(f"crowd: {title}", flush=True)
     for _ in range(100):
         ask(program.port, "/dice")

@@ -1,6 +1,6 @@
-// soak-storm PORT LEAVERS PATH [PATH ...] [-- PATH ...]: a storm of clients that leave (support/storm.h). The paths
-// before "--" are abandoned, those after it are asked for by the honest ones; without "--" they are the same. Prints
-// its progress, then one line of JSON. Exit code 1 when an honest client lost anything.
+// soak-storm PORT LEAVERS PATH [PATH ...] [-- PATH ...]: a storm of clients that disconnect (support/storm.h). Requests
+// for the paths before "--" are abandoned, those after it are requested by the well-behaved clients; without "--", both
+// are the same. Prints its progress, then one line of JSON. The exit code is 1 if a well-behaved client lost anything.
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>

@@ -18,8 +18,8 @@ namespace dice::test {
 
 Connection::Connection(std::uint16_t port, const std::string& address)
     : descriptor_(::socket(address.contains(':') ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
-  const timeval patience{10, 0};
-  setsockopt(descriptor_, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+  const timeval timeout{10, 0};
+  setsockopt(descriptor_, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
   const int yes = 1;
   setsockopt(descriptor_, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
   int failed = 0;
@@ -49,7 +49,7 @@ Connection::~Connection() {
 void Connection::send(const std::string& bytes) const {
   for (std::size_t sent = 0; sent < bytes.size();) {
     const auto count = ::send(descriptor_, bytes.data() + sent, bytes.size() - sent, MSG_NOSIGNAL);
-    if (count <= 0) return;  // the other side has had enough; its answer may be there
+    if (count <= 0) return;  // the other side has closed; its response may have arrived
     sent += static_cast<std::size_t>(count);
   }
 }
@@ -120,7 +120,7 @@ bool Connection::closed() {
   char byte = 0;
   if (!buffer_.empty()) return false;
   const auto count = ::recv(descriptor_, &byte, 1, 0);
-  return count == 0 || (count < 0 && errno == ECONNRESET);  // not one that is quiet for too long
+  return count == 0 || (count < 0 && errno == ECONNRESET);  // not a timeout
 }
 
 Reply request(std::uint16_t port, const std::string& method, const std::string& path, const Headers& headers,

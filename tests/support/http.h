@@ -1,4 +1,4 @@
-// A client that sends exactly the bytes it is told to.
+// A raw HTTP client that sends exactly the given bytes, and servers with canned responses.
 #pragma once
 
 #include <atomic>
@@ -14,14 +14,14 @@
 namespace dice::test {
 
 struct Reply {
-  /// 0 when the connection ended without an answer.
+  /// 0 if the connection ended without a response.
   int status = 0;
   /// Names in lower case.
   std::map<std::string, std::string> headers;
   std::string body;
 };
 
-/// One TCP connection to this machine. Gives up after ten seconds without a byte.
+/// A TCP connection to this machine. Times out after ten seconds without a byte.
 class Connection {
  public:
   explicit Connection(std::uint16_t port, const std::string& address = "127.0.0.1");
@@ -30,19 +30,19 @@ class Connection {
   Connection& operator=(const Connection&) = delete;
 
   void send(const std::string& bytes) const;
-  /// As after the last byte of a client that goes on reading.
+  /// Half-closes, like a client that only reads from now on.
   void end_input() const;
-  /// As a client that dies: the other side gets a reset.
+  /// Resets the connection, like a client that crashes.
   void reset();
-  /// From now on the kernel keeps hardly anything that is not read.
+  /// From now on, the kernel buffers very little unread data.
   void shrink_window() const;
-  /// Whether the other side has reset the connection, by now.
+  /// Whether the other side has reset the connection.
   bool was_reset() const;
-  /// The next reply, those of 1xx passed over. `head`: it answers a HEAD.
+  /// The next response, ignoring 1xx. `head`: it is a response to HEAD.
   Reply receive(bool head = false);
-  /// The next line, without its end; of an answer that is looked at byte by byte.
+  /// The next line, without its line end, for responses that are checked byte by byte.
   std::string receive_line();
-  /// Whether the other side has closed; waits for it.
+  /// Waits for the other side to close, and returns whether it has.
   bool closed();
 
  private:
@@ -54,7 +54,7 @@ class Connection {
 
 using Headers = std::vector<std::pair<std::string, std::string>>;
 
-/// On a connection of its own.
+/// Sends a request on a new connection.
 Reply request(std::uint16_t port, const std::string& method, const std::string& path, const Headers& headers = {},
               const std::string& body = "");
 Reply get(std::uint16_t port, const std::string& path, const Headers& headers = {});
@@ -62,14 +62,15 @@ Reply get(std::uint16_t port, const std::string& path, const Headers& headers = 
 /// A listening socket on a free port of this machine, and a thread per connection.
 class Acceptor {
  public:
-  /// `serve` gets a connection, which is closed when it returns, and its number. It returns when `receive` is false.
+  /// `serve` is called with each connection, which is closed when it returns, and its number. It must return if
+  /// `receive` is false.
   explicit Acceptor(std::function<void(int connection, std::size_t number)> serve);
   ~Acceptor();
   Acceptor(const Acceptor&) = delete;
   Acceptor& operator=(const Acceptor&) = delete;
 
   std::string url() const { return "http://127.0.0.1:" + std::to_string(port_); }
-  /// Appends what arrives within 20 ms. False when the connection or this object ends.
+  /// Appends what arrives within 20 ms. False if the connection or this object ends.
   bool receive(int connection, std::string& buffer) const;
   void send(int connection, const std::string& bytes) const;
 
@@ -80,11 +81,11 @@ class Acceptor {
   std::jthread thread_;
 };
 
-/// A neighbour that answers what it was told, whatever it is asked.
+/// A server with canned responses, whatever the request.
 class CannedServer {
  public:
-  /// Connection by connection: each request that comes over the first one gets the first answer, and so on; the last
-  /// answer is for all further ones. An empty answer: none, ever.
+  /// Requests on the first connection get the first response, and so on; the last response is for all further
+  /// connections. An empty response means that none is ever sent.
   explicit CannedServer(std::vector<std::string> answers);
 
   std::string url() const { return acceptor_.url(); }

@@ -1,4 +1,4 @@
-// A clock that stands still until a test moves it.
+// A manual clock, which a test moves.
 #pragma once
 
 #include <chrono>
@@ -31,23 +31,23 @@ class ManualClock final : public Clock {
     return over && !stop.stop_requested();
   }
 
-  /// Ends every sleep whose time has come.
+  /// Moves the clock and ends every sleep that is due.
   void advance(Seconds duration) {
     const std::lock_guard lock(mutex_);
     now_ += to_steady(duration);
     changed_.notify_all();
   }
 
-  /// Sleeps that are under way; those whose time has come no longer count, even if their thread has not woken yet.
+  /// Number of sleeps in progress; those that are due do not count, even if their thread has not woken up yet.
   std::size_t sleepers() const {
     const std::lock_guard lock(mutex_);
     return count();
   }
 
-  /// Blocks until exactly `wanted` sleeps are under way. False when that has not happened in `patience` of real time.
-  bool wait_for_sleepers(std::size_t wanted, std::chrono::seconds patience = std::chrono::seconds(30)) const {
+  /// Blocks until exactly `expected` sleeps are in progress. False after `timeout` of real time.
+  bool wait_for_sleepers(std::size_t expected, std::chrono::seconds timeout = std::chrono::seconds(30)) const {
     std::unique_lock lock(mutex_);
-    return changed_.wait_for(lock, patience, [&] { return count() == wanted; });
+    return changed_.wait_for(lock, timeout, [&] { return count() == expected; });
   }
 
  private:

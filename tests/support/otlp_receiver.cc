@@ -60,7 +60,7 @@ ReceivedSpan to_span(const otlp::trace::v1::Span& span, const std::string& servi
   return received;
 }
 
-/// Empty when it is not gzip.
+/// Empty if it is not gzip.
 std::string unpacked(const std::string& data) {
   constexpr int kGzipWindow = 15 + 16;
   z_stream stream{};

@@ -1,4 +1,4 @@
-// A collector that keeps what it is sent.
+// A fake collector that stores the spans it receives.
 #pragma once
 
 #include <cstdint>
@@ -48,18 +48,18 @@ class OtlpReceiver {
 
   /// For OTEL_EXPORTER_OTLP_ENDPOINT.
   std::string url() const;
-  /// From now on every export is answered with this status, and with Retry-After unless it is empty.
+  /// From now on, every export gets this status, and Retry-After unless it is empty.
   void answer_with(int status, const std::string& retry_after = "");
-  /// From now on so many spans of each export are told to be rejected.
+  /// From now on, this number of spans of each export is reported as rejected.
   void reject(std::int64_t spans);
 
-  /// Exports that came, answered with whatever status.
+  /// Number of exports received, regardless of the status returned.
   int requests() const;
-  /// Of the last one; empty when it was not there.
+  /// A header of the last export; empty if absent.
   std::string header(const std::string& name) const;
 
   std::vector<ReceivedSpan> spans() const;
-  /// Waits until `count` spans of the trace are there, then gives all that are.
+  /// Waits until `count` spans of the trace have arrived, then returns all of its spans.
   std::vector<ReceivedSpan> wait_for(const std::string& trace_id, std::size_t count) const;
 
  private:

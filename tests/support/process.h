@@ -1,4 +1,4 @@
-// A program of ours as a process of its own.
+// One of our programs as a process.
 #pragma once
 
 #include <sys/types.h>
@@ -8,22 +8,22 @@
 
 namespace dice::test {
 
-/// Ended, if it still runs, when destroyed.
+/// Ends the process when destroyed.
 class Process {
  public:
-  /// `program` is a name in the folder of the programs, with its arguments after it, if any. The environment is
-  /// `variables` and PATH. `descriptors` may be open in it; 0 = as many as here.
+  /// `program` is the name of one of our programs, optionally followed by arguments. The environment is `variables` and
+  /// PATH. `descriptors` is the maximum number of open descriptors; 0 = the current limit.
   Process(const std::string& program, const std::map<std::string, std::string>& variables, int descriptors = 0);
   ~Process();
   Process(const Process&) = delete;
   Process& operator=(const Process&) = delete;
 
   void signal(int number) const;
-  /// The exit code, 128 + the signal that ended it, or -1 when it has not ended after twenty seconds.
+  /// Waits for the exit code: 128 + the signal if one ended it, or -1 if it is still running after twenty seconds.
   int wait();
-  /// What it has written to standard output and standard error so far.
+  /// Its standard output and standard error so far.
   std::string output() const;
-  /// Waits for the line that tells the ports.
+  /// Waits for the log line with the ports.
   struct Ports {
     int main = 0;
     int metrics = 0;

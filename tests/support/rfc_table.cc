@@ -12,14 +12,14 @@ std::string get(const std::string& lines) { return "GET /healthz HTTP/1.1\r\n" +
 
 std::string line(const std::string& request_line) { return request_line + "\r\n" + kHost + "\r\n"; }
 
-/// A PUT of faults that are none, with these header lines and this body.
+/// A PUT of /debug/faults with these header lines and this body.
 std::string put(const std::string& lines, const std::string& body) {
   return "PUT /debug/faults HTTP/1.1\r\n" + kHost + lines + "\r\n" + body;
 }
 
 std::string chunked(const std::string& body) { return put("Transfer-Encoding: chunked\r\n", body); }
 
-/// A second request, to be answered only if the first one ended where it should.
+/// A second request, which is answered only if the end of the first one was found correctly.
 const std::string kNext = get(kHost);
 
 }  // namespace
@@ -92,7 +92,7 @@ const std::vector<RfcRow>& rfc_table() {
       {"9112 3.2.2", line("GET http:///healthz HTTP/1.1"), {400}},
       {"9112 3.2.2", line("GET http://user@x/healthz HTTP/1.1"), {400}},
       {"9112 3.2.2", line("GET ftp://x/healthz HTTP/1.1"), {400}},
-      {"9112 3.2.2", "GET http://x/healthz HTTP/1.1\r\n\r\n", {400}},  // a Host is a must all the same
+      {"9112 3.2.2", "GET http://x/healthz HTTP/1.1\r\n\r\n", {400}},  // Host is required even so
       {"9112 3.2.4", line("OPTIONS * HTTP/1.1"), {204}, true},
       {"9112 3.2.4", line("GET * HTTP/1.1"), {400}},
 
@@ -151,7 +151,7 @@ const std::vector<RfcRow>& rfc_table() {
       {"9110 5.5", get(kHost + "X-Test: a\x7F\r\n"), {400}},
       {"9110 5.5", get(kHost + "X-Test: caf\xE9\r\n"), {200}, true},
 
-      // --- values of headers that nothing here uses are nobody's business ---
+      // --- values of unused headers are not checked ---
       {"9110 12.5.1", get(kHost + "Accept: text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2\r\n"), {200}, true},
       {"9110 12.5.1", get(kHost + "Accept: *\r\n"), {200}, true},
       {"9110 12.5.1", get(kHost + "Accept:\r\n"), {200}, true},
@@ -171,7 +171,7 @@ const std::vector<RfcRow>& rfc_table() {
 
       // --- Content-Length ---
       {"9112 6.2", put("Content-Length: 2\r\n", "{}") + kNext, {200, 200}, true},
-      {"9112 6.2", put("Content-Length: 0\r\n", "") + kNext, {400, 200}, true},  // JSON is asked for, and not there
+      {"9112 6.2", put("Content-Length: 0\r\n", "") + kNext, {400, 200}, true},  // the route requires a JSON body
       {"9112 6.2", put("content-length:\t2 \r\n", "{}") + kNext, {200, 200}, true},
       {"9112 6.2", put("Content-Length:  2\r\n", "{}") + kNext, {200, 200}, true},
       {"9112 6.2", get(kHost + "Content-Length: 4\r\n") + "GET " + kNext, {200, 200}, true},
@@ -242,7 +242,7 @@ const std::vector<RfcRow>& rfc_table() {
       {"9112 7.1", chunked("A\r\n{}        \r\n0\r\n\r\n") + kNext, {200, 200}, true},
       {"9112 7.1", chunked("a\r\n{}        \r\n0\r\n\r\n") + kNext, {200, 200}, true},
       {"9112 7.1", chunked("0002\r\n{}\r\n000\r\n\r\n") + kNext, {200, 200}, true},
-      {"9112 7.1", chunked("0\r\n\r\n") + kNext, {400, 200}, true},  // JSON is asked for, and not there
+      {"9112 7.1", chunked("0\r\n\r\n") + kNext, {400, 200}, true},  // the route requires a JSON body
       {"9112 7.1", chunked("2\r\n{}\r\n"), {400}, false, false, true},
       {"9112 7.1", chunked("0x2\r\n{}\r\n0\r\n\r\n"), {400}},
       {"9112 7.1", chunked("+2\r\n{}\r\n0\r\n\r\n"), {400}},

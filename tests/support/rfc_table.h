@@ -1,4 +1,4 @@
-// What RFC 9110 and 9112 ask of a server that receives a request: what is sent, and what comes.
+// A table of requests and the responses that RFC 9110 and 9112 require.
 #pragma once
 
 #include <string>
@@ -12,15 +12,15 @@ struct RfcRow {
   std::string sent;
   /// The statuses of the answers, in order.
   std::vector<int> came;
-  /// Afterwards the connection is kept, else the server closes it.
+  /// Whether the connection stays open afterwards; otherwise, the server closes it.
   bool kept = false;
-  /// The first answer is one to HEAD.
+  /// The first response is to a HEAD request.
   bool head = false;
-  /// The client ends its side after the last byte: the answer does not come before.
+  /// The client closes its side after the last byte; the response does not arrive before that.
   bool ended = false;
 };
 
-/// To a port that has GET /healthz, and GET and PUT /debug/faults.
+/// For a port that has GET /healthz, and GET and PUT /debug/faults.
 const std::vector<RfcRow>& rfc_table();
 
 }  // namespace dice::test

@@ -20,10 +20,10 @@
 namespace dice::test {
 namespace {
 
-constexpr std::size_t kLongestBurst = 64;
-constexpr int kPatienceSeconds = 20;
+constexpr std::size_t kMaxBurst = 64;
+constexpr int kTimeoutSeconds = 20;
 
-/// Addresses of this machine, so that the ports of one are not used up by connections that have just ended.
+/// Several loopback addresses, so that recently closed connections do not use up the ports of one.
 in_addr_t source_address(std::mt19937_64& random) {
   const auto byte = [&random] { return static_cast<in_addr_t>(1 + random() % 250); };
   return htonl(0x7F000000U | byte() << 8U | byte());
@@ -31,9 +31,9 @@ in_addr_t source_address(std::mt19937_64& random) {
 
 int connect_to(std::uint16_t port, std::mt19937_64& random) {
   const int descriptor = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  const timeval patience{kPatienceSeconds, 0};
+  const timeval timeout{kTimeoutSeconds, 0};
   const int yes = 1;
-  ::setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+  ::setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
   ::setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
   ::setsockopt(descriptor, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &yes, sizeof yes);
   sockaddr_in source{};
@@ -73,7 +73,7 @@ class Thread {
 
   StormResult run(std::size_t leavers) {
     while (result_.left < leavers) {
-      const auto burst = std::min<std::size_t>(1 + random_() % kLongestBurst, leavers - result_.left);
+      const auto burst = std::min<std::size_t>(1 + random_() % kMaxBurst, leavers - result_.left);
       abandon(burst);
       for (std::size_t i = 0; i < burst; ++i) honest_request();
     }
@@ -103,7 +103,7 @@ class Thread {
         ::setsockopt(client, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
       } else if (way == 1) {
         ::shutdown(client, SHUT_WR);
-      } else if (way == 2) {  // in the middle of the answer
+      } else if (way == 2) {  // in the middle of the response
         char some[64];
         (void)!::recv(client, some, sizeof some, MSG_DONTWAIT);
       }
@@ -137,7 +137,7 @@ class Thread {
     if (!own || (options_.check && !options_.check(path, body))) ++result_.foreign;
   }
 
-  /// One whole answer.
+  /// Reads one complete response.
   bool receive(std::string& answer) {
     std::size_t wanted = std::string::npos;
     while (answer.size() < wanted) {

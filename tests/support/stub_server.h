@@ -1,4 +1,4 @@
-// An HTTP/1.1 server that answers as a function says, and what makes a proxy of it.
+// An HTTP/1.1 server whose responses come from a function, and helpers to use it as a proxy.
 #pragma once
 
 #include <cstdint>
@@ -12,8 +12,8 @@ namespace dice::test {
 /// On a free port of this machine; connections are kept open between requests.
 class StubServer {
  public:
-  /// From the head of a request without a body: request line, header lines, empty line. Called on a thread per
-  /// connection.
+  /// Returns the response to a request without a body; `head` is the request line, the header lines and an empty line.
+  /// Called on a thread per connection.
   using Handler = std::function<Reply(const std::string& head)>;
 
   explicit StubServer(Handler handler);
@@ -25,10 +25,10 @@ class StubServer {
   Acceptor acceptor_;
 };
 
-/// "/roll?die=fair" of "GET /roll?die=fair HTTP/1.1…"
+/// "/roll?die=fair" for "GET /roll?die=fair HTTP/1.1…"
 std::string target_of(const std::string& head);
 
-/// The reply of the server at `port` to this request.
+/// Sends the request to the server at `port` and returns its response.
 Reply forward(std::uint16_t port, const std::string& head);
 
 }  // namespace dice::test

@@ -19,7 +19,7 @@ class RunningService {
  public:
   enum class Kind { die_service, dice_roller, frontend };
 
-  /// `clock` outlives it; null = the real one.
+  /// `clock` must outlive it; null = the real clock.
   RunningService(Kind kind, Variables variables, Clock* clock = nullptr);
   ~RunningService();
 
@@ -33,14 +33,14 @@ class RunningService {
   /// For die-service: as on SIGHUP.
   void reload();
 
-  /// What is logged, as it is written; readable while this object lives.
+  /// The log file; readable while this object lives.
   std::string log_file() const;
   /// Every line logged so far, parsed; fails the test on a line that is not JSON.
   std::vector<rapidjson::Document> log() const;
-  /// Those with this message, and of this trace unless it is empty.
+  /// The lines with this message and, unless empty, this trace id.
   std::vector<rapidjson::Document> log(const std::string& message, const std::string& trace_id = "") const;
 
-  /// The value of one series of /metrics as it is written there: name{label="value",…}; 0 when there is none.
+  /// The value of a series of /metrics, written as there: name{label="value",…}; 0 if there is none.
   double metric(const std::string& series) const;
 
  private:

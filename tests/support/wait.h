@@ -1,3 +1,4 @@
+// Waiting for a condition with a deadline.
 #pragma once
 
 #include <chrono>
@@ -5,7 +6,7 @@
 
 namespace dice::test {
 
-/// Polls until `condition` holds; false after `limit`.
+/// Polls until `condition` is true; false after `limit`.
 template <typename Condition>
 bool eventually(const Condition& condition, std::chrono::seconds limit = std::chrono::seconds(20)) {
   const auto deadline = std::chrono::steady_clock::now() + limit;

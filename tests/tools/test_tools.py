@@ -1,4 +1,4 @@
-"""tools/: progress that people see, releases that come out the same, and mistakes that are told."""
+"""tools/: progress output, reproducible releases, and error messages."""
 
 import hashlib
 import importlib.util
@@ -57,7 +57,7 @@ def test_progress_on_a_terminal_is_one_line_that_goes():
     (("release.py", "localhost:1", "0.0.1"), "release.py: VERSION=0.0.1, but charts/dice/Chart.yaml says "),
 ])
 def test_mistakes_are_told(arguments, words):
-    python = [sys.executable] if arguments[0].endswith(".py") else []  # the one with tests/requirements.txt, as in make release
+    python = [sys.executable] if arguments[0].endswith(".py") else []  # the Python with tests/requirements.txt, as in make release
     done = subprocess.run([*python, ROOT / "tools" / arguments[0], *arguments[1:]], capture_output=True, text=True)
     assert done.returncode != 0 and done.stderr.startswith(words), done.stderr
 

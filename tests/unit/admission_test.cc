@@ -13,14 +13,14 @@ constexpr TimePoint kStart{std::chrono::hours(5)};
 
 TimePoint after(double seconds) { return kStart + to_steady(Seconds(seconds)); }
 
-/// How many requests are let in out of `tries`, all at the same moment.
+/// Number of requests admitted out of `tries` at the same time.
 int admitted(RateLimit& limit, int tries, TimePoint now) {
   int count = 0;
   for (int i = 0; i < tries; ++i) count += limit.try_acquire(now) ? 1 : 0;
   return count;
 }
 
-TEST_CASE("admission: work is let in up to the limit and not one unit past it") {
+TEST_CASE("admission: work is admitted exactly up to the limit") {
   Admission admission(10);
   const auto seven = admission.try_acquire(7);
   REQUIRE(seven);
@@ -31,7 +31,7 @@ TEST_CASE("admission: work is let in up to the limit and not one unit past it") 
   CHECK(admission.in_use() == 10);
 }
 
-TEST_CASE("admission: a refusal takes nothing of what is left") {
+TEST_CASE("admission: a rejection acquires nothing") {
   Admission admission(10);
   CHECK_FALSE(admission.try_acquire(11));
   CHECK_FALSE(admission.try_acquire(static_cast<std::size_t>(-1)));
@@ -39,7 +39,7 @@ TEST_CASE("admission: a refusal takes nothing of what is left") {
   CHECK(admission.try_acquire(10));
 }
 
-TEST_CASE("admission: a ticket gives its units back once, by release or at its end") {
+TEST_CASE("admission: a ticket returns its units once, by release or when destroyed") {
   Admission admission(4);
   {
     auto first = admission.try_acquire(3);
@@ -54,7 +54,7 @@ TEST_CASE("admission: a ticket gives its units back once, by release or at its e
   CHECK(admission.in_use() == 0);
 }
 
-TEST_CASE("admission: a ticket that was moved from gives nothing back") {
+TEST_CASE("admission: a moved-from ticket returns nothing") {
   Admission admission(4);
   auto ticket = admission.try_acquire(2);
   REQUIRE(ticket);
@@ -66,7 +66,7 @@ TEST_CASE("admission: a ticket that was moved from gives nothing back") {
   CHECK(admission.in_use() == 0);
 }
 
-TEST_CASE("admission: the limit holds, and nothing leaks, when many threads ask at once") {
+TEST_CASE("admission: the limit is exact and nothing leaks with many threads") {
   constexpr std::size_t kLimit = 5;
   Admission admission(kLimit);
   std::atomic<std::size_t> held = 0;
@@ -88,7 +88,7 @@ TEST_CASE("admission: the limit holds, and nothing leaks, when many threads ask 
   CHECK(admission.in_use() == 0);
 }
 
-TEST_CASE("rate limit: a second's worth may come at once, then one at a time at the rate") {
+TEST_CASE("rate limit: a burst of one second's worth, then at the rate") {
   RateLimit limit(10);
   CHECK(admitted(limit, 50, kStart) == 10);
   CHECK_FALSE(limit.try_acquire(after(0.09)));
@@ -97,20 +97,20 @@ TEST_CASE("rate limit: a second's worth may come at once, then one at a time at 
   CHECK(admitted(limit, 50, after(0.4)) == 3);
 }
 
-TEST_CASE("rate limit: what was not used is kept for one second only") {
+TEST_CASE("rate limit: unused capacity is kept for one second only") {
   RateLimit limit(10);
   CHECK(admitted(limit, 50, kStart) == 10);
   CHECK(admitted(limit, 50, after(3600)) == 10);
 }
 
-TEST_CASE("rate limit: refused requests cost nothing") {
+TEST_CASE("rate limit: rejected requests do not count") {
   RateLimit limit(10);
   CHECK(admitted(limit, 10, kStart) == 10);
   CHECK(admitted(limit, 1000, kStart) == 0);
   CHECK(limit.try_acquire(after(0.1)));
 }
 
-TEST_CASE("rate limit: over a long time the rate is the average") {
+TEST_CASE("rate limit: the average over a long time is the rate") {
   RateLimit limit(3);
   int count = 0;
   for (int i = 0; i < 10'000; ++i) count += limit.try_acquire(after(i * 0.01)) ? 1 : 0;  // 100 a second for 100 s
@@ -118,14 +118,14 @@ TEST_CASE("rate limit: over a long time the rate is the average") {
   CHECK(count <= 303);
 }
 
-TEST_CASE("rate limit: below one a second, the first comes in at once and the next after its interval") {
+TEST_CASE("rate limit: below one per second, the first is admitted immediately and the next after the interval") {
   RateLimit limit(0.5);
   CHECK(admitted(limit, 5, kStart) == 1);
   CHECK_FALSE(limit.try_acquire(after(1.9)));
   CHECK(limit.try_acquire(after(2)));
 }
 
-TEST_CASE("rate limit: 0 is no limit") {
+TEST_CASE("rate limit: 0 = no limit") {
   RateLimit limit(0);
   CHECK(admitted(limit, 100'000, kStart) == 100'000);
 }

@@ -27,7 +27,7 @@ constexpr auto kFirstSuccess = Strategy::first_success;
 
 Roll rolled(std::size_t value) { return {State::succeeded, static_cast<int>(value)}; }
 
-/// Of the rolls that succeeded, in index order.
+/// The values of the successful rolls, in index order.
 std::vector<int> values(const BatchResult& result) {
   std::vector<int> all;
   for (const auto& roll : result.rolls) {
@@ -36,14 +36,14 @@ std::vector<int> values(const BatchResult& result) {
   return all;
 }
 
-/// Wakes everybody when a test ends early, so that its threads end, too.
+/// Wakes all sleepers if a test ends early, so that its threads end, too.
 struct Release {
   ManualClock& clock;
   ~Release() { clock.advance(Seconds(1e6)); }
 };
 
-/// What happens when roll `index` takes `delays[index]` seconds by a clock that moves in steps of one, and the rolls in
-/// `failing` fail.
+/// Runs a batch whose roll `index` takes `delays[index]` seconds on a clock that moves in steps of one second, and
+/// whose rolls in `failing` fail.
 BatchResult run_timed(const BatchOptions& options, const std::vector<int>& delays, const std::set<std::size_t>& failing,
                       std::vector<std::size_t>* finished = nullptr) {
   ManualClock clock;
@@ -63,7 +63,7 @@ BatchResult run_timed(const BatchOptions& options, const std::vector<int>& delay
     done = true;
   });
   const Release release{clock};
-  // Time stops with the roll that decides the batch, and the rest must end all the same.
+  // The clock stops with the roll that decides the batch; the others must end anyway.
   auto last = *std::ranges::max_element(delays);
   for (std::size_t index = 0; index < delays.size(); ++index) {
     const bool decides = options.strategy == (failing.contains(index) ? kAllOrNothing : kFirstSuccess);
@@ -85,7 +85,7 @@ BatchResult run_timed(const BatchOptions& options, const std::vector<int>& delay
   return *result;
 }
 
-TEST_CASE("batch: as many rolls are at work at the same time as asked for, no fewer and no more") {
+TEST_CASE("batch: exactly the requested number of rolls run concurrently") {
   struct {
     std::size_t times, concurrency;
   } const cases[] = {{1, 1}, {5, 1}, {10, 3}, {20, 20}, {12, 4}, {7, 6}};
@@ -108,7 +108,7 @@ TEST_CASE("batch: as many rolls are at work at the same time as asked for, no fe
             const std::lock_guard lock(mutex);
             threads.insert(std::this_thread::get_id());
           }
-          // Nobody leaves before all are there; with fewer threads this would not end.
+          // Each waits for all others; with fewer threads, this would not end.
           CHECK(eventually([&] { return most >= wanted; }));
           --now;
           return rolled(index);
@@ -121,7 +121,7 @@ TEST_CASE("batch: as many rolls are at work at the same time as asked for, no fe
   }
 }
 
-TEST_CASE("batch: results are in the order of the rolls, whatever order they finish in") {
+TEST_CASE("batch: results are in index order, whatever order the rolls finish in") {
   std::vector<std::size_t> finished;
   const auto result = run_timed({5, 5}, {5, 3, 1, 4, 2}, {}, &finished);
   CHECK(finished == std::vector<std::size_t>{2, 4, 1, 3, 0});
@@ -144,7 +144,7 @@ TEST_CASE("batch: every index is rolled exactly once") {
   }
 }
 
-TEST_CASE("batch: all-or-nothing cancels the rolls that are at work when one fails") {
+TEST_CASE("batch: all-or-nothing cancels the running rolls when one fails") {
   const auto result = run_timed({4, 4, kAllOrNothing}, {9, 1, 9, 9}, {1});
   CHECK(result.outcome == Outcome::failure);
   CHECK(result.count(State::failed) == 1);
@@ -153,14 +153,14 @@ TEST_CASE("batch: all-or-nothing cancels the rolls that are at work when one fai
   CHECK(result.first_failure == 1);
 }
 
-TEST_CASE("batch: all-or-nothing keeps what had succeeded before the failure") {
+TEST_CASE("batch: all-or-nothing keeps the rolls that succeeded before the failure") {
   const auto result = run_timed({3, 3, kAllOrNothing}, {9, 1, 2}, {2});
   CHECK(result.rolls[1].state == State::succeeded);
   CHECK(result.rolls[0].state == State::cancelled);
   CHECK(values(result) == std::vector<int>{1});
 }
 
-TEST_CASE("batch: all-or-nothing asks the rolls that had not begun, too, once and with stop requested") {
+TEST_CASE("batch: all-or-nothing calls rolls that had not started once, with stop requested") {
   ThreadPool pool({.max_threads = 1});
   std::vector<int> calls(20);
   std::vector<bool> stopped(20);
@@ -184,7 +184,7 @@ TEST_CASE("batch: the first failure is the first in time, not the one with the s
   const auto result = run_batch({3, 2, kBestEffort}, pool, {},
                                 [&](std::size_t index, const std::stop_token&, const Settle& settle) -> Roll {
                                   if (index == 0) one_failed.wait();
-                                  if (index == 2) one_failed.count_down();  // on the thread that has rolled 1
+                                  if (index == 2) one_failed.count_down();  // on the thread of roll 1
                                   return settle(index == 2 ? rolled(2) : Roll{State::failed});
                                 });
   REQUIRE(result);
@@ -192,7 +192,7 @@ TEST_CASE("batch: the first failure is the first in time, not the one with the s
   CHECK(result->first_failure == 1);
 }
 
-TEST_CASE("batch: best effort rolls on after a failure and keeps what succeeds") {
+TEST_CASE("batch: best effort continues after a failure and keeps what succeeds") {
   const auto result = run_timed({5, 5, kBestEffort}, {5, 1, 3, 2, 4}, {1, 3});
   CHECK(values(result) == std::vector<int>{0, 2, 4});
   CHECK(result.count(State::failed) == 2);
@@ -245,7 +245,7 @@ TEST_CASE("batch: first-success fails when every roll fails") {
   CHECK(result.first_failure == 0);
 }
 
-TEST_CASE("batch: what is stopped from outside counts as cancelled, unless a roll had decided it") {
+TEST_CASE("batch: a batch stopped from outside counts as cancelled, unless a roll had decided it") {
   for (const bool fails : {false, true}) {
     ThreadPool pool({.max_threads = 2});
     std::stop_source outside;
@@ -305,7 +305,7 @@ TEST_CASE("batch: batches one after another use the same threads") {
   CHECK(pool.size() == 4);
 }
 
-TEST_CASE("batch: two at the same time share no thread") {
+TEST_CASE("batch: two concurrent batches share no thread") {
   ThreadPool pool({.max_threads = 6});
   std::mutex mutex;
   std::set<std::thread::id> threads[2];
@@ -318,7 +318,7 @@ TEST_CASE("batch: two at the same time share no thread") {
             threads[which].insert(std::this_thread::get_id());
           }
           ++at_work;
-          CHECK(eventually([&] { return at_work == 6; }));  // both batches are wholly at work
+          CHECK(eventually([&] { return at_work == 6; }));  // both batches are running completely
           return rolled(index);
         });
     CHECK(result);

@@ -17,7 +17,7 @@ constexpr TimePoint kStart{std::chrono::hours(5)};
 
 TimePoint after(double seconds) { return kStart + to_steady(Seconds(seconds)); }
 
-/// Three failures open it, for two seconds.
+/// A breaker that three failures open for two seconds.
 CircuitBreaker::Options three() { return {.failures = 3, .pause = Seconds(2)}; }
 
 CircuitBreaker::Ticket ask(CircuitBreaker& breaker, TimePoint now) {
@@ -30,7 +30,7 @@ void fail(CircuitBreaker& breaker, int times, TimePoint now = kStart) {
   for (int i = 0; i < times; ++i) (void)ask(breaker, now).failed(now);
 }
 
-TEST_CASE("circuit breaker: lets calls through until so many have failed in a row, then none") {
+TEST_CASE("circuit breaker: allows calls until the limit of consecutive failures, then none") {
   CircuitBreaker breaker(three());
   CHECK(breaker.state() == State::closed);
   fail(breaker, 2);
@@ -51,7 +51,7 @@ TEST_CASE("circuit breaker: a success between failures starts the count again") 
   CHECK(breaker.state() == State::open);
 }
 
-TEST_CASE("circuit breaker: after the pause one call is the probe, the others wait for its end") {
+TEST_CASE("circuit breaker: after the pause, one call is the probe, and others are blocked until it ends") {
   CircuitBreaker breaker(three());
   fail(breaker, 3);
   auto probe = ask(breaker, after(2));
@@ -64,7 +64,7 @@ TEST_CASE("circuit breaker: after the pause one call is the probe, the others wa
   const auto other = ask(breaker, after(1000));
 }
 
-TEST_CASE("circuit breaker: a probe that fails opens it for a whole pause more") {
+TEST_CASE("circuit breaker: a failed probe opens it for another full pause") {
   CircuitBreaker breaker(three());
   fail(breaker, 3);
   CHECK(ask(breaker, after(5)).failed(after(6)));
@@ -74,7 +74,7 @@ TEST_CASE("circuit breaker: a probe that fails opens it for a whole pause more")
   CHECK_FALSE(breaker.try_acquire(after(8)));
 }
 
-TEST_CASE("circuit breaker: closed again, it takes the full number of failures to open") {
+TEST_CASE("circuit breaker: after it has closed, it takes the full number of failures to open again") {
   CircuitBreaker breaker(three());
   fail(breaker, 3);
   CHECK(ask(breaker, after(2)).succeeded());
@@ -91,7 +91,7 @@ TEST_CASE("circuit breaker: a late success of an old call does not close it") {
   CHECK_FALSE(breaker.try_acquire(after(1)));
 }
 
-TEST_CASE("circuit breaker: the end of an old call does not decide for the probe") {
+TEST_CASE("circuit breaker: the result of an old call does not replace the probe's") {
   for (const bool well : {true, false}) {
     CircuitBreaker breaker(three());
     auto slow = ask(breaker, kStart);
@@ -105,7 +105,7 @@ TEST_CASE("circuit breaker: the end of an old call does not decide for the probe
   }
 }
 
-TEST_CASE("circuit breaker: a probe that was given up leaves room for another one, and no verdict") {
+TEST_CASE("circuit breaker: a cancelled probe has no result and allows another probe") {
   CircuitBreaker breaker(three());
   fail(breaker, 3);
   {
@@ -116,7 +116,7 @@ TEST_CASE("circuit breaker: a probe that was given up leaves room for another on
   CHECK(breaker.state() == State::closed);
 }
 
-TEST_CASE("circuit breaker: calls that were given up are neither failures nor successes") {
+TEST_CASE("circuit breaker: cancelled calls are neither failures nor successes") {
   CircuitBreaker breaker(three());
   fail(breaker, 2);
   for (int i = 0; i < 10; ++i) (void)ask(breaker, kStart);
@@ -125,7 +125,7 @@ TEST_CASE("circuit breaker: calls that were given up are neither failures nor su
   CHECK(breaker.state() == State::open);
 }
 
-TEST_CASE("circuit breaker: late failures of old calls do not make the pause longer") {
+TEST_CASE("circuit breaker: late failures of old calls do not extend the pause") {
   CircuitBreaker breaker(three());
   auto slow = ask(breaker, kStart);
   fail(breaker, 3);
@@ -148,7 +148,7 @@ TEST_CASE("circuit breaker: the metric's values are 0 closed, 1 half-open, 2 ope
   CHECK(static_cast<int>(State::open) == 2);
 }
 
-TEST_CASE("circuit breaker: of many threads that ask at once, one is the probe") {
+TEST_CASE("circuit breaker: of many concurrent callers, one is the probe") {
   CircuitBreaker breaker(three());
   fail(breaker, 3);
   std::atomic<int> allowed = 0;

@@ -49,7 +49,7 @@ TEST_CASE("die: a seed makes faces, failures and delays repeatable") {
   CHECK(other_seed_differs);
 }
 
-TEST_CASE("die: what a seed comes to is the same on every machine and in every version") {
+TEST_CASE("die: the results of a seed are the same on every machine and in every version") {
   // SplitMix64's published test vector for seed 1234567.
   Random random(1234567);
   for (const auto expected : {6457827717110365317ULL, 3203168211198807973ULL, 9817491932198370423ULL,
@@ -58,18 +58,18 @@ TEST_CASE("die: what a seed comes to is the same on every machine and in every v
   }
 }
 
-TEST_CASE("die: a roll comes to the same whatever other rolls there are, and no two rolls draw the same") {
+TEST_CASE("die: a roll's result does not depend on other rolls, and no two rolls use the same random numbers") {
   std::map<double, int> delays;
   for (std::uint64_t request = 0; request < 40; ++request) {
     for (std::uint64_t index = 0; index < 40; ++index) ++delays[draw_of(kFair, kSeed, request, index).delay.count()];
   }
-  CHECK(delays.size() == 1600);  // 0 and 1 of request 1 and 0 are not mixed up, either
+  CHECK(delays.size() == 1600);  // request and index are not interchangeable
   const auto alone = draw_of(kFair, kSeed, 7, 3);
   (void)draw_of(kFair, kSeed, 7, 2);
   CHECK(parts(draw_of(kFair, kSeed, 7, 3)) == parts(alone));
 }
 
-TEST_CASE("die: every face is as likely as any other, across requests and within a batch") {
+TEST_CASE("die: all faces are equally likely, across requests and within a batch") {
   constexpr double kCritical = 20.515;  // chi-square, 5 degrees of freedom, p = 0.001
   for (const bool batch : {true, false}) {
     std::vector<int> counts(6);
@@ -83,7 +83,7 @@ TEST_CASE("die: every face is as likely as any other, across requests and within
   }
 }
 
-TEST_CASE("die: a face that is there twice comes twice as often; any whole numbers will do") {
+TEST_CASE("die: a repeated face is twice as likely; any whole numbers are allowed") {
   const Die odd{"odd", {-5, 1000, 1000}, 0};
   int thousands = 0;
   for (std::uint64_t i = 0; i < 30'000; ++i) {
@@ -95,7 +95,7 @@ TEST_CASE("die: a face that is there twice comes twice as often; any whole numbe
   CHECK(thousands < 20'400);
 }
 
-TEST_CASE("die: error_rate is the share that fails; 0 never, 1 always") {
+TEST_CASE("die: error_rate is the fraction that fails; 0 never, 1 always") {
   const auto failures = [](double rate) {
     const Die die{"x", {1}, rate};
     int count = 0;
@@ -109,7 +109,7 @@ TEST_CASE("die: error_rate is the share that fails; 0 never, 1 always") {
   CHECK(third < 6'260);
 }
 
-TEST_CASE("die: delays stay within their bounds and fill them evenly") {
+TEST_CASE("die: delays are uniformly distributed between the bounds") {
   constexpr double kCritical = 27.877;  // 9 degrees of freedom, p = 0.001
   std::vector<int> tenths(10);
   for (std::uint64_t i = 0; i < 20'000; ++i) {
@@ -121,13 +121,13 @@ TEST_CASE("die: delays stay within their bounds and fill them evenly") {
   CHECK(chi_square(tenths) < kCritical);
 }
 
-TEST_CASE("die: equal bounds are a fixed delay, 0 and 0 none") {
+TEST_CASE("die: equal bounds are a fixed delay, two zeros none") {
   Random random(kSeed);
   CHECK(draw(kFair, {Seconds(2), Seconds(2)}, random).delay == Seconds(2));
   CHECK(draw(kFair, {Seconds(0), Seconds(0)}, random).delay == Seconds(0));
 }
 
-TEST_CASE("die: delay, failure and face do not depend on each other") {
+TEST_CASE("die: delay, failure and face are independent") {
   const Die coin{"coin", {0, 1}, 0.5};
   std::vector<int> counts(8);
   for (std::uint64_t i = 0; i < 40'000; ++i) {
@@ -138,7 +138,7 @@ TEST_CASE("die: delay, failure and face do not depend on each other") {
   CHECK(chi_square(counts) < 24.322);  // 7 degrees of freedom, p = 0.001
 }
 
-TEST_CASE("die: a roll waits its delay out, then succeeds or fails") {
+TEST_CASE("die: a roll waits for its delay, then succeeds or fails") {
   ManualClock clock;
   for (const bool fails : {false, true}) {
     Roll result;
@@ -153,7 +153,7 @@ TEST_CASE("die: a roll waits its delay out, then succeeds or fails") {
   }
 }
 
-TEST_CASE("die: a roll that is stopped is cancelled at once, also before it begins and when it would have failed") {
+TEST_CASE("die: a stopped roll is cancelled immediately, even before it starts or if it would have failed") {
   ManualClock clock;
   std::stop_source stop;
   Roll result{Roll::State::succeeded, 6};
@@ -165,20 +165,20 @@ TEST_CASE("die: a roll that is stopped is cancelled at once, also before it begi
   CHECK(roll({Seconds(3), false, 4}, clock, stop.get_token()).state == Roll::State::cancelled);
 }
 
-TEST_CASE("die: the real clock waits, and stops waiting when asked") {
+TEST_CASE("die: the real clock sleeps, and wakes up on a stop request") {
   SteadyClock clock;
   const auto start = clock.now();
   CHECK(clock.sleep(Seconds(0.002), {}));
   CHECK(clock.now() - start >= std::chrono::milliseconds(2));
   CHECK(clock.sleep(Seconds(0), {}));
-  for (int i = 0; i < 500; ++i) {  // whenever the request comes
+  for (int i = 0; i < 500; ++i) {  // at any time of the stop request
     std::stop_source stop;
     std::jthread stopper([&] { stop.request_stop(); });
     CHECK_FALSE(clock.sleep(Seconds(3600), stop.get_token()));
   }
 }
 
-TEST_CASE("die: die-service's answer is read") {
+TEST_CASE("die: die-service's response is parsed") {
   const auto die =
       parse_die(R"({"identifier":"risky","specification":{"faces":[1,2,-3],"error_rate":0.3,"new":1},"more":[]})");
   REQUIRE(die);
@@ -189,7 +189,7 @@ TEST_CASE("die: die-service's answer is read") {
   CHECK(parse_die(die_json("[1]", "1")));
 }
 
-TEST_CASE("die: an answer that is no die is refused with the reason") {
+TEST_CASE("die: an invalid response is rejected with the reason") {
   const std::pair<std::string, std::string> cases[] = {
       {"", "not a JSON object"},
       {"<html>", "not a JSON object"},
@@ -220,7 +220,7 @@ TEST_CASE("die: an answer that is no die is refused with the reason") {
   }
 }
 
-TEST_CASE("die: an answer nested a million levels deep is refused, not fatal") {
+TEST_CASE("die: a response nested a million levels deep is rejected without a crash") {
   CHECK_FALSE(parse_die(std::string(1'000'000, '[')));
   CHECK_FALSE(parse_die(std::string(1'000'000, '[') + std::string(1'000'000, ']')));
 }

@@ -46,7 +46,7 @@ ClientResponse answer(int status, std::string body, std::string retry_after = ""
   return response;
 }
 
-TEST_CASE("error: each code has the name and the status that the contract gives it, and reads back") {
+TEST_CASE("error: each code has the name and status of the contract, and is parsed back") {
   for (const auto& row : kList) {
     CHECK(name_of(row.code) == row.name);
     CHECK(status_of(row.code) == row.status);
@@ -54,17 +54,17 @@ TEST_CASE("error: each code has the name and the status that the contract gives 
   }
 }
 
-TEST_CASE("error: what is not on the list is no code") {
+TEST_CASE("error: unknown names are not codes") {
   for (const auto* name : {"", "Internal", "internal ", "unknown", "internalx"}) CHECK_FALSE(parse_error_code(name));
 }
 
-TEST_CASE("error: the body is the contract's, character for character") {
+TEST_CASE("error: the body is exactly that of the contract") {
   CHECK(error_body({ErrorCode::die_not_found, "there is no die 'x'"}, "0af7651916cd43dd8448eb211c80319c") ==
         R"({"error":{"code":"die_not_found","message":"there is no die 'x'"},)"
         R"("trace_id":"0af7651916cd43dd8448eb211c80319c"})");
 }
 
-TEST_CASE("error: no message can break out of its string") {
+TEST_CASE("error: messages are escaped") {
   using namespace std::string_literals;
   const auto hostile = "\"},\"forged\":true,{\"\n\r\t\0\x1F\\ \xE2\x80\xA8</script>"s;
   const auto body = error_body({ErrorCode::invalid_parameter, hostile}, "");
@@ -76,7 +76,7 @@ TEST_CASE("error: no message can break out of its string") {
   CHECK(std::string(message.GetString(), message.GetStringLength()) == hostile);
 }
 
-TEST_CASE("error: what one service answers, the next one hands on unchanged") {
+TEST_CASE("error: a service passes on another service's error unchanged") {
   for (const auto& row : kList) {
     const auto read = parse_error(answer(row.status, error_body({row.code, "so \"it\" is"}, "00"), "7"));
     REQUIRE(read);
@@ -87,7 +87,7 @@ TEST_CASE("error: what one service answers, the next one hands on unchanged") {
   CHECK_FALSE(parse_error(answer(404, error_body({ErrorCode::not_found, ""}, "")))->retry_after_seconds);
 }
 
-TEST_CASE("error: an answer that is no error of ours is not taken for one") {
+TEST_CASE("error: other responses are not parsed as errors") {
   const std::string good = error_body({ErrorCode::not_found, "m"}, "");
   CHECK_FALSE(parse_error(answer(500, good)));  // the status is another code's
   for (const auto* body :

@@ -23,12 +23,12 @@ using test::eventually;
 using Result = SpanExporter::Result;
 using Kind = Result::Kind;
 
-constexpr std::size_t kSpanBytes = 904;  // 1000 with what a span costs besides
+constexpr std::size_t kSpanBytes = 904;  // 1000 including the overhead
 
-/// Answers as it is told, and keeps what it delivered.
+/// Returns the given results and stores the delivered spans.
 class FakeCollector {
  public:
-  /// `answer` is asked once an attempt, and given its number from 0.
+  /// `answer` is called once per attempt, with its number from 0.
   explicit FakeCollector(std::function<Result(int)> answer) : answer_(std::move(answer)) {}
 
   std::unique_ptr<SpanExporter> exporter() {
@@ -65,7 +65,7 @@ class FakeCollector {
 
   std::atomic<int> attempts = 0;
   std::atomic<bool> hangs = false;
-  /// How often a hanging attempt has asked whether to go on.
+  /// How often a hanging attempt has called `proceed`.
   std::atomic<int> asked = 0;
 
  private:
@@ -114,10 +114,10 @@ ExportQueueOptions options(std::size_t batch, milliseconds delay, std::size_t re
           .max_backoff = milliseconds(4)};
 }
 
-/// Batches are exported when full only.
+/// Only full batches are exported.
 constexpr seconds kNever{600};
 
-TEST_CASE("export queue: full batches at once, a smaller one after the delay") {
+TEST_CASE("export queue: full batches immediately, an incomplete one after the delay") {
   FakeCollector collector(delivered);
   Bench bench(collector, options(10, kNever));
   bench.add(25);
@@ -130,7 +130,7 @@ TEST_CASE("export queue: full batches at once, a smaller one after the delay") {
   CHECK(eventually([&] { return quick.queue.counts().exported == 3; }));
 }
 
-TEST_CASE("export queue: close exports what waits, and later spans are dropped") {
+TEST_CASE("export queue: close exports the queued spans, and later ones are dropped") {
   FakeCollector collector(delivered);
   Bench bench(collector, options(10, kNever));
   bench.add(25);
@@ -141,7 +141,7 @@ TEST_CASE("export queue: close exports what waits, and later spans are dropped")
   CHECK(bench.queue.counts().dropped == 2);
 }
 
-TEST_CASE("export queue: a failure that passes loses nothing and repeats nothing") {
+TEST_CASE("export queue: after a retryable failure, nothing is lost or duplicated") {
   FakeCollector collector([](int attempt) { return attempt < 5 ? unreachable(attempt) : Result{}; });
   Bench bench(collector, options(10, milliseconds(5)));
   bench.add(95);
@@ -151,7 +151,7 @@ TEST_CASE("export queue: a failure that passes loses nothing and repeats nothing
   for (const auto& [span, times] : collector.delivered()) CHECK(times == 1);
 }
 
-TEST_CASE("export queue: a failure that does not pass is dropped at once") {
+TEST_CASE("export queue: after a permanent failure, the batch is dropped immediately") {
   FakeCollector collector(
       [](int attempt) { return attempt == 0 ? Result{.kind = Kind::failed, .reason = "500"} : Result{}; });
   Bench bench(collector, options(10, kNever));
@@ -169,14 +169,14 @@ TEST_CASE("export queue: spans that the collector rejects count as dropped") {
   CHECK(bench.queue.counts().dropped == 3);
 }
 
-TEST_CASE("export queue: while an export hangs, full batches wait behind it, more than the queue itself holds") {
+TEST_CASE("export queue: while an export hangs, more full batches wait than the batch queue can hold") {
   FakeCollector collector(delivered);
   collector.hangs = true;
   Bench bench(collector, options(10, kNever));
   for (int i = 0; i < 50; ++i) {
     bench.add(10);
     const int before = collector.asked;
-    REQUIRE(eventually([&] { return collector.asked > before + 1; }));  // they are in a batch now
+    REQUIRE(eventually([&] { return collector.asked > before + 1; }));  // the spans are in a batch now
   }
   CHECK(bench.queue.counts().queued == 500);
   collector.hangs = false;
@@ -195,7 +195,7 @@ TEST_CASE(
     CHECK(bench.total() == static_cast<std::uint64_t>(10 * (i + 1)));
   }
   const auto most = bench.queue.counts().queued;
-  CHECK(most <= 60 + 9);  // one batch may be on its way
+  CHECK(most <= 60 + 9);  // one batch may be in flight
   down = false;
   CHECK(eventually([&] { return bench.queue.counts().queued == 0; }));
   const auto counts = bench.queue.counts();
@@ -212,7 +212,7 @@ TEST_CASE("export queue: with a retry queue of 0 bytes a failed batch is dropped
   CHECK(eventually([&] { return bench.queue.counts().dropped == 30; }));
 }
 
-TEST_CASE("export queue: full itself, it drops and counts what comes") {
+TEST_CASE("export queue: if full, it drops and counts new spans") {
   FakeCollector collector(delivered);
   collector.hangs = true;
   Bench bench(collector, options(10, kNever, 0));
@@ -226,7 +226,7 @@ TEST_CASE("export queue: full itself, it drops and counts what comes") {
   CHECK(collector.delivered().size() == bench.queue.counts().exported);
 }
 
-TEST_CASE("export queue: a collector that hangs, or is not there, does not hold up the end") {
+TEST_CASE("export queue: a hanging or unreachable collector does not delay the shutdown") {
   for (const bool hangs : {true, false}) {
     FakeCollector collector(unreachable);
     collector.hangs = hangs;
@@ -240,7 +240,7 @@ TEST_CASE("export queue: a collector that hangs, or is not there, does not hold 
   }
 }
 
-TEST_CASE("export queue: what is waiting for Retry-After is tried once more at the end") {
+TEST_CASE("export queue: batches waiting for Retry-After are retried once at shutdown") {
   FakeCollector collector([](int attempt) {
     return attempt == 0 ? Result{.kind = Kind::retryable, .retry_after = seconds(3600), .reason = "503"} : Result{};
   });

@@ -10,7 +10,7 @@
 namespace dice {
 namespace {
 
-TEST_CASE("faults: none until they are asked for") {
+TEST_CASE("faults: none by default") {
   Faults faults;
   CHECK_FALSE(faults.get().active());
   for (int i = 0; i < 100; ++i) {
@@ -21,7 +21,7 @@ TEST_CASE("faults: none until they are asked for") {
   }
 }
 
-TEST_CASE("faults: errors are spread evenly, exactly every so many requests") {
+TEST_CASE("faults: errors are spread evenly: exactly every n-th request") {
   struct {
     double rate;
     int every;
@@ -39,7 +39,7 @@ TEST_CASE("faults: errors are spread evenly, exactly every so many requests") {
   }
 }
 
-TEST_CASE("faults: a rate that is no fraction of one is kept at every moment, too") {
+TEST_CASE("faults: any other rate is exact at every moment, too") {
   for (const double rate : {0.3, 0.7, 0.99, 0.123}) {
     CAPTURE(rate);
     Faults faults;
@@ -63,7 +63,7 @@ TEST_CASE("faults: a delay alone delays every request and fails none") {
   }
 }
 
-TEST_CASE("faults: what was set is shown, and setting zeros ends it") {
+TEST_CASE("faults: the setting can be read, and zeros disable it") {
   Faults faults;
   faults.set({.delay_seconds = 0.5, .error_rate = 0.1});
   CHECK(faults.get().active());
@@ -83,7 +83,7 @@ TEST_CASE("faults: a new setting starts its own count") {
   CHECK(faults.next().fails);
 }
 
-TEST_CASE("faults: the share is exact when many threads ask") {
+TEST_CASE("faults: the rate is exact with many threads") {
   Faults faults;
   faults.set({.delay_seconds = 0, .error_rate = 0.25});
   std::atomic<int> failed = 0;

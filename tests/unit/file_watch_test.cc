@@ -13,14 +13,14 @@ namespace fs = std::filesystem;
 using test::TemporaryFolder;
 using test::write_file;
 
-TEST_CASE("file watch: a file that stays as it is has not changed") {
+TEST_CASE("file watch: an unchanged file") {
   const TemporaryFolder folder;
   write_file(folder / "dice.yaml", "a");
   FileWatch watch(folder / "dice.yaml");
   for (int i = 0; i < 3; ++i) CHECK_FALSE(watch.changed());
 }
 
-TEST_CASE("file watch: a file that is written to has changed, once") {
+TEST_CASE("file watch: a modified file has changed, once") {
   const TemporaryFolder folder;
   const auto file = folder / "dice.yaml";
   write_file(file, "a");
@@ -30,7 +30,7 @@ TEST_CASE("file watch: a file that is written to has changed, once") {
   CHECK_FALSE(watch.changed());
 }
 
-TEST_CASE("file watch: other content of the same size is a change") {
+TEST_CASE("file watch: different content of the same size is a change") {
   const TemporaryFolder folder;
   const auto file = folder / "dice.yaml";
   write_file(file, "a");
@@ -53,7 +53,7 @@ TEST_CASE("file watch: a file that replaces it is a change, even with the same s
   CHECK_FALSE(watch.changed());
 }
 
-TEST_CASE("file watch: Kubernetes' way to update a ConfigMap, a link that is turned, is a change") {
+TEST_CASE("file watch: a new target of a link, as Kubernetes updates a ConfigMap, is a change") {
   const TemporaryFolder folder;
   for (const auto* version : {"v1", "v2"}) {
     fs::create_directory(folder / version);
@@ -70,7 +70,7 @@ TEST_CASE("file watch: Kubernetes' way to update a ConfigMap, a link that is tur
   CHECK_FALSE(watch.changed());
 }
 
-TEST_CASE("file watch: a file that is gone is no change; its return is one, unless it is the very same") {
+TEST_CASE("file watch: a missing file is not a change; its return is one, unless it is the same file") {
   const TemporaryFolder folder;
   const auto file = folder / "dice.yaml";
   write_file(file, "a");

@@ -1,4 +1,4 @@
-// What several unit tests need.
+// Helpers for unit tests.
 #pragma once
 
 #include <stdlib.h>
@@ -11,7 +11,7 @@
 
 namespace dice::test {
 
-/// A new folder, gone at the end.
+/// A new folder, deleted at the end.
 class TemporaryFolder {
  public:
   TemporaryFolder() {

@@ -57,14 +57,14 @@ std::vector<std::string> lines_of(const std::string& text) {
   std::vector<std::string> lines;
   for (std::size_t at = 0; at < text.size();) {
     const auto end = text.find('\n', at);
-    REQUIRE(end != std::string::npos);  // the last line is whole, too
+    REQUIRE(end != std::string::npos);  // the last line is complete, too
     lines.push_back(text.substr(at, end - at));
     at = end + 1;
   }
   return lines;
 }
 
-/// The record of a line; fails the test when it is not one JSON object in UTF-8 without a name twice.
+/// Parses a line; fails the test unless it is one JSON object in UTF-8 without duplicate names.
 std::unique_ptr<Document> record(const std::string& line) {
   auto document = std::make_unique<Document>();
   document->Parse<rapidjson::kParseValidateEncodingFlag>(line.data(), line.size());
@@ -119,7 +119,7 @@ TEST_CASE("logging: a record is one line of JSON with the contract's fields firs
   CHECK((*document)["rolls"][1].GetInt() == 2);
 }
 
-TEST_CASE("logging: ids are there when there is a span, and absent when there is none") {
+TEST_CASE("logging: trace and span ids are present only if there is a span") {
   Memory memory;
   const auto log = memory.logger();
   const TraceContext none;
@@ -136,7 +136,7 @@ TEST_CASE("logging: ids are there when there is a span, and absent when there is
   }
 }
 
-TEST_CASE("logging: timestamps are RFC 3339 in UTC with microseconds, and the time of the call") {
+TEST_CASE("logging: timestamps are the time of the call, in RFC 3339, UTC, with microseconds") {
   using std::chrono::system_clock;
   Memory memory;
   const auto before = std::chrono::floor<std::chrono::microseconds>(system_clock::now());
@@ -159,7 +159,7 @@ TEST_CASE("logging: timestamps are RFC 3339 in UTC with microseconds, and the ti
   CHECK(logged <= after);
 }
 
-TEST_CASE("logging: records below the level are not written, the level's own are") {
+TEST_CASE("logging: records below the level are not written") {
   struct {
     const char* name;
     std::vector<std::string> written;
@@ -179,7 +179,7 @@ TEST_CASE("logging: records below the level are not written, the level's own are
   }
 }
 
-TEST_CASE("logging: a named logger writes its name, to the same place") {
+TEST_CASE("logging: a named logger writes its name, to the same sink") {
   Memory memory;
   memory.logger().named("http").log(LogLevel::info, "Request", nullptr);
   const auto document = only_record(memory);
@@ -187,7 +187,7 @@ TEST_CASE("logging: a named logger writes its name, to the same place") {
   CHECK(text_of(*document, "service") == "dice-roller");
 }
 
-TEST_CASE("logging: no value can break a line or forge a field, and every character of it arrives") {
+TEST_CASE("logging: values are escaped, and every character is preserved") {
   const std::string values[] = {
       "a\nb\r\nc",
       "\"}\n{\"level\":\"ERROR\",\"message\":\"forged\"}",
@@ -230,7 +230,7 @@ TEST_CASE("logging: bytes that are not UTF-8 become U+FFFD, and the line stays J
   }
 }
 
-TEST_CASE("logging: numbers that JSON has no word for do not break the line") {
+TEST_CASE("logging: numbers that JSON cannot represent do not break the line") {
   for (const double value : {std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity(),
                              -std::numeric_limits<double>::infinity()}) {
     Memory memory;
@@ -239,7 +239,7 @@ TEST_CASE("logging: numbers that JSON has no word for do not break the line") {
   }
 }
 
-TEST_CASE("logging: numbers arrive as they are") {
+TEST_CASE("logging: numbers are preserved") {
   Memory memory;
   memory.logger().log(LogLevel::info, "m", nullptr,
                       {{"least", std::numeric_limits<std::int64_t>::min()},
@@ -255,7 +255,7 @@ TEST_CASE("logging: numbers arrive as they are") {
   CHECK((*document)["whole"].GetDouble() == 2);
 }
 
-TEST_CASE("logging: lines of many threads stay whole, and each thread's stay in order") {
+TEST_CASE("logging: lines of many threads stay intact, and each thread's stay in order") {
   constexpr int kThreads = 4;
   constexpr int kLines = 500;
   Memory memory;
@@ -280,7 +280,7 @@ TEST_CASE("logging: lines of many threads stay whole, and each thread's stay in 
   CHECK(next == std::vector<int>(kThreads, kLines));
 }
 
-TEST_CASE("logging: what waits is written when the sink ends") {
+TEST_CASE("logging: the destructor writes the buffered lines") {
   Memory memory;
   const auto log = memory.logger();
   for (int i = 0; i < 1000; ++i) log.log(LogLevel::info, "m", nullptr);
@@ -288,7 +288,7 @@ TEST_CASE("logging: what waits is written when the sink ends") {
   CHECK(lines_of(memory.text()).size() == 1000);
 }
 
-TEST_CASE("logging: a reader that sleeps holds nobody up, and a slow one loses no line") {
+TEST_CASE("logging: a reader that pauses delays nobody, and a slow one loses no line") {
   int ends[2];
   REQUIRE(pipe(ends) == 0);
   constexpr std::size_t kSize = 1 << 20;
@@ -296,9 +296,9 @@ TEST_CASE("logging: a reader that sleeps holds nobody up, and a slow one loses n
   std::string received;
   {
     LogSink sink(ends[1]);
-    for (int i = 0; i < 6; ++i) sink.write(line);  // nobody reads yet: a pipe holds 64 KiB
+    for (int i = 0; i < 6; ++i) sink.write(line);  // not read yet: a pipe buffers 64 KiB
     std::jthread writer([&] {
-      for (int i = 0; i < 10; ++i) sink.write(line);  // more than may wait
+      for (int i = 0; i < 10; ++i) sink.write(line);  // more than the buffer
     });
     std::string part(kSize, '\0');
     while (received.size() < 16 * kSize) {
@@ -315,7 +315,8 @@ TEST_CASE("logging: a reader that sleeps holds nobody up, and a slow one loses n
 }
 
 TEST_CASE(
-    "logging: a reader that takes nothing holds nobody up for long; what is lost is counted, and what comes later is "
+    "logging: a reader that reads nothing does not delay callers for long; dropped lines are counted, and later ones "
+    "are "
     "not") {
   using std::chrono::steady_clock;
   int ends[2];
@@ -358,7 +359,7 @@ TEST_CASE(
   CHECK(received == (written - lost) * kSize);
 }
 
-TEST_CASE("logging: the end does not wait for a reader that takes nothing") {
+TEST_CASE("logging: the destructor does not wait for a reader that reads nothing") {
   int ends[2];
   REQUIRE(pipe(ends) == 0);
   const auto start = std::chrono::steady_clock::now();
@@ -371,7 +372,7 @@ TEST_CASE("logging: the end does not wait for a reader that takes nothing") {
   close(ends[1]);
 }
 
-TEST_CASE("logging: a pipe that somebody made non-blocking loses no line, either") {
+TEST_CASE("logging: a non-blocking pipe loses no line, either") {
   int ends[2];
   REQUIRE(pipe2(ends, O_NONBLOCK) == 0);
   constexpr std::size_t kSize = 1 << 20;

@@ -45,7 +45,7 @@ std::string only_line_with(const std::string& text, const std::string& start) {
 
 std::string open_metrics(Metrics& metrics) { return metrics.scrape(kOpenMetrics).body; }
 
-/// The exemplar of the bucket, without its time; empty when there is none.
+/// The exemplar of the bucket, without its time; empty if there is none.
 std::string exemplar(const std::string& text, const std::string& bucket) {
   const auto line = only_line_with(text, bucket + " ");
   const auto at = line.find(" # ");
@@ -56,7 +56,7 @@ std::string exemplar_of(char digit, const std::string& value) {
   return "{trace_id=\"" + std::string(32, digit) + "\",span_id=\"" + std::string(16, digit) + "\"} " + value;
 }
 
-TEST_CASE("metrics: OpenMetrics is answered to who asks for it, the older text to all others") {
+TEST_CASE("metrics: a scrape returns OpenMetrics if requested, otherwise the text format") {
   Metrics metrics;
   metrics.counters("c_total", "C.").Add({});
   for (const auto* accept :
@@ -76,7 +76,7 @@ TEST_CASE("metrics: OpenMetrics is answered to who asks for it, the older text t
   }
 }
 
-TEST_CASE("metrics: the older text has the same series and no exemplars") {
+TEST_CASE("metrics: the text format has the same series and no exemplars") {
   Metrics metrics;
   metrics.counters("rolls_total", "R.").Add({{"die", "fair"}}).Increment(2);
   metrics.histogram("seconds", "S.", {0.5, 1}).observe(0.7, traced('a'));
@@ -142,7 +142,7 @@ TEST_CASE("metrics: OpenMetrics keeps a family's lines together, after its type,
   CHECK(families.contains("seconds"));
 }
 
-TEST_CASE("metrics: a traced observation becomes the exemplar of the bucket that it falls into") {
+TEST_CASE("metrics: a sampled observation becomes the exemplar of its bucket") {
   Metrics metrics;
   auto& histogram = metrics.histogram("seconds", "S.", {0.1, 1, 10});
   histogram.observe(0.1, traced('a'));  // a bound belongs to its own bucket
@@ -156,7 +156,7 @@ TEST_CASE("metrics: a traced observation becomes the exemplar of the bucket that
   CHECK(only_line_with(text, "seconds_bucket{le=\"10.0\"}") == "seconds_bucket{le=\"10.0\"} 2");
 }
 
-TEST_CASE("metrics: the last traced observation is the exemplar, with the time it was made") {
+TEST_CASE("metrics: the last sampled observation is the exemplar, with its time") {
   Metrics metrics;
   auto& histogram = metrics.histogram("seconds", "S.", {1});
   const auto now = [] { return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()); };
@@ -174,7 +174,7 @@ TEST_CASE("metrics: the last traced observation is the exemplar, with the time i
   CHECK(std::stod(time) <= after + 0.001);
 }
 
-TEST_CASE("metrics: what is not sampled counts but leaves no exemplar") {
+TEST_CASE("metrics: unsampled observations count but are not exemplars") {
   Metrics metrics;
   auto& histogram = metrics.histogram("seconds", "S.", {1});
   histogram.observe(0.5, traced('a', false));
@@ -208,7 +208,7 @@ TEST_CASE("metrics: label values and help are escaped, so that no value can forg
   CHECK(only_line_with(open_metrics(metrics), "# HELP c ") == R"(# HELP c two\nlines, a \\ and a \"quote\")");
 }
 
-TEST_CASE("metrics: asking for the same metric again gives the same one") {
+TEST_CASE("metrics: registering a metric again returns the same one") {
   Metrics metrics;
   metrics.counters("c_total", "C.").Add({}).Increment();
   metrics.counters("c_total", "C.").Add({}).Increment();
@@ -230,7 +230,7 @@ TEST_CASE("metrics: large and small numbers keep their value") {
   CHECK(std::stod(only_line_with(text, "g ").substr(2)) == 1e-9);
 }
 
-TEST_CASE("metrics: values that somebody else counts are read before each scrape") {
+TEST_CASE("metrics: values counted elsewhere are updated before each scrape") {
   Metrics metrics;
   auto& gauge = metrics.gauges("g", "G.").Add({});
   int scrapes = 0;
@@ -239,7 +239,7 @@ TEST_CASE("metrics: values that somebody else counts are read before each scrape
   CHECK(only_line_with(metrics.scrape("").body, "g ") == "g 2");
 }
 
-TEST_CASE("metrics: a scrape while values are observed is whole") {
+TEST_CASE("metrics: a scrape during observations is consistent") {
   Metrics metrics;
   auto& histogram = metrics.histogram("seconds", "S.", {1});
   {
@@ -258,7 +258,7 @@ TEST_CASE("metrics: a scrape while values are observed is whole") {
   CHECK(only_line_with(open_metrics(metrics), "seconds_count") == "seconds_count 6000");
 }
 
-TEST_CASE("metrics: the process tells its CPU time, memory, threads, descriptors and start") {
+TEST_CASE("metrics: the process metrics have CPU time, memory, threads, descriptors and start time") {
   Metrics metrics;
   add_process_metrics(metrics);
   const auto text = open_metrics(metrics);

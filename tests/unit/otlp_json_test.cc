@@ -1,4 +1,4 @@
-// OTLP/JSON as it is read, in both dialects, and as it is written.
+// Reading OTLP/JSON (standard and Tempo's variant) and writing it.
 #include "common/telemetry/otlp_json.h"
 
 #include <doctest/doctest.h>
@@ -19,7 +19,7 @@
 namespace dice {
 namespace {
 
-/// What becomes of `json`; nothing when it is refused.
+/// `json` converted to standard OTLP/JSON; empty if it is rejected.
 std::optional<std::string> converted(const std::string& json) {
   JoinedTrace trace;
   const bool added = trace.add(json);
@@ -45,7 +45,7 @@ std::string with_span(const std::string& list, const std::string& span) {
 
 std::optional<std::string> converted_span(const std::string& span) { return converted(with_span("batches", span)); }
 
-TEST_CASE("OTLP JSON: Tempo's answer becomes standard") {
+TEST_CASE("OTLP JSON: Tempo's response is converted to the standard") {
   // As Tempo 2.10 answers /api/traces/{id}.
   const auto tempo = R"({"batches":[{
     "resource":{"attributes":[{"key":"service.name","value":{"stringValue":"dice-roller"}}]},
@@ -100,7 +100,7 @@ TEST_CASE("OTLP JSON: ids of every byte, with the padding or without, become low
         with_span("resourceSpans", R"({"traceId":"00000000000000000000000000000001"})"));
 }
 
-TEST_CASE("OTLP JSON: what is standard already is left as it is, in every part") {
+TEST_CASE("OTLP JSON: standard input is left unchanged") {
   for (const auto* json : {
            R"({"resourceSpans":[]})",
            R"({"resourceSpans":[{}]})",
@@ -114,13 +114,13 @@ TEST_CASE("OTLP JSON: what is standard already is left as it is, in every part")
   }
 }
 
-TEST_CASE("OTLP JSON: an empty answer is an empty trace") {
+TEST_CASE("OTLP JSON: an empty response is an empty trace") {
   CHECK(converted("{}") == R"({"resourceSpans":[]})");
   CHECK(converted(R"({"batches":[]})") == R"({"resourceSpans":[]})");
   CHECK(converted(R"({"resourceSpans":[1,null,"x",[]]})") == R"({"resourceSpans":[]})");
 }
 
-TEST_CASE("OTLP JSON: what has not the shape of a trace is refused") {
+TEST_CASE("OTLP JSON: anything that is not a trace is rejected") {
   for (const auto* json : {"[]", "null", "7", "\"batches\"", R"({"batches":{}})", R"({"batches":"none"})",
                            R"({"resourceSpans":null})", R"({"resourceSpans":1})"}) {
     CAPTURE(json);
@@ -128,7 +128,7 @@ TEST_CASE("OTLP JSON: what has not the shape of a trace is refused") {
   }
 }
 
-TEST_CASE("OTLP JSON: odd parts within a trace are passed over") {
+TEST_CASE("OTLP JSON: invalid parts within a trace are ignored") {
   for (const auto* json : {
            R"({"resourceSpans":[{"scopeSpans":7}]})",
            R"({"resourceSpans":[{"scopeSpans":[1,{"spans":{}}]}]})",
@@ -141,14 +141,14 @@ TEST_CASE("OTLP JSON: odd parts within a trace are passed over") {
   }
 }
 
-TEST_CASE("OTLP JSON: what is nested without end is refused, whatever is in strings") {
+TEST_CASE("OTLP JSON: deeply nested input is rejected; brackets in strings do not count") {
   const std::string deep(100'000, '[');
   CHECK_FALSE(converted(R"({"resourceSpans":[{"x":)" + deep + std::string(100'000, ']') + "}]}"));
   const auto text = R"({"resourceSpans":[{"x":"\"\\)" + deep + R"("}]})";
   CHECK(converted(text) == text);
 }
 
-TEST_CASE("OTLP JSON: parts of several sources become one trace") {
+TEST_CASE("OTLP JSON: the parts of several sources are joined to one trace") {
   JoinedTrace trace;
   CHECK(trace.add(with_span("resourceSpans", R"({"spanId":"b7ad6b7169203331"})")));
   CHECK_FALSE(trace.add("no JSON"));
@@ -171,7 +171,7 @@ proto::common::v1::AnyValue& add_attribute(List& list, const std::string& key) {
   return *attribute.mutable_value();
 }
 
-TEST_CASE("OTLP JSON: a span is written as the standard says, and read back") {
+TEST_CASE("OTLP JSON: a span is written in standard form and read back") {
   proto::resource::v1::Resource resource;
   add_attribute(*resource.mutable_attributes(), "service.name").set_string_value("dice-roller");
   proto::common::v1::InstrumentationScope scope;

@@ -18,7 +18,7 @@ std::string message_of(const Parameters& parameters) {
   return parameters.error()->message;
 }
 
-/// What `integer("times", 1, 20)` says to a value.
+/// The error of `integer("times", 1, 20)` for a value.
 std::string times_error(const std::string& value) {
   const auto query = QueryParameters({{"times", value}});
   Parameters parameters(query, Names{"times"});
@@ -26,7 +26,7 @@ std::string times_error(const std::string& value) {
   return message_of(parameters);
 }
 
-TEST_CASE("percent encoding: any text comes back as it was, in a path and in a query") {
+TEST_CASE("percent encoding: any text survives encoding and decoding, in a path and in a query") {
   for (const auto& text : {""s, "fair"s, "a b"s, "a+b"s, "100%"s, "%41"s, "/../?&=#;"s, "\xC3\xA9\xF0\x9F\x8E\xB2"s,
                            "nul\0nul"s, "\n\x7F"s}) {
     CAPTURE(text);
@@ -35,7 +35,7 @@ TEST_CASE("percent encoding: any text comes back as it was, in a path and in a q
   }
 }
 
-TEST_CASE("percent encoding: unreserved characters stay, all others are encoded in capitals") {
+TEST_CASE("percent encoding: unreserved characters are unchanged, all others are encoded in upper case") {
   CHECK(percent_encode("AZaz09-._~") == "AZaz09-._~");
   CHECK(percent_encode("a/b?c=d&e+f %\xC3\xA9") == "a%2Fb%3Fc%3Dd%26e%2Bf%20%25%C3%A9");
 }
@@ -48,7 +48,7 @@ TEST_CASE("percent decoding: a plus is a space in a query only; digits may be of
   CHECK(percent_decode("%2525", false) == "%25");  // once, not twice
 }
 
-TEST_CASE("percent decoding: what is malformed or not UTF-8 is refused") {
+TEST_CASE("percent decoding: malformed input and invalid UTF-8 are rejected") {
   for (const auto* text : {"%", "%4", "a%", "a%4", "%%41", "%G0", "%0G", "% 1", "%-1", "%0x", "%FF", "%C3", "%C0%AF",
                            "%ED%A0%80", "\xFF", "\xC3%41"}) {
     CAPTURE(text);
@@ -57,12 +57,12 @@ TEST_CASE("percent decoding: what is malformed or not UTF-8 is refused") {
   }
 }
 
-TEST_CASE("percent decoding: what follows the text is not looked at") {
+TEST_CASE("percent decoding: does not read past the end") {
   CHECK_FALSE(percent_decode(std::string_view("%41", 2), false));
   CHECK_FALSE(percent_decode(std::string_view("a%41", 2), false));
 }
 
-TEST_CASE("parameters: good ones are read and leave no error") {
+TEST_CASE("parameters: valid ones cause no error") {
   const auto query = QueryParameters({{"die", "fair"}, {"times", "20"}, {"strategy", "best-effort"}});
   Parameters parameters(query, Names{"die", "times", "strategy", "concurrency"});
   CHECK(parameters.required("die") == "fair");
@@ -73,13 +73,13 @@ TEST_CASE("parameters: good ones are read and leave no error") {
   CHECK_FALSE(parameters.error());
 }
 
-TEST_CASE("parameters: an unknown one is named, with those that are known") {
+TEST_CASE("parameters: the error for an unknown one lists the allowed ones") {
   const auto query = QueryParameters({{"die", "fair"}, {"tmies", "5"}});
   const Parameters parameters(query, Names{"die", "times"});
   CHECK(message_of(parameters) == "parameter 'tmies' is not a parameter; allowed: die, times");
 }
 
-TEST_CASE("parameters: a required one must be there, not empty and at most 128 bytes") {
+TEST_CASE("parameters: a required one must have 1 to 128 bytes") {
   const auto error = [](const QueryParameters& query) {
     Parameters parameters(query, Names{"die"});
     CHECK(parameters.required("die").empty());
@@ -94,7 +94,7 @@ TEST_CASE("parameters: a required one must be there, not empty and at most 128 b
   CHECK_FALSE(parameters.error());
 }
 
-TEST_CASE("parameters: a number that does not fit is refused with what is allowed") {
+TEST_CASE("parameters: an invalid number is rejected with the allowed range") {
   for (const auto* value :
        {"0", "21", "-1", "", " 5", "5 ", "+5", "5.0", "1e1", "0x5", "five", "5;", "99999999999999999999", "\xD9\xA5"}) {
     CAPTURE(value);
@@ -108,7 +108,7 @@ TEST_CASE("parameters: a number that does not fit is refused with what is allowe
   }
 }
 
-TEST_CASE("parameters: a word that is not on the list is refused with the list") {
+TEST_CASE("parameters: an unknown choice is rejected with the list") {
   for (const auto* value : {"", "Best-Effort", "best-effort ", "all"}) {
     const auto query = QueryParameters({{"strategy", value}});
     Parameters parameters(query, Names{"strategy"});
@@ -117,7 +117,7 @@ TEST_CASE("parameters: a word that is not on the list is refused with the list")
   }
 }
 
-TEST_CASE("parameters: of several mistakes the first is told") {
+TEST_CASE("parameters: only the first error is reported") {
   const auto query = QueryParameters({{"times", "many"}});
   Parameters parameters(query, Names{"die", "times"});
   (void)parameters.required("die");
@@ -125,14 +125,14 @@ TEST_CASE("parameters: of several mistakes the first is told") {
   CHECK(message_of(parameters) == "parameter 'die' is required");
 }
 
-TEST_CASE("parameters: a required number must be there") {
+TEST_CASE("parameters: a required number must be present") {
   const QueryParameters query;
   Parameters parameters(query, Names{"times"});
   CHECK(parameters.required_integer("times", 1, 20) == 1);
   CHECK(message_of(parameters) == "parameter 'times' is required");
 }
 
-TEST_CASE("parameters: the answer to a name of any length is short and UTF-8") {
+TEST_CASE("parameters: the error for a name of any length is short and UTF-8") {
   for (const std::size_t shift : {0UL, 1UL, 2UL}) {
     std::string name(shift, 'x');
     for (int i = 0; i < 1000; ++i) name += "\xE2\x82\xAC";

@@ -1,4 +1,4 @@
-// The parser alone: every row of the RFCs' table in pieces of every size. What it accepts is in the table itself.
+// The parser alone: every row of the RFC table, in pieces of every size.
 #include "common/http/parser.h"
 
 #include <doctest/doctest.h>
@@ -12,7 +12,8 @@
 namespace dice {
 namespace {
 
-/// What a connection makes of `bytes` that come in pieces: "path body" of each request, or the error's name, the last.
+/// What a connection parses from `bytes` in pieces: "path body" of each request, and the error's name at the end, if
+/// any.
 std::vector<std::string> read(const std::string& bytes, const std::vector<std::size_t>& cuts) {
   std::vector<std::string> outcome;
   std::string input;
@@ -39,7 +40,7 @@ std::vector<std::string> read(const std::string& bytes, const std::vector<std::s
   return outcome;
 }
 
-TEST_CASE("parser: a request is the same however its bytes are cut") {
+TEST_CASE("parser: a request is the same however its bytes are split") {
   for (const auto& row : test::rfc_table()) {
     const auto& bytes = row.sent;
     CAPTURE(bytes.substr(0, 200));
@@ -57,7 +58,7 @@ TEST_CASE("parser: a request is the same however its bytes are cut") {
   }
 }
 
-TEST_CASE("parser: what is understood of a request") {
+TEST_CASE("parser: the parts of a request") {
   RequestParser parser({});
   const std::string bytes =
       "PUT /a%20b?c=d?e&f HTTP/1.1\r\nHost: example.test:8400\r\nX-One: 1\r\nx-two:  2 \r\nX-One: 3\r\n"
@@ -78,7 +79,7 @@ TEST_CASE("parser: what is understood of a request") {
   CHECK_FALSE(request.http_1_0);
 }
 
-TEST_CASE("parser: the host of an absolute target comes before that of the header") {
+TEST_CASE("parser: the host of an absolute target takes precedence over the header") {
   RequestParser parser({});
   REQUIRE(parser.feed("GET http://target:1?q HTTP/1.1\r\nHost: header:2\r\n\r\n"));
   const auto request = parser.take();
@@ -88,7 +89,7 @@ TEST_CASE("parser: the host of an absolute target comes before that of the heade
   CHECK(request.query_text == "q");
 }
 
-TEST_CASE("parser: a request may be as large as the limits, and not a byte or a header larger") {
+TEST_CASE("parser: the limits are exact, in bytes and headers") {
   const RequestParser::Limits limits{.max_header_bytes = 1'000, .max_headers = 5, .max_body_bytes = 10};
   const auto outcome = [&](const std::string& bytes) {
     RequestParser parser(limits);
@@ -111,7 +112,7 @@ TEST_CASE("parser: a request may be as large as the limits, and not a byte or a 
   CHECK(outcome(start + "Transfer-Encoding: chunked\r\n\r\n5\r\n01234\r\n6\r\n") == "payload_too_large");
 }
 
-TEST_CASE("parser: a client that waits for 100 Continue is told once, and only when there is a body to come") {
+TEST_CASE("parser: 100 Continue is sent once, and only if a body follows") {
   const auto expects = [](const std::string& lines) {
     RequestParser parser({});
     REQUIRE(parser.feed("PUT / HTTP/1.1\r\nHost: x\r\n" + lines + "\r\n"));

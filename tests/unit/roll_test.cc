@@ -17,7 +17,7 @@ std::string error_of(const std::expected<RollRequest, Error>& request) {
 /// The query of a path, decoded.
 QueryParameters query_of(const std::string& path) { return parse_query(path.substr(path.find('?') + 1)).value(); }
 
-TEST_CASE("roll request: what is printed is read back as it was") {
+TEST_CASE("roll request: writing and parsing preserve it") {
   for (const auto& die : {"fair", "a b&c=d", "\xC3\xA9"}) {
     const RollRequest single{.die = die};
     CHECK(std::string(single.route()) == "/roll");
@@ -41,7 +41,7 @@ TEST_CASE("roll request: what is printed is read back as it was") {
   CHECK(RollRequest{.die = "fair", .times = 5}.path() == "/roll-async?die=fair&times=5");
 }
 
-TEST_CASE("roll request: what does not fit is named with the allowed values") {
+TEST_CASE("roll request: errors name the parameter and the allowed values") {
   CHECK(error_of(parse_roll({})) == "parameter 'die' is required");
   CHECK(error_of(parse_roll({{"die", "fair"}, {"times", "2"}})) ==
         "parameter 'times' is not a parameter; allowed: die");
@@ -52,7 +52,7 @@ TEST_CASE("roll request: what does not fit is named with the allowed values") {
   for (const auto& row : kStrategies) CHECK(strategy.contains(row.name));
 }
 
-TEST_CASE("strategies: each has a name of its own that leads back to it") {
+TEST_CASE("strategies: each has a unique name, which is parsed back") {
   for (const auto& row : kStrategies) {
     CHECK(parse_strategy(row.name) == row.strategy);
     CHECK(name_of(row.strategy) == row.name);
@@ -61,7 +61,7 @@ TEST_CASE("strategies: each has a name of its own that leads back to it") {
   CHECK_FALSE(parse_strategy(""));
 }
 
-TEST_CASE("answers: what is printed is read back as it was") {
+TEST_CASE("responses: writing and parsing preserve them") {
   const auto print = [](const auto& answer) {
     return json_object([&](JsonWriter& writer) { write_members(writer, answer); });
   };
@@ -80,7 +80,7 @@ TEST_CASE("answers: what is printed is read back as it was") {
   CHECK(read->failed[0].index == 1);
 }
 
-TEST_CASE("answers: what does not follow the contract is refused") {
+TEST_CASE("responses: anything that violates the contract is rejected") {
   for (const auto* text :
        {"", "5", "[]", "{}", R"({"roll":"5"})", R"({"roll":1.5})", R"({"roll":99999999999999999999})"}) {
     CHECK_FALSE(parse_roll_answer(text));

@@ -9,7 +9,7 @@ using Parameters = std::map<std::string, std::string>;
 
 constexpr auto kNone = Router::Match::kNone;
 
-TEST_CASE("router: a path is found by its method, and HEAD by GET's") {
+TEST_CASE("router: a route is found by path and method, and HEAD matches GET") {
   Router router;
   CHECK(router.add(Method::get, "/dice") == 0);
   CHECK(router.add(Method::put, "/dice") == 1);
@@ -26,7 +26,7 @@ TEST_CASE("router: a path is found by its method, and HEAD by GET's") {
   CHECK(router.match(Method::options, "*").allow == "GET, HEAD, POST, PUT, OPTIONS");
 }
 
-TEST_CASE("router: a name in braces stands for one segment that is not empty; an exact path wins over it") {
+TEST_CASE("router: a name in braces matches one non-empty segment; an exact path takes precedence") {
   Router router;
   router.add(Method::get, "/dice/{identifier}");
   router.add(Method::get, "/dice/all");
@@ -39,7 +39,7 @@ TEST_CASE("router: a name in braces stands for one segment that is not empty; an
   CHECK(router.match(Method::get, "/x/b/y").parameters == Parameters{{"a", "x"}, {"c", "y"}});
 }
 
-TEST_CASE("router: what no route has is told by an empty path") {
+TEST_CASE("router: without a matching route, the path is empty") {
   Router router;
   router.add(Method::get, "/dice/{identifier}");
   router.add(Method::get, "/");
@@ -50,7 +50,7 @@ TEST_CASE("router: what no route has is told by an empty path") {
     CHECK(router.match(Method::get, path).route == kNone);
   }
   CHECK(router.match(Method::get, "/").path == "/");
-  // As sent: what folders mean is for whoever makes URLs.
+  // As sent: dot segments are not resolved.
   CHECK(router.match(Method::get, "/dice/..").parameters == Parameters{{"identifier", ".."}});
 }
 

@@ -64,7 +64,7 @@ void read_flag(Settings& settings) { CHECK(settings.flag("X", true, "")); }
 void read_choice(Settings& settings) { CHECK(settings.choice("X", "a", {"a", "b"}, "") == "a"); }
 void read_url(Settings& settings) { CHECK(settings.url("X", "http://d", "") == "http://d"); }
 
-TEST_CASE("settings: what is not set has its default") {
+TEST_CASE("settings: unset options have their defaults") {
   auto settings = with({});
   CHECK(settings.text("T", "text", "") == "text");
   CHECK(settings.url("U", "", "").empty());
@@ -77,7 +77,7 @@ TEST_CASE("settings: what is not set has its default") {
   CHECK_FALSE(finish(settings).code);
 }
 
-TEST_CASE("settings: what is set is taken, up to the bounds and including them") {
+TEST_CASE("settings: values are read, including the bounds") {
   auto settings = with({{"T", "x"},
                         {"U", "https://h:1/"},
                         {"LOW", "1"},
@@ -97,7 +97,7 @@ TEST_CASE("settings: what is set is taken, up to the bounds and including them")
   CHECK(settings.errors().empty());
 }
 
-TEST_CASE("settings: a bad whole number is named with its value and what is allowed") {
+TEST_CASE("settings: the error for an invalid whole number has its name, its value and what is allowed") {
   for (const std::string value :
        {"0", "21", "-1", "1.0", "1e1", " 5", "5 ", "+5", "0x5", "five", "99999999999999999999"}) {
     CHECK(error_of(value, read_integer) == "X: \"" + value + "\" is not allowed; allowed: a whole number from 1 to 20");
@@ -107,25 +107,25 @@ TEST_CASE("settings: a bad whole number is named with its value and what is allo
         }) == "X: \"-2\" is not allowed; allowed: a whole number of at least -1");
 }
 
-TEST_CASE("settings: a bad number is named with its value and what is allowed") {
+TEST_CASE("settings: the error for an invalid number has its name, its value and what is allowed") {
   for (const std::string value : {"-0.1", "1.0001", "nan", "inf", "-inf", "1,5", "0.5s", " 0.5", "half", "1e999"}) {
     CHECK(error_of(value, read_number) == "X: \"" + value + "\" is not allowed; allowed: a number from 0 to 1");
   }
 }
 
-TEST_CASE("settings: a bad flag is named with its value and what is allowed") {
+TEST_CASE("settings: the error for an invalid flag has its name, its value and what is allowed") {
   for (const std::string value : {"TRUE", "yes", "1", "0", "on", "true "}) {
     CHECK(error_of(value, read_flag) == "X: \"" + value + "\" is not allowed; allowed: true, false");
   }
 }
 
-TEST_CASE("settings: a bad choice is named with its value and what is allowed") {
+TEST_CASE("settings: the error for an invalid choice has its name, its value and what is allowed") {
   for (const std::string value : {"c", "A", "a,b", "a "}) {
     CHECK(error_of(value, read_choice) == "X: \"" + value + "\" is not allowed; allowed: a, b");
   }
 }
 
-TEST_CASE("settings: a bad address is named with its value and what is allowed") {
+TEST_CASE("settings: the error for an invalid URL has its name, its value and what is allowed") {
   for (const std::string value :
        {"localhost:8402", "ftp://h", "http://", "https://", "http:/h", "//h", "HTTP", "http://a b", "http://a\nb",
         "http://\"", " http://h", "http:///", "http:///path", "https:////"}) {
@@ -134,7 +134,7 @@ TEST_CASE("settings: a bad address is named with its value and what is allowed")
   }
 }
 
-TEST_CASE("settings: addresses lose their trailing slashes and nothing else") {
+TEST_CASE("settings: trailing slashes of URLs are removed") {
   for (const auto& [value, expected] : Variables{{"http://h", "http://h"},
                                                  {"http://h:8402/", "http://h:8402"},
                                                  {"https://h//", "https://h"},
@@ -146,7 +146,7 @@ TEST_CASE("settings: addresses lose their trailing slashes and nothing else") {
   }
 }
 
-TEST_CASE("settings: all mistakes are told at once, on standard error, and the program ends with 2") {
+TEST_CASE("settings: all errors are reported together on standard error, and the exit code is 2") {
   auto settings = with({{"A", "x"}, {"B", "maybe"}, {"C", "3"}});
   (void)settings.integer("A", 1, 0, 9, "");
   (void)settings.flag("B", true, "");
@@ -161,7 +161,7 @@ TEST_CASE("settings: all mistakes are told at once, on standard error, and the p
         "D: \"4\" is not allowed; allowed: at least C\n");
 }
 
-TEST_CASE("settings: --help lists every option with default, help and what is allowed, whatever is set") {
+TEST_CASE("settings: --help lists every option with its default, help and allowed values, whatever is set") {
   auto settings = with({{"PORT", "broken"}});
   (void)settings.integer("PORT", 8401, 0, 65535, "Port of the API.");
   (void)settings.number("RATE", 0.25, 0, 1, "A share.");
@@ -184,7 +184,7 @@ TEST_CASE("settings: --help lists every option with default, help and what is al
   }
 }
 
-TEST_CASE("settings: --version ends with 0, --healthcheck as the check does, an unknown argument with 2") {
+TEST_CASE("settings: exit codes: --version 0, --healthcheck that of the check, an unknown argument 2") {
   CHECK(finish(with({}), {"--healthcheck"}).code == 7);
   const auto version = finish(with({}), {"--version"});
   CHECK(version.code == 0);
@@ -195,7 +195,7 @@ TEST_CASE("settings: --version ends with 0, --healthcheck as the check does, an 
   CHECK(unknown.err == "unknown argument \"--port=1\"; allowed: --healthcheck, --help, --version\n");
 }
 
-TEST_CASE("settings: each element of a list is checked, and each bad one named") {
+TEST_CASE("settings: each element of a list is checked, and each invalid one reported") {
   const auto even = [](std::string& text) { return text.ends_with('2'); };
   auto settings = with({{"A", "2,12"}, {"B", "1,2,3"}});
   CHECK(settings.list("A", {}, even, "even", "") == std::vector<std::string>{"2", "12"});
@@ -207,7 +207,7 @@ TEST_CASE("settings: each element of a list is checked, and each bad one named")
   CHECK(settings.options()[1].default_value == "2,4");
 }
 
-TEST_CASE("flags: a value follows or is behind =, a switch has none, and a flag wins over its variable") {
+TEST_CASE("flags: a value follows the flag or =, a switch has none, and a flag takes precedence over its variable") {
   const Flags flags({"--max-batch", "5", "--url=http://h/?a=b", "--json", "--empty=", "--seed", "-1"}, "X_",
                     [](const std::string& name) -> std::optional<std::string> { return "variable " + name; });
   const auto value = flags.environment();
@@ -219,7 +219,7 @@ TEST_CASE("flags: a value follows or is behind =, a switch has none, and a flag 
   CHECK(value("--min-size") == "variable X_MIN_SIZE");
 }
 
-TEST_CASE("flags: what is unknown or lacks its value is named") {
+TEST_CASE("flags: unknown flags and missing values are reported") {
   const Flags flags({"stray", "--json", "--die", "--dye", "red", "green"}, "X_",
                     [](const auto&) { return std::nullopt; });
   Settings settings(flags.environment());
@@ -241,7 +241,7 @@ TEST_CASE("settings: an empty variable of the process counts as unset") {
   CHECK_FALSE(environment("DICE_TEST_VARIABLE"));
 }
 
-TEST_CASE("settings: the contract's variables are there, with the contract's defaults, none twice") {
+TEST_CASE("settings: the variables and defaults are those of the contract, without duplicates") {
   auto settings = with({});
   const auto service = Service::declare(settings, "dice-roller", 8401);
   const auto roller = Roller::declare(settings);
@@ -305,7 +305,7 @@ TEST_CASE("settings: the frontend waits longer for a batch than for a roll") {
   CHECK(frontend.traces.tempo_url.empty());
 }
 
-TEST_CASE("settings: the roller's variables reach what they are for") {
+TEST_CASE("settings: dice-roller's variables set its options") {
   auto settings = with({{"ROLL_STRATEGY", "best-effort"},
                         {"ROLL_SEED", "0"},
                         {"MAX_ASYNC_ROLLS", "100"},
@@ -320,7 +320,7 @@ TEST_CASE("settings: the roller's variables reach what they are for") {
   CHECK(roller.delay.max == Seconds(0.5));
 }
 
-TEST_CASE("settings: a longest delay below the shortest is a mistake") {
+TEST_CASE("settings: a maximum delay below the minimum is an error") {
   auto settings = with({{"ROLL_DELAY_MIN_SECONDS", "2"}});
   (void)Roller::declare(settings);
   REQUIRE(settings.errors().size() == 1);
@@ -338,7 +338,7 @@ TEST_CASE("settings: OTEL_* flags and choices are case-insensitive") {
   CHECK(settings.warnings().empty());
 }
 
-TEST_CASE("settings: an OTEL_* value that does not fit is a warning, and ignored") {
+TEST_CASE("settings: an invalid OTEL_* value causes a warning and is ignored") {
   const auto warning_of = [](const std::string& value, const std::function<void(Settings&)>& read) {
     auto settings = with({{"OTEL_X", value}});
     read(settings);
@@ -381,7 +381,7 @@ TracingOptions tracing_with(Variables variables) {
   return options;
 }
 
-TEST_CASE("settings: what an operator injects for all programs of a cluster does not end this one") {
+TEST_CASE("settings: variables that an operator injects for all programs do not prevent the start") {
   const auto options = tracing_with({{"OTEL_SDK_DISABLED", "TRUE"},
                                      {"OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"},
                                      {"OTEL_TRACES_SAMPLER", "parentbased_jaeger_remote"},
@@ -433,7 +433,7 @@ TEST_CASE("settings: the variables for traces override those for all signals") {
   CHECK(tracing_with({{"OTEL_BSP_EXPORT_TIMEOUT", "5"}}).otlp.timeout == std::chrono::milliseconds(5));
 }
 
-TEST_CASE("settings: headers of the export are percent-encoded; a bad one is left out, and its value not shown") {
+TEST_CASE("settings: export headers are percent-encoded; an invalid one is ignored, and its value is not shown") {
   const auto options = tracing_with({{"OTEL_EXPORTER_OTLP_HEADERS", "a=1, b = x%20y%3D ,secret,c=%zz,d e=1,f=a%0Ab"}});
   CHECK(options.otlp.headers == std::vector<std::pair<std::string, std::string>>{{"a", "1"}, {"b", "x y="}});
   REQUIRE(options.warnings.size() == 1);
@@ -441,7 +441,7 @@ TEST_CASE("settings: headers of the export are percent-encoded; a bad one is lef
   CHECK(options.warnings[0].value.find("secret") == std::string::npos);
 }
 
-TEST_CASE("settings: limits of spans, the special ones before the general ones") {
+TEST_CASE("settings: span limits: the specific variables override the general ones") {
   const auto none = tracing_with({});
   CHECK(none.limits.value_length == -1);
   CHECK(none.limits.attributes == 128);
@@ -464,7 +464,7 @@ TEST_CASE("settings: limits of spans, the special ones before the general ones")
   CHECK(special.queue.retry_bytes == 0);
 }
 
-TEST_CASE("settings: the collector's address gets /v1/traces, unless the whole one is given") {
+TEST_CASE("settings: /v1/traces is appended to the collector's URL, unless the full URL is given") {
   auto settings = with({{"OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318/"}});
   CHECK(TracingOptions::declare(settings, "s").otlp.endpoint == "http://collector:4318/v1/traces");
   auto whole = with({{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://collector/elsewhere"}});

@@ -12,13 +12,13 @@
 namespace dice {
 namespace {
 
-TEST_CASE("single flight: calls that follow each other each have a run of their own") {
+TEST_CASE("single flight: consecutive calls each have their own run") {
   SingleFlight<int> flight;
   int runs = 0;
   for (int i = 1; i <= 3; ++i) CHECK(*flight.run([&] { return ++runs; }) == i);
 }
 
-TEST_CASE("single flight: calls that come while one runs share the next run, and get nothing older than their call") {
+TEST_CASE("single flight: calls during a run share the next run, so no result is older than its call") {
   SingleFlight<int> flight;
   std::atomic<int> runs = 0;
   std::atomic<int> called = 0;
@@ -48,7 +48,7 @@ TEST_CASE("single flight: calls that come while one runs share the next run, and
   CHECK(runs <= 21);
 }
 
-TEST_CASE("single flight: a run that throws is its caller's alone; those that wait have another one") {
+TEST_CASE("single flight: an exception reaches only the caller that ran it; waiting callers run again") {
   SingleFlight<int> flight;
   CHECK_THROWS_AS(flight.run([]() -> int { throw std::runtime_error("no"); }), std::runtime_error);
   CHECK(*flight.run([] { return 7; }) == 7);

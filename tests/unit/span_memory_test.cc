@@ -24,7 +24,7 @@ Spans spans_of(const SpanMemory& memory, const TraceId& trace) {
   return spans;
 }
 
-TEST_CASE("span memory: gives back the spans of the trace, as they went in and in that order") {
+TEST_CASE("span memory: returns the spans of the trace in the order in which they were added") {
   SpanMemory memory({.spans = 10});
   const std::string binary("\0\xFF\n", 3);
   memory.add(id(1), encoded("a"));
@@ -36,7 +36,7 @@ TEST_CASE("span memory: gives back the spans of the trace, as they went in and i
   CHECK(spans_of(memory, id(2)) == Spans{"other"});  // still there
 }
 
-TEST_CASE("span memory: an unknown trace has none, also when nothing was added") {
+TEST_CASE("span memory: an unknown trace has no spans") {
   SpanMemory memory({.spans = 10});
   CHECK(memory.find(id(1)).empty());
   memory.add(id(1), encoded("a"));
@@ -44,7 +44,7 @@ TEST_CASE("span memory: an unknown trace has none, also when nothing was added")
   CHECK(memory.find(TraceId{}).empty());
 }
 
-TEST_CASE("span memory: full, a new span takes the place of the oldest, of whichever trace") {
+TEST_CASE("span memory: if full, a new span replaces the oldest of any trace") {
   SpanMemory memory({.spans = 3});
   memory.add(id(1), encoded("1"));
   for (const auto* span : {"2", "3"}) memory.add(id(2), encoded(span));
@@ -54,7 +54,7 @@ TEST_CASE("span memory: full, a new span takes the place of the oldest, of which
   CHECK(spans_of(memory, id(2)) == Spans{"2", "3", "4"});
 }
 
-TEST_CASE("span memory: never holds more than it says, however often it comes round") {
+TEST_CASE("span memory: never has more spans than the limit") {
   for (const std::size_t capacity : {1UL, 2UL, 7UL}) {
     SpanMemory memory({.spans = capacity});
     for (std::size_t i = 1; i <= 50; ++i) {
@@ -72,7 +72,7 @@ TEST_CASE("span memory: 0 keeps nothing") {
   CHECK(memory.find(id(1)).empty());
 }
 
-TEST_CASE("span memory: never holds more bytes than it says, and forgets the oldest first") {
+TEST_CASE("span memory: never has more bytes than the limit, and removes the oldest first") {
   SpanMemory memory({.bytes = 10'000});
   for (std::size_t i = 0; i < 1000; ++i) {
     memory.add(id(static_cast<std::uint8_t>(i % 7)), encoded(std::string(i % 900, 'x')));
@@ -81,11 +81,11 @@ TEST_CASE("span memory: never holds more bytes than it says, and forgets the old
   const auto last = spans_of(memory, id(999 % 7));
   REQUIRE_FALSE(last.empty());
   CHECK(last.back().size() == 999 % 900);
-  memory.add(id(1), encoded(std::string(10'000, 'x')));  // alone more than may be
+  memory.add(id(1), encoded(std::string(10'000, 'x')));  // larger than the limit
   CHECK(spans_of(memory, id(999 % 7)) == last);
 }
 
-TEST_CASE("span memory: a trace that grows without end keeps its beginning, and the room of others") {
+TEST_CASE("span memory: a trace that grows endlessly keeps its first spans and does not displace others") {
   SpanMemory memory({.bytes = 100'000, .trace_bytes = 5'000});
   memory.add(id(1), encoded("other"));
   for (int i = 0; i < 1000; ++i) memory.add(id(2), encoded(std::to_string(i) + std::string(90, ' ')));
@@ -96,7 +96,7 @@ TEST_CASE("span memory: a trace that grows without end keeps its beginning, and 
   CHECK(spans_of(memory, id(1)) == Spans{"other"});
 }
 
-TEST_CASE("span memory: many threads may add and look at the same time") {
+TEST_CASE("span memory: threads may add and read concurrently") {
   SpanMemory memory({.spans = 1000});
   std::atomic<bool> stop = false;
   {

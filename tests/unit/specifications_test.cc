@@ -43,14 +43,14 @@ std::vector<std::string> identifiers(const Specifications& all) {
   return names;
 }
 
-TEST_CASE("specifications: the shipped file holds fair and risky") {
+TEST_CASE("specifications: the shipped file has fair and risky") {
   const auto file = std::filesystem::path(DICE_SOURCE_DIR) / "services/die-service/dice.yaml";
   const auto read = read_specifications(file);
   REQUIRE(read);
   CHECK(*read == Specifications{{"fair", {1, 2, 3, 4, 5, 6}, 0}, {"risky", {1, 2, 3, 4, 5, 6}, 0.3}});
 }
 
-TEST_CASE("specifications: YAML in either style and JSON say the same") {
+TEST_CASE("specifications: both YAML styles and JSON are equivalent") {
   const Specifications expected = {{"coin", {0, 1}, 0.5}, {"one", {-7}, 0}};
   CHECK(good("coin:\n  faces:\n    - 0\n    - 1\n  error_rate: 0.5\none: {faces: [-7]}\n") == expected);
   CHECK(good("coin: {error_rate: 0.5, faces: [0, 1]}\none: {faces: [-7], error_rate: 0}") == expected);
@@ -59,7 +59,7 @@ TEST_CASE("specifications: YAML in either style and JSON say the same") {
         expected);
 }
 
-TEST_CASE("specifications: dice stay in the file's order") {
+TEST_CASE("specifications: dice keep the order of the file") {
   CHECK(identifiers(good("z: {faces: [1]}\na: {faces: [1]}\nM: {faces: [1]}\n\"1\": {faces: [1]}")) ==
         std::vector<std::string>{"z", "a", "M", "1"});
 }
@@ -74,7 +74,7 @@ TEST_CASE("specifications: faces keep their order and may repeat; the bounds the
   CHECK(good(std::string(64, 'x') + ": {faces: [1]}").size() == 1);
 }
 
-TEST_CASE("specifications: each mistake is told with its line") {
+TEST_CASE("specifications: each error has its line number") {
   struct {
     std::string text, error;
   } const cases[] = {
@@ -133,17 +133,17 @@ TEST_CASE("specifications: each mistake is told with its line") {
   for (const auto& [text, error] : cases) CHECK(bad(text) == error);
 }
 
-TEST_CASE("specifications: the smallest number there is, is too small for a face") {
+TEST_CASE("specifications: the minimum integer is too small for a face") {
   CHECK(bad("a: {faces: [-2147483648]}") == line(1, "'a.faces' must be within ±1000000"));
 }
 
-TEST_CASE("specifications: a file with nothing in it is refused") {
+TEST_CASE("specifications: an empty file is rejected") {
   for (const auto* text : {"", "\n", "# only a comment\n", "---\n", "~\n"}) {
     CHECK(bad(text).ends_with("there must be at least one die: identifier: specification"));
   }
 }
 
-TEST_CASE("specifications: a mistake of syntax is told with its line") {
+TEST_CASE("specifications: a syntax error has its line number") {
   for (const auto& [text, start] : std::vector<std::pair<std::string, std::string>>{
            {"a: {faces: [1]}\nb: {faces: [1}\n", "line 2: "},
            {"a:\n  faces: [1]\n error_rate: 0\n", "line 3: "},
@@ -159,7 +159,7 @@ TEST_CASE("specifications: a mistake of syntax is told with its line") {
   }
 }
 
-TEST_CASE("specifications: an error is one line, whatever is in the file") {
+TEST_CASE("specifications: an error is always one line") {
   for (const auto* text :
        {"a: {faces: [1], \"x\\ny\": 1}", "a: {faces: [1], ? |\n  x\n  y\n  : 1}",
         "a:\n  faces: [1]\n  ? |\n    x\n    y\n  : 1\n", "a: !<x\ny> 1", "\x01\n\n", "%YAML 9\n%x"}) {
@@ -167,7 +167,7 @@ TEST_CASE("specifications: an error is one line, whatever is in the file") {
   }
 }
 
-TEST_CASE("specifications: there may be 100 dice and not one more") {
+TEST_CASE("specifications: at most 100 dice") {
   std::string text;
   for (int i = 0; i < 100; ++i) text += "d" + std::to_string(i) + ": {faces: [1]}\n";
   CHECK(good(text).size() == 100);
@@ -179,7 +179,7 @@ TEST_CASE("specifications: anchors and aliases are read") {
         Specifications{{"a", {1, 2, 3, 4, 5, 6}, 0}, {"b", {1, 2, 3, 4, 5, 6}, 0}, {"c", {1, 2, 3, 4, 5, 6}, 0.1}});
 }
 
-TEST_CASE("specifications: hostile YAML is refused, not fatal") {
+TEST_CASE("specifications: hostile YAML is rejected without a crash") {
   const std::string brackets(100'000, '[');
   for (const auto& text : {
            "a: &a {faces: *a}\n" + std::string(),
@@ -196,7 +196,7 @@ TEST_CASE("specifications: hostile YAML is refused, not fatal") {
        }) {
     CHECK_FALSE(parse_specifications(text));
   }
-  // Each level ten times the one below: it would be 10^9 faces.
+  // Each level multiplies by ten: 10^9 faces in total.
   std::string laughs = "a0: &a0 [1]\n";
   for (int i = 1; i < 10; ++i) {
     const auto below = "*a" + std::to_string(i - 1);
@@ -207,7 +207,7 @@ TEST_CASE("specifications: hostile YAML is refused, not fatal") {
   CHECK(bad(laughs + "die: {faces: *a9}\n").starts_with("line 1: "));
 }
 
-TEST_CASE("specifications: a file's error begins with its name") {
+TEST_CASE("specifications: errors begin with the name of the file") {
   const TemporaryFolder folder;
   const auto file = folder / "dice.yaml";
   const auto error = [&] {
@@ -222,15 +222,15 @@ TEST_CASE("specifications: a file's error begins with its name") {
   CHECK(read_specifications(file)->size() == 1);
 }
 
-TEST_CASE("specifications: a folder in the file's place can not be read") {
-  const TemporaryFolder folder;  // what a wrong volume mount leaves behind
+TEST_CASE("specifications: a folder instead of a file is an error") {
+  const TemporaryFolder folder;  // as with a wrong volume mount
   std::filesystem::create_directory(folder / "dice.yaml");
   const auto read = read_specifications(folder / "dice.yaml");
   REQUIRE_FALSE(read);
   CHECK(read.error() == (folder / "dice.yaml").string() + ": cannot be read");
 }
 
-TEST_CASE("specifications: the answers are the contract's, character for character") {
+TEST_CASE("specifications: the responses are exactly those of the contract") {
   const SpecificationStore store({{"fair", {1, 2, 3, 4, 5, 6}, 0}, {"risky", {1, -2}, 0.3}, {"never", {1}, 1}});
   const auto set = store.current();
   CHECK(set->size() == 3);
@@ -242,7 +242,7 @@ TEST_CASE("specifications: the answers are the contract's, character for charact
   for (const auto* name : {"", "Fair", "fair ", "fai", "fairr", "_unknown"}) CHECK(set->find(name) == nullptr);
 }
 
-TEST_CASE("specifications: a new set is in force at once, and who holds the old one keeps it whole") {
+TEST_CASE("specifications: a new set takes effect immediately, and the old one stays valid for those who use it") {
   SpecificationStore store({{"old", {1}, 0}});
   const auto before = store.current();
   store.replace({{"new", {1}, 0}, {"newer", {1}, 0}});

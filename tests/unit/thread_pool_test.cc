@@ -20,7 +20,7 @@ namespace {
 using test::eventually;
 using Task = ThreadPool::Task;
 
-/// Tasks that run until they are let go.
+/// Tasks that run until they are released.
 class Blocker {
  public:
   ~Blocker() { release(); }
@@ -32,7 +32,7 @@ class Blocker {
       --running_;
     };
   }
-  /// Whether so many are at work now, or soon.
+  /// Whether this many are running, now or soon.
   bool reaches(int count) const {
     return eventually([&] { return running_ == count; });
   }
@@ -54,7 +54,7 @@ bool run_soon(ThreadPool& pool, Task task) {
   return eventually([&] { return pool.try_run(task); });
 }
 
-TEST_CASE("thread pool: runs as many tasks at the same time as it has threads, and refuses one more") {
+TEST_CASE("thread pool: runs as many concurrent tasks as it may have threads, and rejects one more") {
   Blocker blocker;
   ThreadPool pool({.max_threads = 3});
   for (int i = 0; i < 3; ++i) CHECK(run(pool, blocker.task()));
@@ -64,7 +64,7 @@ TEST_CASE("thread pool: runs as many tasks at the same time as it has threads, a
   blocker.release();
 }
 
-TEST_CASE("thread pool: a refused task is untouched, has not run and never will") {
+TEST_CASE("thread pool: a rejected task is unchanged and never runs") {
   std::atomic<int> calls = 0;
   {
     Blocker blocker;
@@ -81,7 +81,7 @@ TEST_CASE("thread pool: a refused task is untouched, has not run and never will"
   CHECK(calls == 7);
 }
 
-TEST_CASE("thread pool: a task begins at once, though others block") {
+TEST_CASE("thread pool: a task starts immediately even if others block") {
   Blocker blocker;
   ThreadPool pool({.max_threads = 2});
   REQUIRE(run(pool, blocker.task()));
@@ -93,12 +93,12 @@ TEST_CASE("thread pool: a task begins at once, though others block") {
   blocker.release();
 }
 
-TEST_CASE("thread pool: has no threads until it is given work") {
+TEST_CASE("thread pool: has no threads before its first task") {
   const ThreadPool pool({.max_threads = 8});
   CHECK(pool.size() == 0);
 }
 
-TEST_CASE("thread pool: a thread is used again") {
+TEST_CASE("thread pool: threads are reused") {
   ThreadPool pool({.max_threads = 1});
   std::mutex mutex;
   std::set<std::thread::id> threads;
@@ -116,7 +116,7 @@ TEST_CASE("thread pool: a thread is used again") {
   CHECK(threads.size() == 1);
 }
 
-TEST_CASE("thread pool: what a task owns is destroyed when it has run, not when its thread ends") {
+TEST_CASE("thread pool: what a task owns is destroyed after it has run, not when its thread ends") {
   ThreadPool pool({.max_threads = 1});
   auto owned = std::make_shared<int>(1);
   const std::weak_ptr<int> watch = owned;
@@ -125,7 +125,7 @@ TEST_CASE("thread pool: what a task owns is destroyed when it has run, not when 
   CHECK(pool.size() == 1);
 }
 
-TEST_CASE("thread pool: idle threads end after the timeout, and new ones come when they are needed") {
+TEST_CASE("thread pool: idle threads end after the timeout, and new ones are created when needed") {
   ThreadPool pool({.max_threads = 4, .idle_timeout = std::chrono::milliseconds(1)});
   for (int round = 0; round < 3; ++round) {
     Blocker blocker;
@@ -137,7 +137,7 @@ TEST_CASE("thread pool: idle threads end after the timeout, and new ones come wh
   }
 }
 
-TEST_CASE("thread pool: a thread at work does not end by the timeout") {
+TEST_CASE("thread pool: the timeout does not end a busy thread") {
   ThreadPool pool({.max_threads = 2, .idle_timeout = std::chrono::milliseconds(0)});
   Blocker blocker;
   REQUIRE(run(pool, blocker.task()));
@@ -148,7 +148,7 @@ TEST_CASE("thread pool: a thread at work does not end by the timeout") {
   blocker.release();
 }
 
-TEST_CASE("thread pool: its end waits for the tasks that run") {
+TEST_CASE("thread pool: the destructor waits for running tasks") {
   std::atomic<bool> finished = false;
   std::latch running(1);
   std::latch ending(1);
@@ -165,7 +165,7 @@ TEST_CASE("thread pool: its end waits for the tasks that run") {
   CHECK(finished);
 }
 
-TEST_CASE("thread pool: its end does not wait for the idle timeout") {
+TEST_CASE("thread pool: the destructor does not wait for the idle timeout") {
   const auto start = std::chrono::steady_clock::now();
   {
     ThreadPool pool({.max_threads = 4, .idle_timeout = std::chrono::hours(1)});
@@ -174,7 +174,7 @@ TEST_CASE("thread pool: its end does not wait for the idle timeout") {
   CHECK(std::chrono::steady_clock::now() - start < std::chrono::minutes(5));
 }
 
-TEST_CASE("thread pool: a lease runs its body on that many threads at the same time and returns after all") {
+TEST_CASE("thread pool: a lease runs its body concurrently on that many threads and returns after all of them") {
   ThreadPool pool({.max_threads = 5});
   std::atomic<int> inside = 0;
   std::atomic<int> left = 0;
@@ -192,7 +192,7 @@ TEST_CASE("thread pool: a lease runs its body on that many threads at the same t
   CHECK_FALSE(threads.contains(std::this_thread::get_id()));
 }
 
-TEST_CASE("thread pool: a lease for which threads are missing runs nothing and takes none") {
+TEST_CASE("thread pool: a lease without enough free threads runs nothing and takes none") {
   Blocker blocker;
   ThreadPool pool({.max_threads = 4});
   for (int i = 0; i < 2; ++i) REQUIRE(run(pool, blocker.task()));
@@ -206,11 +206,11 @@ TEST_CASE("thread pool: a lease for which threads are missing runs nothing and t
   blocker.release();
 }
 
-TEST_CASE("thread pool: a lease begins when all of its threads are there, so that they work at the same time") {
+TEST_CASE("thread pool: a lease starts when all of its threads are available, so that they run concurrently") {
   std::atomic<int> alone = 0;
   for (int i = 0; i < 100; ++i) {
     ThreadPool pool({.max_threads = 8});
-    REQUIRE(pool.try_run_on_each(static_cast<std::size_t>(i % 3), [] {}));  // some are idle, some are to be made
+    REQUIRE(pool.try_run_on_each(static_cast<std::size_t>(i % 3), [] {}));  // some are idle, some have to be created
     REQUIRE(pool.try_run_on_each(8, [&] { alone += pool.size() < 8 ? 1 : 0; }));
   }
   CHECK(alone == 0);
@@ -223,7 +223,7 @@ TEST_CASE("thread pool: a lease's threads are free when it returns") {
   CHECK(refused == 0);
 }
 
-TEST_CASE("thread pool: the stacks of threads that have ended are given back") {
+TEST_CASE("thread pool: the stacks of ended threads are released") {
   const auto address_space = [] {
     std::ifstream status("/proc/self/statm");  // in pages
     double pages = 0;
@@ -239,23 +239,23 @@ TEST_CASE("thread pool: the stacks of threads that have ended are given back") {
   use();
   const auto before = address_space();
   for (int i = 0; i < 8; ++i) use();
-  // Unjoined, they would hold 8 × 64 stacks of 8 MB, for ever. The last 64 may be joined a moment later.
+  // Without joining, 8 × 64 stacks of 8 MB would remain. The last 64 may be joined a moment later.
   CHECK(eventually([&] { return address_space() - before < 4 * 64 * 8e6; }));
 }
 
-TEST_CASE("thread pool: never more tasks at a time than threads, none lost, when many threads ask") {
-  constexpr int kMost = 4;
+TEST_CASE("thread pool: with many callers, never more concurrent tasks than threads, and none lost") {
+  constexpr int kMaxThreads = 4;
   std::atomic<int> now = 0;
   std::atomic<bool> exceeded = false;
   std::atomic<int> ran = 0;
   std::atomic<int> accepted = 0;
   {
-    ThreadPool pool({.max_threads = kMost, .idle_timeout = std::chrono::milliseconds(0)});
+    ThreadPool pool({.max_threads = kMaxThreads, .idle_timeout = std::chrono::milliseconds(0)});
     std::vector<std::jthread> callers;
     for (int caller = 0; caller < 4; ++caller) {
       callers.emplace_back([&, caller] {
         const auto work = [&] {
-          if (++now > kMost) exceeded = true;
+          if (++now > kMaxThreads) exceeded = true;
           ++ran;
           --now;
         };

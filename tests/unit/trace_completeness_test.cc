@@ -17,7 +17,7 @@ struct S {
   std::string parent;
   std::string service;
   Kind kind;
-  /// 0 = the attribute is not there.
+  /// 0 = the attribute is absent.
   int status = 200;
   /// Of a batch's server span.
   int batch_size = 0;
@@ -31,7 +31,7 @@ std::string attribute(const std::string& key, const std::string& value) {
   return "{\"key\":\"" + key + "\",\"value\":{" + value + "}}";
 }
 
-/// OTLP/JSON, each span under a resource of its own.
+/// OTLP/JSON with a separate resource per span.
 std::string to_json(const Spans& trace, bool numbers_as_text = true) {
   const auto number = [&](int value) {
     const auto text = std::to_string(value);
@@ -92,7 +92,7 @@ Spans joined(Spans one, const Spans& other) {
   return one;
 }
 
-/// Complete as it is, and not without any one of its spans, in whatever order they come.
+/// Checks that it is complete, but not without any one of its spans, in any order.
 void check_needs_every_span(const Spans& trace) {
   CHECK(complete(trace));
   CHECK(complete(Spans(trace.rbegin(), trace.rend())));
@@ -113,12 +113,12 @@ TEST_CASE("trace completeness: a batch of N is complete with N + 5 spans and wit
   }
 }
 
-TEST_CASE("trace completeness: a batch that failed has all of its rolls, too") {
+TEST_CASE("trace completeness: a failed batch has all of its rolls, too") {
   check_needs_every_span(batch_trace(4, "", "", 500));
 }
 
 TEST_CASE("trace completeness: a batch that never rolled is complete without rolls") {
-  // Not let in, circuit open, die-service down or too slow: async.batch_size is known, the die is not.
+  // Rejected, circuit open, die-service down or too slow: async.batch_size is known, the die is not.
   for (const int status : {404, 502, 503, 504}) {
     auto trace = batch_trace(0, "", "", status);
     trace[2].batch_size = 5;
@@ -131,18 +131,18 @@ TEST_CASE("trace completeness: a batch that never rolled is complete without rol
   CHECK(complete(no_threads));
 }
 
-TEST_CASE("trace completeness: a downstream that is down has no far side to wait for") {
+TEST_CASE("trace completeness: a call to a service that is down has no server span") {
   auto trace = sync_trace();
   trace.pop_back();
   trace[3].status = 0;  // no answer
   CHECK(complete(trace));
-  trace[3].status = 500;  // an answer: somebody gave it
+  trace[3].status = 500;  // a response, so a server sent it
   CHECK_FALSE(complete(trace));
   CHECK(complete(Spans{{"f", "", "frontend", Kind::server, 502}, {"fc", "f", "frontend", Kind::client, 0}}));
   CHECK_FALSE(complete(Spans{{"f", "", "frontend", Kind::server}, {"fc", "f", "frontend", Kind::client}}));
 }
 
-TEST_CASE("trace completeness: the caller of the frontend may be somebody else's span") {
+TEST_CASE("trace completeness: the parent of the frontend's span may be unknown") {
   check_needs_every_span(batch_trace(3, "", "feedfeedfeedfeed"));
   // ... of the frontend only.
   CHECK_FALSE(complete(Spans{{"r", "feedfeedfeedfeed", "dice-roller", Kind::server}}));
@@ -155,7 +155,7 @@ TEST_CASE("trace completeness: a trace of several frontend requests needs the sp
   check_needs_every_span(joined(sync_trace("a", "feedfeedfeedfeed"), batch_trace(1, "b", "beefbeefbeefbeef")));
 }
 
-TEST_CASE("trace completeness: rolls of one batch do not stand in for another's") {
+TEST_CASE("trace completeness: rolls of one batch do not count for another") {
   auto trace = joined(batch_trace(2, "a"), batch_trace(2, "b"));
   trace.back().parent = "ar";  // three of a's, one of b's
   CHECK_FALSE(complete(trace));
@@ -167,17 +167,17 @@ TEST_CASE("trace completeness: other children of a batch are not counted as roll
   CHECK_FALSE(complete(trace));
 }
 
-TEST_CASE("trace completeness: a page without calls is complete by itself") {
+TEST_CASE("trace completeness: a request without downstream calls needs only its own span") {
   CHECK(complete(Spans{{"f", "", "frontend", Kind::server}}));
 }
 
-TEST_CASE("trace completeness: nothing is not complete") {
+TEST_CASE("trace completeness: an empty trace is not complete") {
   CHECK_FALSE(complete(Spans{}));
   CHECK_FALSE(complete(R"({"resourceSpans":[{"scopeSpans":[{"spans":[]}]}]})"));
   CHECK_FALSE(complete("{}"));
 }
 
-TEST_CASE("trace completeness: numbers may be text, as OTLP has it, or numbers") {
+TEST_CASE("trace completeness: integers may be strings, as in OTLP, or numbers") {
   for (const bool as_text : {true, false}) {
     CHECK(complete(to_json(batch_trace(3), as_text)));
     CHECK_FALSE(complete(to_json(without(batch_trace(3), 7), as_text)));
@@ -185,7 +185,7 @@ TEST_CASE("trace completeness: numbers may be text, as OTLP has it, or numbers")
   }
 }
 
-TEST_CASE("trace completeness: an odd shape is no crash") {
+TEST_CASE("trace completeness: invalid parts do not crash it") {
   for (
       const auto* json :
       {"[]", "7", R"({"resourceSpans":7})", R"({"resourceSpans":[7,{"scopeSpans":[7,{"spans":[7]}]}]})",

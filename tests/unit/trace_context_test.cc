@@ -24,7 +24,7 @@ TEST_CASE("trace context: the specification's example is read and written") {
   CHECK(to_traceparent(*context) == kParent);
 }
 
-TEST_CASE("trace context: sampled is the last bit of the flags; other bits are ignored and not handed on") {
+TEST_CASE("trace context: sampled is the last bit of the flags; other bits are ignored and not passed on") {
   for (const auto& [flags, sampled] :
        {std::pair("00", false), {"01", true}, {"02", false}, {"03", true}, {"fe", false}, {"ff", true}}) {
     const auto context = parse_traceparent(kParent.substr(0, 53) + flags);
@@ -34,7 +34,7 @@ TEST_CASE("trace context: sampled is the last bit of the flags; other bits are i
   }
 }
 
-TEST_CASE("trace context: a later version may have more at its end, version 00 may not") {
+TEST_CASE("trace context: a later version may be longer, version 00 may not") {
   const auto rest = kParent.substr(2);
   CHECK(parse_traceparent("01" + rest));
   CHECK(parse_traceparent("cc" + rest + "-what-the-future-will-be-like"));
@@ -46,7 +46,7 @@ TEST_CASE("trace context: a later version may have more at its end, version 00 m
   CHECK_FALSE(parse_traceparent(kParent + "-01"));
 }
 
-TEST_CASE("trace context: what is malformed is no context") {
+TEST_CASE("trace context: malformed headers are ignored") {
   const auto of = [](const std::string& version, const std::string& trace, const std::string& span,
                      const std::string& flags) { return version + "-" + trace + "-" + span + "-" + flags; };
   for (const auto& header : {
@@ -87,7 +87,7 @@ TEST_CASE("trace context: what is malformed is no context") {
   }
 }
 
-TEST_CASE("trace context: blanks around it are no part of it") {
+TEST_CASE("trace context: white space around it is ignored") {
   for (const auto* before : {"", " ", "\t \t"}) {
     for (const auto* after : {"", " ", "\t "}) {
       const auto context = parse_traceparent(before + kParent + after);
@@ -98,7 +98,7 @@ TEST_CASE("trace context: blanks around it are no part of it") {
   CHECK_FALSE(parse_traceparent("00 -" + kParent.substr(3)));
 }
 
-TEST_CASE("tracestate: well-formed members are handed on in order, without the blanks around them") {
+TEST_CASE("tracestate: well-formed members are passed on in order, without white space around them") {
   CHECK(parse_tracestate("").empty());
   CHECK(parse_tracestate("foo=1,bar=2") == "foo=1,bar=2");
   CHECK(parse_tracestate("foo=1 \t , \t bar=2, ,,\t baz=3\t") == "foo=1,bar=2,baz=3");
@@ -112,7 +112,7 @@ TEST_CASE("tracestate: well-formed members are handed on in order, without the b
   CHECK(parse_tracestate("a=1," + longest) == "a=1," + longest);
 }
 
-TEST_CASE("tracestate: malformed members are left out, and only they") {
+TEST_CASE("tracestate: only malformed members are removed") {
   for (const auto& member :
        {std::string("foo"), std::string("foo="), std::string("=1"), std::string("foo =1"), std::string("FOO=1"),
         std::string("foo.bar=1"), std::string("@foo=1"), std::string("_foo=1"), std::string("foo=bar=baz"),
@@ -138,7 +138,7 @@ TEST_CASE("tracestate: the first member of a key, the first 32, and no more than
   CHECK(parse_tracestate(large + large).size() > 8192 - 512);
 }
 
-TEST_CASE("baggage: well-formed members are handed on, the others are left out") {
+TEST_CASE("baggage: well-formed members are passed on, others are removed") {
   CHECK(parse_baggage("").empty());
   CHECK(parse_baggage("user.id=7") == "user.id=7");
   CHECK(parse_baggage(" a=1 , b = 2 ;p; q=3,c=%20x=y") == "a=1,b = 2 ;p; q=3,c=%20x=y");

@@ -1,4 +1,4 @@
-// Spans as they are recorded: limits, samplers' view and what is kept of them.
+// Recording of spans: attributes, limits, and the recent spans.
 #include "common/telemetry/tracing.h"
 
 #include <doctest/doctest.h>
@@ -26,7 +26,7 @@ struct Recorder {
   Tracing tracing;
 };
 
-/// The only span of its trace, as OTLP/JSON tells it.
+/// The only span of its trace, as OTLP/JSON.
 TraceSpan ended(Recorder& recorder, Span span, std::string* json = nullptr) {
   const auto id = span.context().trace_id;
   span.end();
@@ -38,7 +38,7 @@ TraceSpan ended(Recorder& recorder, Span span, std::string* json = nullptr) {
   return trace->spans[0];
 }
 
-TEST_CASE("tracing: a span is kept with all that was set, the later value of a key") {
+TEST_CASE("tracing: a span has everything that was set; the later value of a key counts") {
   Recorder recorder({});
   auto span = recorder.tracing.start("GET /x", SpanKind::server, {}, {{"a", std::int64_t{1}}, {"b", true}});
   span.set("a", std::string_view("two"));
@@ -62,11 +62,11 @@ TEST_CASE("tracing: a span is kept with all that was set, the later value of a k
   CHECK(read.end_nanoseconds >= read.start_nanoseconds);
 }
 
-TEST_CASE("tracing: attributes and events past the limits are left out and counted") {
+TEST_CASE("tracing: attributes and events above the limits are dropped and counted") {
   Recorder recorder({.attributes = 2, .events = 1, .event_attributes = 1});
   auto span = recorder.tracing.start("x", SpanKind::internal, {}, {{"a", true}, {"b", true}, {"c", true}});
   span.set("d", true);
-  span.set("a", false);  // there is room: it has its place already
+  span.set("a", false);  // allowed, because the key exists already
   for (int i = 0; i < 3; ++i) span.event("e", {{"k", true}, {"l", true}});
   std::string json;
   const auto read = ended(recorder, std::move(span), &json);
@@ -79,7 +79,7 @@ TEST_CASE("tracing: attributes and events past the limits are left out and count
   CHECK(json.find(R"("droppedEventsCount":2)") != std::string::npos);
 }
 
-TEST_CASE("tracing: long text is cut after whole characters") {
+TEST_CASE("tracing: long text is truncated between characters") {
   for (const auto& [limit, expected] : {std::pair<std::int64_t, std::string>{-1, "caf\xC3\xA9s"},
                                         {0, ""},
                                         {3, "caf"},

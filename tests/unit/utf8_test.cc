@@ -21,7 +21,7 @@ std::string encoded(std::uint32_t point) {
           byte(0x80 | (point & 0x3F))};
 }
 
-TEST_CASE("UTF-8: exactly the code points of Unicode are well-formed, surrogates not") {
+TEST_CASE("UTF-8: exactly the code points of Unicode are well-formed, except surrogates") {
   std::uint32_t wrong = 0;
   for (std::uint32_t point = 0; point < 0x1FFFFF; ++point) {
     const bool scalar = point <= 0x10FFFF && (point < 0xD800 || point > 0xDFFF);
@@ -41,7 +41,7 @@ TEST_CASE("UTF-8: exactly the one- and two-byte sequences of RFC 3629 are well-f
   }
 }
 
-TEST_CASE("UTF-8: well-formed text stays as it is") {
+TEST_CASE("UTF-8: well-formed text is unchanged") {
   for (const auto& text :
        {""s, "fair"s, "nul\0nul"s, "Würfel \xF0\x9F\x8E\xB2 骰子"s, "\xEF\xBB\xBF"s, "\xEF\xBF\xBF"s}) {
     CHECK(is_utf8(text));
@@ -49,7 +49,8 @@ TEST_CASE("UTF-8: well-formed text stays as it is") {
   }
 }
 
-TEST_CASE("UTF-8: overlong forms, surrogates, cut-off and stray bytes are replaced, what is around them stays") {
+TEST_CASE(
+    "UTF-8: overlong forms, surrogates, incomplete sequences and stray bytes are replaced, and the rest is unchanged") {
   const std::pair<std::string, int> cases[] = {{"\x80", 1},
                                                {"\xBF", 1},
                                                {"\xFE", 1},
@@ -76,18 +77,18 @@ TEST_CASE("UTF-8: overlong forms, surrogates, cut-off and stray bytes are replac
   }
 }
 
-TEST_CASE("UTF-8: a sequence that is broken off does not swallow the quote or the line end after it") {
+TEST_CASE("UTF-8: an incomplete sequence does not consume the quote or line end after it") {
   CHECK(to_utf8("\xE2\x82\"") == kReplacement + kReplacement + "\"");
   CHECK(to_utf8("\xF0\n") == kReplacement + "\n");
 }
 
-TEST_CASE("UTF-8: whatever goes in, UTF-8 comes out") {
+TEST_CASE("UTF-8: the output is always UTF-8") {
   std::uint32_t state = 1;
   for (int round = 0; round < 2000; ++round) {
     std::string bytes;
     for (int i = 0; i < 20; ++i) {
       state = state * 1664525 + 1013904223;
-      // Mostly bytes that begin or go on with a sequence.
+      // Mostly bytes of multi-byte sequences.
       bytes += static_cast<char>((state >> 28U) < 4 ? state >> 16U : 0x80 | state >> 16U);
     }
     const auto clean = to_utf8(bytes);

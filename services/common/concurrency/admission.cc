@@ -14,8 +14,8 @@ std::optional<Admission::Ticket> Admission::try_acquire(std::size_t units) {
 
 bool RateLimit::try_acquire(TimePoint now) {
   if (per_second_ <= 0) return true;
-  constexpr double kLongest = 1e6;  // far above any practical use, and far below the limits of the clock
-  const auto interval = to_steady(Seconds(std::min(1 / per_second_, kLongest)));
+  constexpr double kMaxInterval = 1e6;  // seconds: far above any practical use, and far below the limits of the clock
+  const auto interval = to_steady(Seconds(std::min(1 / per_second_, kMaxInterval)));
   const auto burst = std::max(to_steady(Seconds(1)), interval);
   const Lock lock(mutex_);
   const auto next = std::max(full_at_, now) + interval;

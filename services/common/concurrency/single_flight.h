@@ -10,7 +10,7 @@
 
 namespace dice {
 
-/// Thread-safe; a call may wait for two runs.
+/// Thread-safe; a call may block for the duration of two runs.
 template <typename Value>
 class SingleFlight {
  public:

@@ -13,8 +13,8 @@
 namespace dice {
 
 /// Threads are created on demand, reused, and end after `idle_timeout` without work.
-/// Nothing is queued: a task starts immediately on a thread of its own, or it is rejected.
-/// Thread-safe. A task must not throw. Creating a thread delays the caller by about 30 µs, and nobody else.
+/// Nothing is queued: a task either starts immediately on its own thread or is rejected.
+/// Thread-safe. A task must not throw. Creating a thread delays only the caller, by about 30 µs.
 class ThreadPool {
  public:
   struct Options {
@@ -36,7 +36,7 @@ class ThreadPool {
   [[nodiscard]] bool try_run(Task& task);
 
   /// Leases `threads` threads for the caller, runs `body` concurrently on each of them once all are available, and
-  /// returns when every call has returned. False, with nothing run, if that many threads are not free.
+  /// returns when every call has returned. False, without running anything, if not enough threads are free.
   [[nodiscard]] bool try_run_on_each(std::size_t threads, const std::function<void()>& body);
 
   /// Number of threads, including idle ones.
@@ -46,7 +46,7 @@ class ThreadPool {
   struct Worker {
     std::thread thread;
     Condition wake;
-    /// Reserved for a task, and no longer idle.
+    /// Reserved for a task and no longer idle.
     bool taken = false;
     Task task;
     /// For `try_run_on_each`: number of threads whose call has not returned; null for `try_run`.

@@ -8,7 +8,7 @@ namespace dice {
 
 Flags::Flags(const std::vector<std::string>& arguments, std::string prefix, Environment environment)
     : prefix_(std::move(prefix)), environment_(std::move(environment)) {
-  std::optional<std::string>* open = nullptr;  // of the flag whose value may follow
+  std::optional<std::string>* open = nullptr;  // the value of the previous flag, if it may follow
   for (const auto& argument : arguments) {
     if (argument.starts_with("--")) {
       const auto equals = argument.find('=');

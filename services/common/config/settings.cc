@@ -41,7 +41,7 @@ std::string joined(const std::vector<std::string>& words, const char* separator)
   return text;
 }
 
-/// The members of a comma-separated list, without the blanks around them and without empty ones.
+/// The members of a comma-separated list, trimmed, without empty ones.
 std::vector<std::string> split(const std::string& text) {
   std::vector<std::string> members;
   for (std::size_t at = 0; at < text.size();) {
@@ -192,7 +192,7 @@ std::optional<int> Settings::finish(int argc, const char* const* argv, std::stri
     return 0;
   }
   if (argument == "--help" || argument == "-h") {
-    std::cout << about << "\n\nEverything is set by environment variables:\n\n" << help(std::identity());
+    std::cout << about << "\n\nAll settings are environment variables:\n\n" << help(std::identity());
     return 0;
   }
   if (argc > 1 && argument != "--healthcheck") {

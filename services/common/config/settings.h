@@ -17,14 +17,15 @@ Environment process_environment();
 
 inline constexpr const char* kUrlForm = "http://HOST[:PORT] or https://HOST[:PORT]";
 
-/// Whether `url` has that form. Removes trailing slashes.
+/// Whether `url` has this form. Removes trailing slashes.
 bool normalize_url(std::string& url);
 
-/// Each call declares an option and reads it; a value that does not fit is noted and the default returned, so that all
-/// mistakes are told at once. Not thread-safe; used at start.
+/// Each call declares an option and reads it. For an invalid value, an error is recorded and the default returned, so
+/// that all errors are reported together. Not thread-safe; used at startup.
 ///
-/// OTEL_* variables follow OpenTelemetry's rules instead, since an operator may set them for all programs of a cluster:
-/// flags and choices are case-insensitive, a flag is true only when it says so, and what does not fit is a warning.
+/// OTEL_* variables follow OpenTelemetry's rules instead, because an operator may set them for all programs of a
+/// cluster: flags and choices are case-insensitive, a flag is true only if its value is "true", and an invalid value is
+/// a warning.
 class Settings {
  public:
   struct Option {
@@ -33,7 +34,7 @@ class Settings {
     std::string allowed;
     std::string help;
   };
-  /// A value that was ignored, and what is used instead.
+  /// An invalid value, and the value used instead.
   struct Warning {
     std::string name;
     std::string value;
@@ -51,32 +52,33 @@ class Settings {
   bool flag(const std::string& name, bool default_value, std::string help);
   std::string choice(const std::string& name, const std::string& default_value, const std::vector<std::string>& allowed,
                      std::string help);
-  /// A comma-separated list of choices; only for OTEL_* variables. Unknown members are ignored; without a known one it
-  /// is `default_value`.
+  /// A comma-separated list of choices; only for OTEL_* variables. Unknown members are ignored; if all are unknown, the
+  /// default applies.
   std::vector<std::string> choices(const std::string& name, const std::string& default_value,
                                    const std::vector<std::string>& allowed, std::string help);
 
-  /// Comma-separated elements, each of which `element` checks and may change; `allowed` says what it accepts.
+  /// A comma-separated list. `element` checks each element and may change it; `allowed` describes what it accepts.
   std::vector<std::string> list(const std::string& name, std::vector<std::string> default_value,
                                 const std::function<bool(std::string&)>& element, const std::string& allowed,
                                 std::string help);
 
-  /// Reports an error in a rule that involves several options.
+  /// Adds an error, for rules that involve several options.
   void error(const std::string& name, const std::string& value, const std::string& allowed);
 
   const std::vector<Option>& options() const { return options_; }
   const std::vector<std::string>& errors() const { return errors_; }
-  /// All options, for --help; `label` is how a name is shown.
+  /// The text of --help for all options; `label` formats a name.
   std::string help(const std::function<std::string(const std::string&)>& label) const;
   const std::vector<Warning>& warnings() const { return warnings_; }
 
-  /// Deals with --help, --version, --healthcheck and mistakes: the exit code to end with, or nothing to go on.
+  /// Handles --help, --version, --healthcheck and errors. Returns the exit code, or nothing if the program should
+  /// continue.
   std::optional<int> finish(int argc, const char* const* argv, std::string_view about,
                             const std::function<int()>& healthcheck) const;
 
  private:
   std::optional<std::string> declare(Option option);
-  /// An error, or of an OTEL_* variable a warning.
+  /// Adds an error, or a warning for an OTEL_* variable.
   void reject(const std::string& name, const std::string& value, const std::string& allowed, const std::string& used);
 
   Environment environment_;

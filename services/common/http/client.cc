@@ -87,17 +87,17 @@ std::string header_of(CURL* curl, const char* name) {
   return curl_easy_header(curl, name, 0, CURLH_HEADER, -1, &header) == CURLHE_OK ? header->value : "";
 }
 
-/// Seconds. A Kubernetes Service chooses a pod per connection, so a connection kept forever would never use new pods.
-constexpr long kLongestConnection = 30;
+/// A Kubernetes Service chooses a pod per connection, so a connection kept forever would never reach new pods.
+constexpr long kMaxConnectionSeconds = 30;
 
 /// Maximum bytes of another service's error message that are passed on.
 constexpr std::size_t kMaxMessage = 256;
-/// One day: larger values are ignored as unreasonable.
+/// One day; larger values are ignored.
 constexpr int kMaxRetryAfterSeconds = 86'400;
 
 long milliseconds(Seconds seconds) { return static_cast<long>(seconds.count() * 1000) + 1; }
 
-/// RFC 9110, section 10.2.3, in its form of seconds.
+/// RFC 9110, section 10.2.3; only a number of seconds.
 std::optional<int> parse_retry_after(std::string_view text) {
   int seconds = 0;
   const auto* const end = std::to_address(text.end());
@@ -188,7 +188,7 @@ std::expected<ClientResponse, Error> Client::send(const std::string& method, con
   curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers.get());
   curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, milliseconds(call.timeout));
   curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, milliseconds(options.connect_timeout));
-  curl_easy_setopt(curl, CURLOPT_MAXLIFETIME_CONN, kLongestConnection);
+  curl_easy_setopt(curl, CURLOPT_MAXLIFETIME_CONN, kMaxConnectionSeconds);
   curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
   curl_easy_setopt(curl, CURLOPT_PATH_AS_IS, 1L);
   curl_easy_setopt(curl, CURLOPT_QUICK_EXIT, 1L);  // do not wait for a pending name resolution
@@ -217,9 +217,9 @@ std::expected<ClientResponse, Error> Client::send(const std::string& method, con
   }
   Error error{ErrorCode::downstream_unavailable, "no connection to " + options.name};
   if (outcome == CURLE_OPERATION_TIMEDOUT)
-    error = {ErrorCode::downstream_timeout, options.name + " did not answer in time"};
+    error = {ErrorCode::downstream_timeout, options.name + " did not respond in time"};
   if (outcome == CURLE_WRITE_ERROR)
-    error = {ErrorCode::downstream_invalid, "the answer of " + options.name + " is too large"};
+    error = {ErrorCode::downstream_invalid, "the response of " + options.name + " is too large"};
   span.fail(name_of(error.code));
   return std::unexpected(std::move(error));
 }
@@ -231,14 +231,14 @@ std::expected<std::string, Error> Client::get_body(const Call& call, Tracing* tr
   if (status != nullptr) *status = response->status;
   if (response->status >= 200 && response->status < 300) return std::move(response->body);
   if (auto error = parse_error(*response)) {
-    // It is certain that our own client has not disconnected.
+    // Our own client has not disconnected.
     if (error->code == ErrorCode::client_gone) error->code = ErrorCode::downstream_unavailable;
     error->message = shortened(error->message, kMaxMessage);
     return std::unexpected(std::move(*error));
   }
   // The response may come from another program that used this address before the service.
   implementation_->drop_connections();
-  return std::unexpected(Error{ErrorCode::downstream_invalid, name() + " gave an answer that was not understood"});
+  return std::unexpected(Error{ErrorCode::downstream_invalid, name() + " returned an invalid response"});
 }
 
 std::optional<Error> parse_error(const ClientResponse& response) {

@@ -1,4 +1,4 @@
-// The HTTP client. The only place that includes libcurl is client.cc.
+// The HTTP client. Only client.cc includes libcurl.
 #pragma once
 
 #include <cstddef>
@@ -40,7 +40,7 @@ class Client {
     std::size_t idle_connections = 64;
   };
 
-  /// Descriptors per call: its connection, and two for waking it up.
+  /// Descriptors per call: its connection, and two to wake it up.
   static constexpr std::size_t kDescriptors = 3;
 
   explicit Client(Options options);
@@ -60,17 +60,17 @@ class Client {
     std::stop_token stop = {};
   };
 
-  /// GET. Any response is a success, regardless of its status; the errors are downstream_unavailable,
-  /// downstream_timeout, downstream_invalid (too large) and that of `cancelled`.
+  /// GET. Any response is a success, regardless of its status. The errors are downstream_unavailable,
+  /// downstream_timeout, downstream_invalid (too large) and the error of `cancelled`.
   std::expected<ClientResponse, Error> get(const Call& call, Tracing* tracing) { return send("GET", call, tracing); }
 
   /// The same with any method, without a body.
   std::expected<ClientResponse, Error> send(const std::string& method, const Call& call, Tracing* tracing);
 
-  /// GET that requires a 2xx, and returns its body. An error response that follows the contract is passed on with its
-  /// code and up to 256 bytes of its message. Any other response is downstream_invalid, none of its text is passed on,
-  /// and the next call opens a new connection. `status`, unless null, is set to the status of the response, 0 if there
-  /// was none.
+  /// GET that requires a 2xx and returns its body. An error response that follows the contract is passed on with its
+  /// code and up to 256 bytes of its message. For any other response, the error is downstream_invalid, none of its text
+  /// is passed on, and the next call opens a new connection. `status`, unless null, is set to the status of the
+  /// response, or 0 if there was none.
   std::expected<std::string, Error> get_body(const Call& call, Tracing* tracing, int* status = nullptr);
 
   const std::string& name() const;

@@ -17,16 +17,16 @@ namespace {
 
 using std::chrono::steady_clock;
 
-constexpr std::size_t kReadAtOnce = 64UL << 10U;
-/// Requests of one connection answered in one turn; then the other connections of the thread have theirs.
-constexpr int kRequestsAtOnce = 16;
-/// For the client to see the last reply and close.
+constexpr std::size_t kReadBytes = 64UL << 10U;
+/// Maximum requests of one connection processed before the thread's other connections get their turn.
+constexpr int kMaxRequestsPerTurn = 16;
+/// Time for the client to read the last reply and close.
 constexpr Seconds kLinger{2};
 constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
 
 bool would_block(int error) { return error == EAGAIN || error == EWOULDBLOCK; }
 
-/// RFC 9110, section 5.6.7; made once a second.
+/// RFC 9110, section 5.6.7; updated once per second.
 std::string_view date() {
   thread_local std::time_t last = -1;
   thread_local std::array<char, 32> text;
@@ -36,7 +36,7 @@ std::string_view date() {
     constexpr std::array kMonths = {"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
     std::tm utc{};
     gmtime_r(&now, &utc);
-    // Not the locale's names.
+    // The names must not depend on the locale.
     std::string format = std::string(kDays[static_cast<std::size_t>(utc.tm_wday)]) + ", %d " +
                          kMonths[static_cast<std::size_t>(utc.tm_mon)] + " %Y %H:%M:%S GMT";
     (void)std::strftime(text.data(), text.size(), format.c_str(), &utc);
@@ -98,7 +98,7 @@ bool Connection::is_idle(TimePoint now, Seconds age) const {
 bool Connection::on_ready() {
   switch (state()) {
     case State::reading:
-      if (!receive(kReadAtOnce)) close(true);
+      if (!receive(kReadBytes)) close(true);
       break;
     case State::answering: watch_for_end(); break;
     case State::writing: {
@@ -133,18 +133,18 @@ bool Connection::on_tick(TimePoint now) {
   return false;
 }
 
-/// Appends to `input_` until `limit` bytes wait there. False when the connection is dead.
+/// Appends to `input_` until it has `limit` unparsed bytes. False if the connection is broken.
 bool Connection::receive(std::size_t limit) {
-  thread_local std::array<char, kReadAtOnce> buffer;
+  thread_local std::array<char, kReadBytes> buffer;
   while (!input_ended_ && input_.size() - parsed_ < limit) {
-    const auto wanted = std::min(buffer.size(), limit - (input_.size() - parsed_));
-    const auto count = ::recv(descriptor_, buffer.data(), wanted, 0);
+    const auto size = std::min(buffer.size(), limit - (input_.size() - parsed_));
+    const auto count = ::recv(descriptor_, buffer.data(), size, 0);
     if (count == 0) input_ended_ = true;
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) return would_block(errno);
     input_.erase(0, std::exchange(parsed_, 0));
     input_.append(buffer.data(), static_cast<std::size_t>(count));
-    if (static_cast<std::size_t>(count) < wanted) break;  // that was all, or the end will be seen next time
+    if (static_cast<std::size_t>(count) < size) break;  // nothing more for now; the next call detects the end of input
   }
   const Lock lock(mutex_);
   last_byte_ = steady_clock::now();
@@ -152,7 +152,7 @@ bool Connection::receive(std::size_t limit) {
   return true;
 }
 
-/// While an answer is owed: reads ahead, and sees whether the client has gone.
+/// While a response is pending: reads ahead and detects whether the client has disconnected.
 void Connection::watch_for_end() {
   bool ended = input_ended_;
   if (!input_ended_ && input_.size() - parsed_ < limits_.max_pipelined_bytes) {
@@ -177,10 +177,10 @@ void Connection::watch_for_end() {
   if (ended) cancel(Reason::client_gone);
 }
 
-/// While lingering. False when there is nothing more to come.
+/// While lingering. False at the end of the input.
 bool Connection::discard() {
-  thread_local std::array<char, kReadAtOnce> buffer;
-  for (int i = 0; i < kRequestsAtOnce; ++i) {
+  thread_local std::array<char, kReadBytes> buffer;
+  for (int i = 0; i < kMaxRequestsPerTurn; ++i) {
     const auto count = ::recv(descriptor_, buffer.data(), buffer.size(), 0);
     if (count == 0) return false;
     if (count < 0) return would_block(errno) || errno == EINTR;
@@ -192,7 +192,7 @@ void Connection::process() {
   for (int handed_on = 0;; ++handed_on) {
     {
       const Lock lock(mutex_);
-      processing_ = state_ == State::reading && handed_on < kRequestsAtOnce;
+      processing_ = state_ == State::reading && handed_on < kMaxRequestsPerTurn;
       more_input_ = input_.size() > parsed_;
       if (!processing_) {
         if (state_ == State::reading) loop_.wake(shared_from_this());
@@ -226,7 +226,7 @@ void Connection::process() {
       continue;
     }
     if (input_ended_) {
-      refuse({ErrorCode::malformed_request, "the request ends too early"});
+      refuse({ErrorCode::malformed_request, "the request is incomplete"});
       continue;
     }
     const Lock lock(mutex_);
@@ -235,7 +235,7 @@ void Connection::process() {
       if (parser_->take_expectation() && input_.size() == parsed_ &&
           ::send(descriptor_, kContinue.data(), kContinue.size(), MSG_NOSIGNAL) !=
               static_cast<ssize_t>(kContinue.size())) {
-        state_ = State::broken;  // nothing else is on its way: there was room
+        state_ = State::broken;  // the socket's buffer is empty, so this is not for lack of space
         continue;
       }
     }
@@ -245,7 +245,7 @@ void Connection::process() {
   processing_ = false;
 }
 
-/// What follows on this connection has no meaning any more.
+/// Rejects the current request; the rest of the connection's input is meaningless.
 void Connection::refuse(Error why) {
   auto request = parser_->take();
   request.keep_alive = false;
@@ -304,7 +304,7 @@ void Connection::close(bool abort) {
 std::stop_token Connection::stop_token() {
   const Lock lock(mutex_);
   if (!stop_) stop_.emplace();
-  if (cancelled_) stop_->request_stop();  // nobody has the token yet: nothing is called
+  if (cancelled_) stop_->request_stop();  // the token is not in use yet, so no callback runs
   return stop_->get_token();
 }
 
@@ -316,7 +316,7 @@ void Connection::cancel(Reason reason) {
     cancelled_ = reason;
     stop = stop_;
   }
-  if (stop) stop->request_stop();  // not under the mutex: what it calls is not ours
+  if (stop) stop->request_stop();  // not under the mutex, because it runs other code's callbacks
 }
 
 std::optional<Connection::Reason> Connection::cancelled() const {
@@ -382,7 +382,7 @@ void Connection::write() {
   written();
 }
 
-/// The reply is on the wire, or never will be.
+/// Called when the reply has been written, or cannot be.
 void Connection::written() {
   const bool close = output_->close;
   output_.reset();

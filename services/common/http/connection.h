@@ -1,4 +1,4 @@
-// One client connection: delivers requests one at a time, sends replies in order, enforces a deadline for every wait.
+// One client connection: delivers requests one at a time, sends replies in order, and enforces the timeouts.
 #pragma once
 
 #include <atomic>
@@ -18,7 +18,7 @@
 
 namespace dice {
 
-/// Adds one to a count during its lifetime.
+/// Increments a count for its lifetime.
 class Counted {
  public:
   explicit Counted(std::atomic<std::size_t>& count) : count_(&count) { count.fetch_add(1); }
@@ -42,7 +42,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
  public:
   struct Limits {
     RequestParser::Limits request{};
-    /// From a request's first byte to the end of its headers, and from there to the end of its body.
+    /// From a request's first byte to the end of its headers, and from then on to the end of its body.
     Seconds header_timeout{10};
     Seconds body_timeout{10};
     /// Idle time between two requests.
@@ -69,7 +69,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
    public:
     virtual ~Owner() = default;
     virtual void on_request(std::shared_ptr<Connection> connection, Request request) = 0;
-    /// `request` holds what was understood of it. The reply closes the connection.
+    /// `request` is what could be parsed. The reply closes the connection.
     virtual void on_refusal(std::shared_ptr<Connection> connection, Request request, Error why) = 0;
   };
 
@@ -84,14 +84,14 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::uint64_t id() const { return id_; }
   int descriptor() const { return descriptor_; }
   bool over_limit() const { return over_limit_; }
-  /// The client's IP address as text; empty when it is not known.
+  /// The client's IP address as text; empty if unknown.
   const std::string& client_address() const { return client_address_; }
 
-  // --- on the I/O thread; each says whether the connection is still open ---
+  // --- on the I/O thread; the bool results say whether the connection is still open ---
 
   bool on_ready();
   bool on_tick(TimePoint now);
-  /// With `abort`, the client gets a reset, and data that it has not read is lost.
+  /// With `abort`, the client gets a reset and loses data that it has not read.
   void close(bool abort);
   /// Whether no response is pending and no byte was transferred for `age`.
   bool is_idle(TimePoint now, Seconds age) const;
@@ -100,9 +100,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   struct Reply {
     Response response;
-    /// After this reply.
+    /// Close the connection after this reply.
     bool close = false;
-    /// Released when the last byte has been written, or cannot be.
+    /// Released when the last byte has been written, or can no longer be written.
     Counted in_flight;
   };
   /// Writes as much as the socket accepts; the I/O thread writes the rest. Does nothing if the connection is closed.
@@ -110,12 +110,12 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   enum class Reason { client_gone, stopping };
 
-  /// For work that waits: requested if the client disconnects, or `cancel` is called, before the request is answered.
+  /// For blocking work: a stop is requested if the client disconnects or `cancel` is called before the reply.
   std::stop_token stop_token();
   void cancel(Reason reason);
   /// Why the current request was cancelled; empty if it was not.
   std::optional<Reason> cancelled() const;
-  /// Nothing can be written any more.
+  /// Whether nothing can be written any more.
   bool closed() const;
 
  private:
@@ -132,7 +132,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool receive(std::size_t limit);
   bool discard();
   void watch_for_end();
-  /// Parses and hands on what is in `input_`.
+  /// Parses `input_` and passes on its requests.
   void process();
   void refuse(Error why);
   void hand_on(Request request, std::optional<Error> refusal);
@@ -153,7 +153,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   // Used only by the I/O thread.
   std::string input_;
-  /// Of `input_`, parsed already.
+  /// Number of bytes of `input_` already parsed.
   std::size_t parsed_ = 0;
   std::size_t input_counted_ = 0;
   std::unique_ptr<RequestParser> parser_;
@@ -166,11 +166,11 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Interest interest_ GUARDED_BY(mutex_) = Interest::read;
   TimePoint deadline_ GUARDED_BY(mutex_);
   TimePoint last_byte_ GUARDED_BY(mutex_);
-  /// The I/O thread is in `process`, and will see a change of state by itself.
+  /// The I/O thread is in `process` and will notice a change of state.
   bool processing_ GUARDED_BY(mutex_) = false;
   /// There is input after the current request.
   bool more_input_ GUARDED_BY(mutex_) = false;
-  /// The client has closed its side, or the whole connection.
+  /// The client has closed its side or the whole connection.
   bool client_ended_ GUARDED_BY(mutex_) = false;
   bool head_only_ GUARDED_BY(mutex_) = false;
   bool keep_alive_ GUARDED_BY(mutex_) = true;

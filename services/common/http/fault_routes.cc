@@ -54,8 +54,8 @@ void add_fault_routes(Server& server, Faults& faults, const Logger& log) {
             {{"delay_seconds", setting->delay_seconds}, {"error_rate", setting->error_rate}});
     return show(*setting);
   };
-  server.add({.path = route::kFaults, .handler = get, .quiet = true});
-  server.add({.method = Method::put, .path = route::kFaults, .handler = put, .quiet = true});
+  server.add({.path = route::kFaults, .handler = get, .uninstrumented = true});
+  server.add({.method = Method::put, .path = route::kFaults, .handler = put, .uninstrumented = true});
 }
 
 }  // namespace dice

@@ -1,4 +1,4 @@
-// GET and PUT /debug/faults: shows and sets what is injected.
+// GET and PUT /debug/faults: show and set the injected faults.
 #pragma once
 
 #include "common/http/faults.h"
@@ -6,7 +6,7 @@
 
 namespace dice {
 
-/// Before the server's start. `faults` outlives it.
+/// Call before the server starts. `faults` must outlive it.
 void add_fault_routes(Server& server, Faults& faults, const Logger& log);
 
 }  // namespace dice

@@ -1,4 +1,4 @@
-// Faults on demand, to simulate an outage.
+// Fault injection, to simulate an outage.
 #pragma once
 
 #include <atomic>

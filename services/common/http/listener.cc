@@ -26,19 +26,19 @@ namespace px = Pistache;
 using std::chrono::steady_clock;
 
 constexpr int kBacklog = 1024;
-constexpr int kAcceptAtOnce = 64;
+constexpr int kMaxAccepts = 64;
 /// Additional connections beyond the limit, for probes; after that, new ones wait in the backlog.
 constexpr std::size_t kReserve = 32;
-/// Connections younger than this are not closed to make room.
-constexpr Seconds kYoung{0.25};
+/// Connections that were active more recently are not closed to make room.
+constexpr Seconds kMinIdle{0.25};
 /// Interval at which deadlines are checked.
 constexpr long kTickNanoseconds = 100'000'000;
 
-/// Kernel send buffer per connection: enough for any reply at once, but limited, so that clients that do not read
-/// cannot make it hold megabytes.
+/// Kernel send buffer per connection: enough for a whole reply, but limited, so that clients that do not read cannot
+/// fill megabytes.
 constexpr int kSendBuffer = 64 << 10;
 /// Minimum interval between log lines about connections not being accepted.
-constexpr Seconds kQuiet{10};
+constexpr Seconds kLogInterval{10};
 
 /// Sources of events. Each connection has a unique number, so that a late event finds no connection.
 constexpr std::uint64_t kAccept = 1ULL << 40U;
@@ -171,7 +171,7 @@ class Listener::Loop final : public px::Aio::Handler, public Connection::Loop {
     by_id_.emplace(id, by_activity_.insert(by_activity_.end(), connection));
     try {
       reactor_->registerFd(key(), descriptor, px::Polling::NotifyOn::Read, px::Polling::Tag(id));
-    } catch (const std::exception&) {  // such as no memory in the kernel
+    } catch (const std::exception&) {  // for example, the kernel is out of memory
       connection->close(true);
       remove(id);
       return;
@@ -189,7 +189,7 @@ class Listener::Loop final : public px::Aio::Handler, public Connection::Loop {
   void watch(const Connection& connection, Connection::Interest interest) override {
     try {
       reactor_->modifyFd(key(), connection.descriptor(), to_pistache(interest), px::Polling::Tag(connection.id()));
-    } catch (const std::exception&) {  // the kernel has forgotten it; its deadline ends it
+    } catch (const std::exception&) {  // the kernel no longer knows the descriptor; the connection's deadline ends it
     }
   }
 
@@ -198,7 +198,7 @@ class Listener::Loop final : public px::Aio::Handler, public Connection::Loop {
   }
 
  private:
-  // --- Pistache's ---
+  // --- px::Aio::Handler ---
 
   std::shared_ptr<px::Aio::Handler> clone() const override {
     return nullptr;
@@ -238,7 +238,7 @@ class Listener::Loop final : public px::Aio::Handler, public Connection::Loop {
     const auto connection = *found->second;
     try {
       if (!connection->on_ready()) remove(id);
-    } catch (const std::exception& error) {  // out of memory, for one: this connection's end, not the thread's
+    } catch (const std::exception& error) {  // such as out of memory: ends this connection, not the thread
       shared_.log.log(LogMessage::connection_aborted, nullptr, {{"error", std::string_view(error.what())}});
       connection->close(true);
       remove(id);
@@ -260,9 +260,9 @@ class Listener::Loop final : public px::Aio::Handler, public Connection::Loop {
   /// Closes the connection that has been idle the longest. False if none has been idle long enough.
   bool make_room() {
     const auto now = steady_clock::now();
-    for (std::size_t looked_at = 0; looked_at < by_activity_.size() && looked_at < kAcceptAtOnce; ++looked_at) {
+    for (std::size_t checked = 0; checked < by_activity_.size() && checked < kMaxAccepts; ++checked) {
       const auto connection = by_activity_.front();
-      if (connection->is_idle(now, kYoung)) {
+      if (connection->is_idle(now, kMinIdle)) {
         connection->close(true);
         remove(connection->id());
         return true;
@@ -295,22 +295,22 @@ class Listener::Loop final : public px::Aio::Handler, public Connection::Loop {
   // --- accepting, on the first loop ---
 
   void accept() {
-    for (int i = 0; i < kAcceptAtOnce; ++i) {
+    for (int i = 0; i < kMaxAccepts; ++i) {
       if (shared_.connections >= shared_.options.max_connections + kReserve) {
-        return give_up("there are as many connections as there may be");
+        return stop_accepting("the maximum number of connections is reached");
       }
       const int descriptor = ::accept4(shared_.descriptor, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
       if (descriptor < 0) {
         if (errno == EAGAIN || errno == EWOULDBLOCK) return;
         if (errno == ECONNABORTED || errno == EINTR) continue;
-        return give_up(error_text(errno));
+        return stop_accepting(error_text(errno));
       }
       const int yes = 1;
       (void)::setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
       (void)::setsockopt(descriptor, SOL_SOCKET, SO_SNDBUF, &kSendBuffer, sizeof kSendBuffer);
       // The write timeout for data in the kernel's buffers.
-      const auto patience = static_cast<unsigned>(shared_.options.connection.write_timeout.count() * 1000);
-      (void)::setsockopt(descriptor, IPPROTO_TCP, TCP_USER_TIMEOUT, &patience, sizeof patience);
+      const auto timeout = static_cast<unsigned>(shared_.options.connection.write_timeout.count() * 1000);
+      (void)::setsockopt(descriptor, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout, sizeof timeout);
       const auto& loop =
           *std::ranges::min_element(shared_.loops, {}, [](const auto& one) { return one->connections(); });
       loop->count_new_connection();
@@ -322,10 +322,10 @@ class Listener::Loop final : public px::Aio::Handler, public Connection::Loop {
   }
 
   /// Pauses accepting until the next tick; new connections wait in the backlog.
-  void give_up(const std::string& reason) {
+  void stop_accepting(const std::string& reason) {
     const auto now = steady_clock::now();
-    if (now >= quiet_until_) {
-      quiet_until_ = now + to_steady(kQuiet);
+    if (now >= next_log_) {
+      next_log_ = now + to_steady(kLogInterval);
       shared_.log.log(LogMessage::connections_limited, nullptr,
                       {{"reason", std::string_view(reason)},
                        {"connections", static_cast<std::int64_t>(shared_.connections.load())}});
@@ -358,7 +358,7 @@ class Listener::Loop final : public px::Aio::Handler, public Connection::Loop {
   std::uint64_t next_id_ = kFirstConnection;
   bool paused_ = false;
   bool stopping_ = false;
-  TimePoint quiet_until_{};
+  TimePoint next_log_{};
 };
 
 Listener::Listener(const Options& options, Connection::Owner& owner, const Logger& log)
@@ -393,7 +393,7 @@ void Listener::cancel(Connection::Reason reason) {
 }
 
 void Listener::stop() {
-  for (const auto& loop : shared_->loops) loop->stop();  // the one that accepts first
+  for (const auto& loop : shared_->loops) loop->stop();  // the accepting one first
   shared_->loops.clear();
   if (shared_->descriptor >= 0) ::close(std::exchange(shared_->descriptor, -1));
 }

@@ -40,7 +40,7 @@ std::string Request::header_list(std::string_view name) const {
 }
 
 std::unexpected<Error> cancelled() {
-  return std::unexpected(Error{ErrorCode::client_gone, "the client did not wait for the answer"});
+  return std::unexpected(Error{ErrorCode::client_gone, "the client disconnected before the response was ready"});
 }
 
 }  // namespace dice

@@ -27,7 +27,7 @@ bool equal_ignoring_case(std::string_view left, std::string_view right);
 /// RFC 9110, section 9, and PATCH; `other` is any other token.
 enum class Method { get, head, post, put, del, patch, options, trace, connect, other };
 
-/// As on the wire. `other` is "_OTHER", as OpenTelemetry's semantic conventions have it.
+/// As sent in requests. `other` is "_OTHER", as in OpenTelemetry's semantic conventions.
 std::string_view name_of(Method method);
 /// Methods are case-sensitive.
 Method parse_method(std::string_view name);
@@ -63,7 +63,7 @@ struct Request {
   const TraceContext& trace() const { return span->context(); }
   /// The value of the first header with this name, case-insensitive; empty if there is none.
   std::string_view header(std::string_view name) const;
-  /// The values of all headers of that name, with commas between them: one list (RFC 9110, section 5.3).
+  /// The values of all headers with this name, comma-separated, as one list (RFC 9110, section 5.3).
   std::string header_list(std::string_view name) const;
 };
 
@@ -75,7 +75,7 @@ struct Response {
 };
 
 using Result = std::expected<Response, Error>;
-/// Produces the response on a separate thread, where it may block. What it captures from the request outlives it.
+/// Produces the response on a separate thread, where it may block. The request outlives it.
 using Work = std::move_only_function<Result()>;
 
 /// What a handler returns: the response, or the work that produces it.
@@ -88,7 +88,8 @@ struct Answer : std::variant<Result, Work> {
 /// Called on an I/O thread; must not block.
 using Handler = std::function<Answer(const Request&)>;
 
-/// For work that ends because `Request::stop` was requested. What the client is told depends on why that was.
+/// The result of work that ended because `Request::stop` was requested. The error that the client gets depends on the
+/// reason.
 std::unexpected<Error> cancelled();
 
 }  // namespace dice

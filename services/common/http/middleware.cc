@@ -20,7 +20,7 @@ TraceContext parent_of(const Request& request) {
 std::optional<Answer> SpanMiddleware::before(Exchange& exchange) {
   const auto& request = exchange.request;
   const auto parent = parent_of(request);
-  if (exchange.quiet() || exchange.refusal) {
+  if (exchange.uninstrumented() || exchange.refusal) {
     exchange.trace = tracing_.untraced(parent);
     return std::nullopt;
   }
@@ -56,7 +56,7 @@ void SpanMiddleware::after(Exchange& exchange, const Outcome& outcome) {
   span.set("http.response.status_code", std::int64_t{outcome.status});
   const auto type = outcome.error_code.empty() ? std::to_string(outcome.status) : std::string(outcome.error_code);
   if (outcome.status >= 500) span.fail(type);
-  else if (outcome.error_code == name_of(ErrorCode::client_gone)) span.set("error.type", type);  // no error of ours
+  else if (outcome.error_code == name_of(ErrorCode::client_gone)) span.set("error.type", type);  // not our error
   span.end();
 }
 
@@ -79,7 +79,7 @@ void MetricsMiddleware::after(Exchange& exchange, const Outcome& outcome) {
 }
 
 void AccessLogMiddleware::after(Exchange& exchange, const Outcome& outcome) {
-  const auto level = exchange.quiet() ? LogLevel::debug : LogLevel::info;
+  const auto level = exchange.uninstrumented() ? LogLevel::debug : LogLevel::info;
   if (!log_.enabled(level)) return;
   const Seconds duration = std::chrono::steady_clock::now() - exchange.arrived;
   const auto path = shortened(exchange.request.path, max_text_bytes_);
@@ -95,8 +95,9 @@ void AccessLogMiddleware::after(Exchange& exchange, const Outcome& outcome) {
 
 std::optional<Answer> ReadinessMiddleware::before(Exchange& exchange) {
   if (exchange.refusal) return std::unexpected(*exchange.refusal);
-  if (exchange.quiet()) return std::nullopt;
-  if (refusing_.load(std::memory_order_relaxed)) return std::unexpected(Error{ErrorCode::not_ready, "stopping", 1});
+  if (exchange.uninstrumented()) return std::nullopt;
+  if (refusing_.load(std::memory_order_relaxed))
+    return std::unexpected(Error{ErrorCode::not_ready, "the service is stopping", 1});
   if (exchange.connection->over_limit()) {
     return std::unexpected(Error{ErrorCode::overloaded, "too many connections", 1});
   }
@@ -104,12 +105,12 @@ std::optional<Answer> ReadinessMiddleware::before(Exchange& exchange) {
 }
 
 std::optional<Answer> FaultsMiddleware::before(Exchange& exchange) {
-  const auto fault = faults_ == nullptr || exchange.quiet() ? Faults::Fault{} : faults_->next();
+  const auto fault = faults_ == nullptr || exchange.uninstrumented() ? Faults::Fault{} : faults_->next();
   if (!fault.active) return std::nullopt;
   exchange.fault_injected = true;
   exchange.span.set("fault.injected", true);
   const auto failure =
-      std::unexpected(Error{ErrorCode::fault_injected, "this failure was asked for by PUT /debug/faults"});
+      std::unexpected(Error{ErrorCode::fault_injected, "this failure was injected through PUT /debug/faults"});
   if (fault.delay <= Seconds(0)) return fault.fails ? std::optional<Answer>(failure) : std::nullopt;
   return Work([this, fault, failure, &exchange]() -> Result {
     if (!clock_.sleep(fault.delay, exchange.request.stop)) return cancelled();

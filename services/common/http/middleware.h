@@ -26,9 +26,9 @@ struct Route {
   /// "/dice/{identifier}": a name in braces matches one segment.
   std::string path;
   Handler handler;
-  /// Probes, scrapes and what shows them: no span, an access line at debug level only, no injected faults, threads of
-  /// their own, and an answer even when the service is stopping or has too many connections.
-  bool quiet = false;
+  /// For probes, scrapes and debugging: no span, an access log line at debug level only, no injected faults, separate
+  /// threads, and a response even if the service is stopping or has too many connections.
+  bool uninstrumented = false;
 };
 
 /// One request between its arrival and its reply. Used by one thread at a time.
@@ -42,19 +42,19 @@ struct Exchange {
   const Route* route = nullptr;
   /// The error of a request that could not be parsed.
   std::optional<Error> refusal{};
-  /// Work returned by the handler.
+  /// The work returned by the handler.
   Work work{};
   /// Members of the chain whose `before` was called.
   std::size_t passed = 0;
 
   // Set by the chain.
   Span span{};
-  /// The span's, or for a quiet route one that no span stands behind.
+  /// The context of the span; on an uninstrumented route, a context without a span.
   TraceContext trace{};
   HttpMetrics::ForRoute* metrics = nullptr;
   bool fault_injected = false;
 
-  bool quiet() const { return route != nullptr && route->quiet; }
+  bool uninstrumented() const { return route != nullptr && route->uninstrumented; }
   /// The template; "_unmatched" if no route matches.
   std::string_view route_name() const { return match.path.empty() ? std::string_view("_unmatched") : match.path; }
 };
@@ -70,7 +70,7 @@ struct Outcome {
 class Middleware {
  public:
   virtual ~Middleware() = default;
-  /// Called for an incoming request, in the chain's order. If it returns a response, the rest of the chain and the
+  /// Called for an incoming request, in the chain's order. If it returns an answer, the rest of the chain and the
   /// handler are skipped.
   virtual std::optional<Answer> before(Exchange& /*exchange*/) { return std::nullopt; }
   /// Called in reverse order before the first byte of the reply is sent, so that the telemetry is complete when the
@@ -90,11 +90,11 @@ class SpanMiddleware final : public Middleware {
   const std::size_t max_text_bytes_;
 };
 
-/// http_requests_total and its relatives.
+/// The http_* metrics.
 class MetricsMiddleware final : public Middleware {
  public:
   explicit MetricsMiddleware(HttpMetrics& metrics) : metrics_(metrics) {}
-  /// Created at the first call, which a running scrape may delay by a millisecond.
+  /// Created on the first call, which a running scrape may delay by a millisecond.
   HttpMetrics::ForRoute& of(Method method, std::string_view route);
   std::optional<Answer> before(Exchange& exchange) override;
   void after(Exchange& exchange, const Outcome& outcome) override;
@@ -131,7 +131,7 @@ class ReadinessMiddleware final : public Middleware {
 /// Faults set by PUT /debug/faults: delays, and failures instead of the handler. Last in the chain.
 class FaultsMiddleware final : public Middleware {
  public:
-  /// `handle` calls the handler, which then may wait.
+  /// `handle` calls the handler, which may block in that case.
   FaultsMiddleware(Faults* faults, Clock& clock, std::function<Result(Exchange&)> handle)
       : faults_(faults), clock_(clock), handle_(std::move(handle)) {}
   std::optional<Answer> before(Exchange& exchange) override;

@@ -25,14 +25,14 @@ std::string_view view(beast::string_view text) { return {text.data(), text.size(
 
 Error malformed(std::string message) { return {ErrorCode::malformed_request, std::move(message)}; }
 
-Error long_chunk_line() { return malformed("a chunk's line, or the trailer, is too long"); }
+Error long_chunk_line() { return malformed("a chunk header or the trailer is too long"); }
 
-Error unknown_method() { return {ErrorCode::not_implemented, "no route here knows the method"}; }
+Error unknown_method() { return {ErrorCode::not_implemented, "the method is not supported"}; }
 
-/// `char` is signed only on some machines.
+/// The cast is needed because `char` is signed on some machines only.
 bool is_control(char c) { return (static_cast<unsigned char>(c) < ' ' && c != '\t') || c == '\x7F'; }
 
-/// RFC 9110, section 8.6: digits; no leading zero, which some read as octal.
+/// RFC 9110, section 8.6: digits only; no leading zero, which some parsers read as octal.
 bool is_length(std::string_view value) {
   return !value.empty() && (value.size() == 1 || value.front() != '0') &&
          std::ranges::all_of(value, [](char c) { return c >= '0' && c <= '9'; });
@@ -94,7 +94,7 @@ struct RequestParser::Implementation final : http::basic_parser<true> {
     eager(false);
   }
 
-  /// Ends parsing with one of our errors.
+  /// Ends parsing with this error.
   void fail(Error why, error_code& ec) {
     error = std::move(why);
     ec = http::make_error_code(http::error::bad_value);
@@ -112,7 +112,8 @@ struct RequestParser::Implementation final : http::basic_parser<true> {
   /// RFC 9112, section 3.2.
   std::optional<Error> read_target(std::string_view target) {
     const auto allowed = [](char c) { return c > ' ' && c < '\x7F' && c != '#'; };
-    if (!std::ranges::all_of(target, allowed)) return malformed("the target has characters that no URI has");
+    if (!std::ranges::all_of(target, allowed))
+      return malformed("the request target contains characters that are not allowed in a URI");
     if (target == "*" && request.method == Method::options) {
       request.path = target;
       return std::nullopt;
@@ -121,11 +122,11 @@ struct RequestParser::Implementation final : http::basic_parser<true> {
       const std::size_t scheme = equal_ignoring_case(target.substr(0, 7), "http://")    ? 7
                                  : equal_ignoring_case(target.substr(0, 8), "https://") ? 8
                                                                                         : 0;
-      if (scheme == 0) return malformed("the target must begin with / or http://");
+      if (scheme == 0) return malformed("the request target must begin with / or http://");
       target.remove_prefix(scheme);
       const auto end = std::min(target.find_first_of("/?"), target.size());
       const auto authority = parse_authority(target.substr(0, end));
-      if (!authority) return malformed("the target's host is not valid");
+      if (!authority) return malformed("the host in the request target is not valid");
       request.host = authority->host;
       request.port = authority->port;
       absolute = true;
@@ -149,11 +150,12 @@ struct RequestParser::Implementation final : http::basic_parser<true> {
     switch (field) {
       case http::field::host: ++hosts; break;
       case http::field::content_length:
-        if (lengths++ > 0 || !is_length(view(value))) fail(malformed("Content-Length must be one whole number"), ec);
+        if (lengths++ > 0 || !is_length(view(value)))
+          fail(malformed("Content-Length must be a single whole number"), ec);
         break;
       case http::field::transfer_encoding: codings.emplace_back(view(value)); break;
       case http::field::content_type:
-        if (types++ > 0) fail(malformed("there are two Content-Type headers"), ec);
+        if (types++ > 0) fail(malformed("Content-Type must not be repeated"), ec);
         break;
       default: break;
     }
@@ -172,10 +174,10 @@ struct RequestParser::Implementation final : http::basic_parser<true> {
   /// RFC 9112, section 3.2.
   std::optional<Error> check_host() {
     if (hosts == 0 && request.http_1_0) return std::nullopt;
-    if (hosts != 1) return malformed("there must be one Host header");
+    if (hosts != 1) return malformed("there must be exactly one Host header");
     const auto host = parse_authority(request.header("Host"));
-    if (!host) return malformed("Host must be a name or an address, and perhaps a port");
-    if (absolute) return std::nullopt;  // the target decides
+    if (!host) return malformed("Host must be a name or an address, with an optional port");
+    if (absolute) return std::nullopt;  // the target takes precedence
     request.host = host->host;
     request.port = host->port;
     return std::nullopt;
@@ -184,13 +186,13 @@ struct RequestParser::Implementation final : http::basic_parser<true> {
   /// RFC 9112, sections 6.1 and 6.3.
   std::optional<Error> check_framing() const {
     if (codings.empty()) return std::nullopt;
-    if (lengths > 0) return malformed("Content-Length and Transfer-Encoding exclude each other");
-    if (request.http_1_0) return malformed("HTTP/1.0 has no Transfer-Encoding");
+    if (lengths > 0) return malformed("Content-Length and Transfer-Encoding must not be combined");
+    if (request.http_1_0) return malformed("HTTP/1.0 does not allow Transfer-Encoding");
     const auto members = list_members(codings.front());
     if (codings.size() > 1 || members.empty() || !equal_ignoring_case(members.back(), "chunked") || !chunked()) {
-      return malformed("Transfer-Encoding must end with chunked, once");
+      return malformed("Transfer-Encoding must end with chunked, and chunked must not be repeated");
     }
-    if (members.size() > 1) return Error{ErrorCode::not_implemented, "the only Transfer-Encoding is chunked"};
+    if (members.size() > 1) return Error{ErrorCode::not_implemented, "the only supported Transfer-Encoding is chunked"};
     return std::nullopt;
   }
 
@@ -203,7 +205,8 @@ struct RequestParser::Implementation final : http::basic_parser<true> {
 
   void on_chunk_header_impl(std::uint64_t /*size*/, beast::string_view extensions, error_code& ec) override {
     if (extensions.size() > kMaxChunkLine) return fail(long_chunk_line(), ec);
-    if (std::ranges::any_of(view(extensions), is_control)) fail(malformed("a chunk has control characters"), ec);
+    if (std::ranges::any_of(view(extensions), is_control))
+      fail(malformed("a chunk header contains control characters"), ec);
   }
 
   std::size_t on_chunk_body_impl(std::uint64_t /*left*/, beast::string_view bytes, error_code& /*ec*/) override {
@@ -262,10 +265,11 @@ Error error_of(http::error code, std::string_view line) {
     case http::error::header_limit: return too_large(line);
     case http::error::bad_version: return malformed("the version must be HTTP/1.1 or HTTP/1.0");
     case http::error::bad_method: return malformed("not an HTTP/1.1 request");
-    case http::error::bad_target: return malformed("the target has characters that no URI has");
+    case http::error::bad_target:
+      return malformed("the request target contains characters that are not allowed in a URI");
     case http::error::bad_chunk:
     case http::error::bad_chunk_extension: return malformed("a chunk is not valid");
-    case http::error::bad_content_length: return malformed("Content-Length must be one whole number");
+    case http::error::bad_content_length: return malformed("Content-Length must be a single whole number");
     case http::error::bad_transfer_encoding: return malformed("Transfer-Encoding is not valid");
     default: return malformed("a header is not valid");
   }
@@ -300,7 +304,7 @@ std::expected<std::size_t, Error> RequestParser::feed(std::string_view bytes) {
       }
     }
     if (!self.headers_done && !has_clean_lines(rest)) {
-      return std::unexpected(malformed("a line does not end with CR LF, or begins with white space"));
+      return std::unexpected(malformed("a line does not end with CR LF or begins with white space"));
     }
     error_code ec;
     const bool in_head = !self.headers_done;

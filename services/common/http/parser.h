@@ -25,8 +25,8 @@ class RequestParser {
   explicit RequestParser(const Limits& limits);
   ~RequestParser();
 
-  /// Reads from `bytes` and returns how many were consumed. The others must be passed again, followed by more; bytes
-  /// after the end of the request are not consumed. After an error it must not be called again, and the rest of the
+  /// Reads from `bytes` and returns how many were consumed. The others must be passed again, followed by more. Bytes
+  /// after the end of the request are not consumed. After an error, it must not be called again, and the rest of the
   /// connection's input is meaningless.
   std::expected<std::size_t, Error> feed(std::string_view bytes);
 

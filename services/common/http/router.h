@@ -1,4 +1,4 @@
-// Maps a method and a path to a route. Pure: no request, no socket.
+// The router: maps a method and a path to a route, independent of requests and sockets.
 #pragma once
 
 #include <cstddef>

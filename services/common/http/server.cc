@@ -97,7 +97,7 @@ void Server::start_work(ExchangePointer exchange) {
     exchange->work = nullptr;
     return finish(std::move(exchange), cancelled());
   }
-  auto& pool = exchange->quiet() ? around_.quiet_workers : around_.workers;
+  auto& pool = exchange->uninstrumented() ? around_.uninstrumented_workers : around_.workers;
   // The pool either runs a task or leaves it unchanged: the exchange has one owner at any time.
   auto* const mine = exchange.release();
   ThreadPool::Task task = [this, mine] {
@@ -110,7 +110,7 @@ void Server::start_work(ExchangePointer exchange) {
   if (pool.try_run(task)) return;
   exchange.reset(mine);
   exchange->work = nullptr;
-  finish(std::move(exchange), std::unexpected(Error{ErrorCode::overloaded, "too many requests at once", 1}));
+  finish(std::move(exchange), std::unexpected(Error{ErrorCode::overloaded, "too many concurrent requests", 1}));
 }
 
 Result Server::run(Exchange& exchange, Work& work) {
@@ -123,14 +123,14 @@ Result Server::run(Exchange& exchange, Work& work) {
 
 Result Server::handler_threw(const Exchange& exchange, const std::exception& error) {
   log_.log(LogMessage::handler_threw, &exchange.trace, {{"error", std::string_view(error.what())}});
-  return std::unexpected(Error{ErrorCode::internal, "something went wrong on our side"});
+  return std::unexpected(Error{ErrorCode::internal, "internal error"});
 }
 
 void Server::finish(ExchangePointer exchange, Result result) {
   auto& connection = *exchange->connection;
   if (!result && result.error().code == ErrorCode::client_gone &&
       connection.cancelled() == Connection::Reason::stopping) {
-    result = std::unexpected(Error{ErrorCode::not_ready, "stopped before the answer was there", 1});
+    result = std::unexpected(Error{ErrorCode::not_ready, "the service stopped before the response was ready", 1});
   }
   const bool gone = connection.closed() || (!result && result.error().code == ErrorCode::client_gone);
   Response response;

@@ -33,9 +33,9 @@ class Server final : private Connection::Owner {
     Telemetry& telemetry;
     HttpMetrics& metrics;
     Clock& clock;
-    /// For `Work` of quiet (uninstrumented) routes, and of all others. If no thread is free, the response is 503
+    /// For the `Work` of uninstrumented routes, and of all others. If no thread is free, the response is 503
     /// `overloaded`.
-    ThreadPool& quiet_workers;
+    ThreadPool& uninstrumented_workers;
     ThreadPool& workers;
     /// Null = none.
     Faults* faults;
@@ -53,11 +53,11 @@ class Server final : private Connection::Owner {
 
   /// After this call, each reply closes its connection.
   void drain() { draining_ = true; }
-  /// After this call, new requests get 503 `not_ready`, except on quiet routes.
+  /// After this call, new requests get 503 `not_ready`, except on uninstrumented routes.
   void refuse() { readiness_.refuse(); }
-  /// Requests that work in progress stops and gets 503 `not_ready`. Returns immediately.
+  /// Cancels work in progress, which then gets 503 `not_ready`. Returns immediately.
   void cancel() { listener_.cancel(Connection::Reason::stopping); }
-  /// Number of requests whose reply has not been written yet.
+  /// Number of requests whose reply has not been fully written.
   std::size_t in_flight() const { return in_flight_; }
   /// Closes all connections and joins the I/O threads; later replies are discarded.
   void stop() { listener_.stop(); }
@@ -81,7 +81,7 @@ class Server final : private Connection::Owner {
   const Surroundings around_;
   const Logger log_;
   Router router_;
-  /// Indexed by the router's number.
+  /// Indexed by the route numbers of `router_`.
   std::vector<std::unique_ptr<Route>> routes_;
 
   SpanMiddleware spans_;

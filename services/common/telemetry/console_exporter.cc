@@ -13,7 +13,7 @@ class ConsoleExporter final : public SpanExporter {
   Result send(std::span<const EncodedSpan> spans, const Proceed& /*proceed*/) override {
     const auto line = to_otlp_json(source_, spans) + "\n";
     if (std::fwrite(line.data(), 1, line.size(), stderr) == line.size()) return {};
-    return {.kind = Result::Kind::failed, .reason = "standard error cannot be written"};
+    return {.kind = Result::Kind::failed, .reason = "cannot write to standard error"};
   }
 
  private:

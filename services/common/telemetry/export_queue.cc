@@ -10,13 +10,13 @@ using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 using Kind = SpanExporter::Result::Kind;
 
-/// Of what the collector asks for with Retry-After: an hour would cost more spans than the collector gains.
+/// Limit for Retry-After: a longer pause would lose too many spans.
 constexpr std::chrono::seconds kMaxRetryAfter{60};
-/// Dropped spans are logged at most once in this time.
-constexpr std::chrono::seconds kReportEvery{10};
+/// Minimum interval between log lines about dropped spans.
+constexpr std::chrono::seconds kReportInterval{10};
 constexpr const char* kQueueFull = "the queue is full";
 
-/// The string's object, its counts, the allocator's own, and the pointer to it.
+/// The text, plus the overhead of the string, its reference counts, the allocator and the pointer.
 std::size_t cost(const EncodedSpan& span) { return span->size() + 96; }
 
 std::int64_t shown(std::uint64_t count) { return static_cast<std::int64_t>(count); }
@@ -62,7 +62,7 @@ void ExportQueue::close(TimePoint deadline) {
     const Lock lock(mutex_);
     if (std::exchange(closed_, true)) return;
     deadline_ = deadline;
-    retry_at_ = TimePoint();  // no time to lose
+    retry_at_ = TimePoint();  // retry immediately
     failures_ = 0;
   }
   changed_.notify_one();
@@ -120,7 +120,7 @@ TimePoint ExportQueue::next_event(TimePoint now) const {
   return next;
 }
 
-/// Makes batches of what waits: full ones whenever there is room for them, a smaller one when it is due and can be
+/// Moves pending batches to the retry queue: full ones if there is room, an incomplete one if it is due and can be
 /// exported now.
 void ExportQueue::collect(TimePoint now) {
   const bool due = closed_ || now >= collect_at_;
@@ -220,7 +220,7 @@ void ExportQueue::report() {
     if (unreported_ == 0 || now < report_at_) return;
     spans = std::exchange(unreported_, 0);
     reason = drop_reason_;
-    report_at_ = now + kReportEvery;
+    report_at_ = now + kReportInterval;
   }
   logger_.log(LogMessage::export_failed, nullptr, {{"spans", shown(spans)}, {"reason", std::string_view(reason)}});
 }

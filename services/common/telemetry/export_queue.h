@@ -1,4 +1,4 @@
-// The way of ended spans to one exporter: batches, attempts, what waits for the next attempt, and exact counts.
+// The queue of ended spans for one exporter: batching, retries, bounds, and exact counts.
 #pragma once
 
 #include <chrono>
@@ -20,21 +20,20 @@
 
 namespace dice {
 
-/// Spans are put into batches, which one thread exports one after another. When the exporter is busy, or backs off
-/// after a failure that may pass, full batches wait in the retry queue; when that has no room, the oldest batch is
-/// dropped. Thread-safe.
+/// Collects spans into batches, which one thread exports in order. While the exporter is busy or backs off after a
+/// retryable failure, full batches wait in the retry queue; if that is full, the oldest batch is dropped. Thread-safe.
 class ExportQueue {
  public:
   ExportQueue(const ExportQueueOptions& options, std::unique_ptr<SpanExporter> exporter, const Logger& logger);
-  /// Drops what still waits.
+  /// Drops the spans that are still queued.
   ~ExportQueue();
   ExportQueue(const ExportQueue&) = delete;
   ExportQueue& operator=(const ExportQueue&) = delete;
 
-  /// Never waits. The thread is woken once a batch.
+  /// Never blocks. Wakes the thread once per batch.
   void add(EncodedSpan span);
 
-  /// Each span that was added is in exactly one of them. `queued`: waiting, or being exported.
+  /// Each added span counts in exactly one of them. `queued`: waiting or being exported.
   struct Counts {
     std::uint64_t queued = 0;
     std::uint64_t exported = 0;
@@ -42,9 +41,9 @@ class ExportQueue {
   };
   Counts counts() const;
 
-  /// Exports what waits until `deadline`; later spans are dropped. Returns at once.
+  /// Exports the queued spans until `deadline` and drops later ones. Returns immediately.
   void close(TimePoint deadline);
-  /// Waits until everything is exported or dropped; after `close`.
+  /// Waits until every span is exported or dropped. Call after `close`.
   void join();
 
  private:
@@ -54,9 +53,9 @@ class ExportQueue {
   };
 
   void run();
-  /// Until there is something to do; false when nothing will ever be again.
+  /// Returns when there is something to do; false if there is nothing left to do, or no time.
   bool wait_for_work();
-  /// The next batch; without spans when none may be tried now.
+  /// The next batch; without spans if none may be sent now.
   Batch take();
   void settle(Batch batch, const SpanExporter::Result& result);
   void retry(Batch batch, const SpanExporter::Result& result);
@@ -73,28 +72,28 @@ class ExportQueue {
 
   mutable Mutex mutex_;
   Condition changed_;
-  /// New spans; the last batch is being filled.
+  /// New spans; the last batch may be incomplete.
   std::deque<Batch> pending_ GUARDED_BY(mutex_);
   std::size_t pending_spans_ GUARDED_BY(mutex_) = 0;
   TimePoint collect_at_ GUARDED_BY(mutex_);
-  /// The thread knows that there is a full batch.
+  /// The thread has been woken for a full batch.
   bool woken_ GUARDED_BY(mutex_) = false;
-  /// The retry queue; the oldest first.
+  /// The retry queue, oldest batch first.
   std::deque<Batch> waiting_ GUARDED_BY(mutex_);
   std::size_t waiting_bytes_ GUARDED_BY(mutex_) = 0;
   bool sending_ GUARDED_BY(mutex_) = false;
   TimePoint retry_at_ GUARDED_BY(mutex_);
   unsigned failures_ GUARDED_BY(mutex_) = 0;
   Counts counts_ GUARDED_BY(mutex_);
-  /// Dropped, and not logged yet.
+  /// Number of dropped spans that are not logged yet.
   std::uint64_t unreported_ GUARDED_BY(mutex_) = 0;
-  /// Of the last spans that were dropped, or of the last failure.
+  /// Why the last spans were dropped, or the last attempt failed.
   std::string drop_reason_ GUARDED_BY(mutex_);
   TimePoint report_at_ GUARDED_BY(mutex_);
   bool closed_ GUARDED_BY(mutex_) = false;
   TimePoint deadline_ GUARDED_BY(mutex_) = TimePoint::max();
 
-  /// The thread's alone.
+  /// Used only by the thread.
   std::minstd_rand random_{std::random_device{}()};
   std::thread thread_;
 };

@@ -16,14 +16,14 @@
 namespace dice {
 namespace {
 
-constexpr std::size_t kMaxWaiting = 8UL << 20U;
-constexpr std::size_t kEnoughWaiting = 64UL << 10U;
-constexpr std::chrono::milliseconds kGathering{2};
-/// POSIX: a pipe that is ready takes at least as much without blocking.
-constexpr std::size_t kPiece = 4096;
+constexpr std::size_t kMaxBufferedBytes = 8UL << 20U;
+constexpr std::size_t kFullGroupBytes = 64UL << 10U;
+constexpr std::chrono::milliseconds kMaxDelay{2};
+/// A pipe that is ready accepts at least this much without blocking (POSIX: PIPE_BUF).
+constexpr std::size_t kWriteBytes = 4096;
 constexpr std::chrono::milliseconds kPoll{100};
-/// A reader that has taken nothing for so long is taken for dead.
-constexpr std::chrono::seconds kPatience{1};
+/// A reader that has read nothing for this long is considered dead.
+constexpr std::chrono::seconds kReaderTimeout{1};
 
 thread_local bool may_wait = true;
 
@@ -68,18 +68,18 @@ LogSink::~LogSink() {
 void LogSink::never_wait_on_this_thread() { may_wait = false; }
 
 void LogSink::write_all(std::string_view bytes) {
-  const auto begun = std::chrono::steady_clock::now();
+  const auto start = std::chrono::steady_clock::now();
   while (!bytes.empty()) {
-    // Polled first, so that a reader that takes nothing can't hold this thread when it is to end.
+    // Poll first, so that a reader that reads nothing cannot block this thread while it is stopping.
     pollfd ready{descriptor_, POLLOUT, 0};
     if (::poll(&ready, 1, static_cast<int>(kPoll.count())) == 0) {
-      const auto waited = std::chrono::steady_clock::now() - std::max(begun, last_taken_.load());
-      if (ending_ && waited >= kPatience) return;
+      const auto waited = std::chrono::steady_clock::now() - std::max(start, last_taken_.load());
+      if (ending_ && waited >= kReaderTimeout) return;
       continue;
     }
-    const auto written = ::write(descriptor_, bytes.data(), std::min(bytes.size(), kPiece));
+    const auto written = ::write(descriptor_, bytes.data(), std::min(bytes.size(), kWriteBytes));
     if (written < 0 && (errno == EINTR || errno == EAGAIN)) continue;
-    if (written <= 0) return;  // nobody reads any more
+    if (written <= 0) return;  // the reader has closed
     bytes.remove_prefix(static_cast<std::size_t>(written));
     last_taken_ = std::chrono::steady_clock::now();
   }
@@ -87,18 +87,18 @@ void LogSink::write_all(std::string_view bytes) {
 
 void LogSink::write(std::string_view line) {
   const Lock lock(mutex_);
-  while (waiting_.size() > kMaxWaiting) {
+  while (waiting_.size() > kMaxBufferedBytes) {
     const auto now = std::chrono::steady_clock::now();
-    if (!may_wait || now - last_taken_.load() >= kPatience) {
+    if (!may_wait || now - last_taken_.load() >= kReaderTimeout) {
       ++dropped_;
       return;
     }
     (void)drained_.wait_until(mutex_, now + kPoll);
   }
   const bool first = waiting_.empty();
-  const bool enough = waiting_.size() < kEnoughWaiting && waiting_.size() + line.size() >= kEnoughWaiting;
+  const bool group_full = waiting_.size() < kFullGroupBytes && waiting_.size() + line.size() >= kFullGroupBytes;
   waiting_ += line;
-  if (first || enough) wake_.notify_one();
+  if (first || group_full) wake_.notify_one();
 }
 
 bool LogSink::flush(Seconds limit) {
@@ -121,8 +121,8 @@ void LogSink::run() {
       drained_.notify_all();
       while (waiting_.empty() && !stopping_) wake_.wait(mutex_);
       if (waiting_.empty()) return;
-      const auto deadline = std::chrono::steady_clock::now() + kGathering;
-      while (waiting_.size() < kEnoughWaiting && !stopping_ && !flushing_ && wake_.wait_until(mutex_, deadline)) {
+      const auto deadline = std::chrono::steady_clock::now() + kMaxDelay;
+      while (waiting_.size() < kFullGroupBytes && !stopping_ && !flushing_ && wake_.wait_until(mutex_, deadline)) {
       }
       lines.clear();
       std::swap(lines, waiting_);

@@ -1,4 +1,4 @@
-// One JSON object a line.
+// Structured logging: one JSON object per line.
 #pragma once
 
 #include <atomic>
@@ -26,11 +26,11 @@ struct Field {
   FieldValue value;
 };
 
-/// Where lines go: a file descriptor, written by one thread of its own, so that a slow reader holds nobody up until
-/// 8 MiB wait for it. Then callers wait for it to read on; when it has taken nothing for a second, lines are dropped
-/// and counted until it does. A line is written at most 2 ms after it came, together with those that came meanwhile:
-/// waking the thread for each costs more than the line. Thread-safe. The destructor writes what waits, but gives up on
-/// a reader that takes nothing for a second.
+/// Writes lines to a file descriptor on a separate thread and buffers up to 8 MiB, so that a slow reader does not delay
+/// callers. If the buffer is full, callers wait; if the reader has read nothing for one second, lines are dropped and
+/// counted until it reads again. Lines are written in groups, each line at most 2 ms after `write`, because waking the
+/// thread for every line is expensive. Thread-safe. The destructor writes the buffered lines, unless the reader reads
+/// nothing for one second.
 class LogSink {
  public:
   /// Does not own `descriptor`.
@@ -40,11 +40,12 @@ class LogSink {
   LogSink& operator=(const LogSink&) = delete;
 
   void write(std::string_view line);
-  /// For threads that must not wait: from now on a line of the calling thread that finds no room is dropped at once.
+  /// For threads that must not block: from now on, if the buffer is full, lines of the calling thread are dropped
+  /// immediately.
   static void never_wait_on_this_thread();
-  /// Returns when all that was written before has reached the descriptor; false when it has not in `limit`.
+  /// Waits until all earlier lines have been written to the descriptor; false on timeout.
   bool flush(Seconds limit = Seconds(10));
-  /// Lines that found no room.
+  /// Number of lines dropped because the buffer was full.
   std::uint64_t dropped() const { return dropped_; }
 
  private:
@@ -53,7 +54,7 @@ class LogSink {
 
   const int descriptor_;
   std::atomic<std::uint64_t> dropped_ = 0;
-  /// When the reader last took something.
+  /// Time of the last successful write.
   std::atomic<TimePoint> last_taken_ = std::chrono::steady_clock::now();
   std::atomic<bool> ending_ = false;
   Mutex mutex_;
@@ -66,23 +67,23 @@ class LogSink {
   std::thread thread_;
 };
 
-/// Thread-safe; a copy writes to the same sink, which it does not own.
+/// Writes log lines. Thread-safe. Copies write to the same sink, which must outlive them.
 class Logger {
  public:
   Logger(LogSink& sink, std::string service, LogLevel level)
       : sink_(&sink), service_(std::move(service)), level_(level) {}
 
-  /// The same, under another `logger` name ("http", "tracing").
+  /// A copy with another value of the field `logger`, such as "http" or "tracing".
   Logger named(std::string name) const;
 
   LogSink& sink() const { return *sink_; }
   bool enabled(LogLevel level) const { return level >= level_; }
 
-  /// At the message's own level.
+  /// Logs at the level that the contract gives the message.
   void log(LogMessage message, const TraceContext* trace, std::initializer_list<Field> fields = {}) const {
     log(level_of(message), text_of(message), trace, fields);
   }
-  /// `trace` may be null. Field names are constants of the code; values may be any bytes.
+  /// `trace` may be null. Field names must be constants; values may contain any bytes.
   void log(LogLevel level, std::string_view message, const TraceContext* trace,
            std::initializer_list<Field> fields = {}) const {
     log(level, message, trace, std::span<const Field>(fields.begin(), fields.size()));

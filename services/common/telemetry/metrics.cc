@@ -12,7 +12,7 @@
 namespace dice {
 namespace {
 
-/// One key a time series.
+/// A unique key per time series.
 std::string key_of(const std::string& name, const Labels& labels) {
   std::string key = name;
   for (const auto& [label, value] : labels) key.append("\xFF").append(label).append("\xFF").append(value);
@@ -41,7 +41,7 @@ std::string escaped(const std::string& text, bool quotes) {
 /// Writes OpenMetrics 1.0: https://prometheus.io/docs/specs/om/open_metrics_spec/
 class OpenMetricsWriter {
  public:
-  /// The histogram of ours behind a series; null when there is none.
+  /// Our histogram for a series; null if there is none.
   using Known = std::function<const Histogram*(const std::string& key)>;
 
   void family(const prometheus::MetricFamily& family, const Known& known) {
@@ -92,7 +92,7 @@ class OpenMetricsWriter {
     sample(name + "_count", static_cast<double>(histogram.sample_count));
   }
 
-  /// The specification wants a float's form: "1.0", not "1".
+  /// The specification requires a float: "1.0", not "1".
   static std::string le(double bound) {
     auto text = number(bound);
     if (text.find_first_of(".eIn") == std::string::npos) text += ".0";

@@ -1,4 +1,4 @@
-// Metrics: prometheus-cpp's registry, and what it lacks: exemplars, OpenMetrics, and the process_* family.
+// Metrics: prometheus-cpp's registry, extended by exemplars, OpenMetrics and the process_* metrics.
 #pragma once
 
 #include <prometheus/counter.h>
@@ -24,12 +24,12 @@ using Labels = prometheus::Labels;
 using Counters = prometheus::Family<prometheus::Counter>;
 using Gauges = prometheus::Family<prometheus::Gauge>;
 
-/// A histogram that keeps, for each bucket, the last traced observation. Thread-safe.
+/// A histogram that keeps the last sampled observation of each bucket as an exemplar. Thread-safe.
 class Histogram {
  public:
   Histogram(prometheus::Histogram& histogram, std::vector<double> bounds);
 
-  /// In the unit that the metric's name ends with.
+  /// `value` is in the unit at the end of the metric's name.
   void observe(double value, const TraceContext& trace);
 
   struct Exemplar {
@@ -38,7 +38,7 @@ class Histogram {
     TraceId trace{};
     SpanId span{};
   };
-  /// One a bucket, +Inf last; those without have no trace.
+  /// One per bucket, +Inf last; the trace is all zero if the bucket has none.
   std::vector<Exemplar> exemplars() const;
 
  private:
@@ -48,7 +48,7 @@ class Histogram {
   std::vector<Exemplar> exemplars_ GUARDED_BY(mutex_);
 };
 
-/// All metrics of one process. Thread-safe. What it hands out lives as long as it does.
+/// All metrics of one process. Thread-safe. The references that it returns are valid for its lifetime.
 class Metrics {
  public:
   Metrics();
@@ -66,16 +66,16 @@ class Metrics {
     return histogram(std::string(name_of(metric)), help_of(metric), bounds, labels);
   }
 
-  /// `update` is called before each scrape, never twice at a time: for values that somebody else counts. It outlives
-  /// this object's scrapes. Not while there may be one.
+  /// Registers `update`, which is called before each scrape, never concurrently: for values that are counted elsewhere.
+  /// What it uses must outlive all scrapes. Must not be called during a scrape.
   void before_scrape(std::function<void()> update);
 
   struct Text {
     std::string content_type;
     std::string body;
   };
-  /// OpenMetrics, with exemplars, when `accept` asks for it, else the older text format. Scrapes that come together
-  /// share one text, so one waits for another: not for a thread that must not wait.
+  /// OpenMetrics with exemplars if the header value `accept` contains it, otherwise Prometheus' text format. Concurrent
+  /// scrapes share one result, so a call may block.
   Text scrape(std::string_view accept);
 
  private:
@@ -87,13 +87,13 @@ class Metrics {
   mutable Mutex mutex_;
   std::map<std::string, std::unique_ptr<Histogram>> histograms_ GUARDED_BY(mutex_);
   std::vector<std::function<void()>> updates_;
-  /// The two formats may be asked for at the same time.
+  /// The two formats may be scraped concurrently.
   Mutex collecting_;
   SingleFlight<std::string> text_;
   SingleFlight<std::string> open_metrics_;
 };
 
-/// process_cpu_seconds_total, process_resident_memory_bytes, … as Prometheus' own client libraries name them.
+/// process_cpu_seconds_total, process_resident_memory_bytes, …, named as in Prometheus' client libraries.
 /// https://prometheus.io/docs/instrumenting/writing_clientlibs/#process-metrics
 void add_process_metrics(Metrics& metrics);
 

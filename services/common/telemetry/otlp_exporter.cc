@@ -18,15 +18,15 @@ namespace {
 
 namespace collector = opentelemetry::proto::collector::trace::v1;
 
-/// Of an answer's headers, and of its body.
+/// Limit for a response's headers, and for its body.
 constexpr std::size_t kMaxAnswerBytes = 64UL << 10U;
-/// A collector's message is logged.
+/// Limit for a collector's error message, which is logged.
 constexpr std::size_t kMaxMessage = 256;
-/// Seconds. A Service in Kubernetes chooses a pod for each connection: one that is never renewed knows no new pod.
+/// Seconds. A Kubernetes Service chooses a pod per connection, so a connection kept forever would never reach new pods.
 constexpr long kMaxConnectionAge = 30;
-/// For the body of an answer whose headers are there: the status is what counts.
-constexpr std::chrono::seconds kMaxBodyTime{1};
-/// Between two questions whether to go on.
+/// Timeout for the body after the headers, because the status is enough.
+constexpr std::chrono::seconds kBodyTimeout{1};
+/// Interval at which `Proceed` is called.
 constexpr int kPollMilliseconds = 50;
 
 // Both kinds of handle are void*.
@@ -40,8 +40,8 @@ struct FreeList {
   void operator()(curl_slist* list) const { curl_slist_free_all(list); }
 };
 
-// --- an ExportTraceServiceRequest, put together from what is encoded already
-// ------------------------------------------
+// --- ExportTraceServiceRequest, assembled from encoded spans
+// ----------------------------------------------------------
 
 void append_varint(std::string& to, std::size_t value) {
   for (; value >= 0x80; value >>= 7U) to += static_cast<char>(value | 0x80U);
@@ -54,11 +54,11 @@ std::size_t varint_bytes(std::size_t value) {
   return bytes;
 }
 
-constexpr std::size_t kTagBytes = 1;  // of fields 1 to 15
+constexpr std::size_t kTagBytes = 1;  // for fields 1 to 15
 
 std::size_t field_bytes(std::size_t length) { return kTagBytes + varint_bytes(length) + length; }
 
-/// The tag of a length-delimited field, and the length of what follows.
+/// Appends the tag and the length of a length-delimited field.
 void begin_field(std::string& to, unsigned number, std::size_t length) {
   constexpr unsigned kLengthDelimited = 2;
   to += static_cast<char>(number << 3U | kLengthDelimited);
@@ -84,7 +84,7 @@ std::string export_request(const SpanSource& source, std::span<const EncodedSpan
   return request;
 }
 
-/// Nothing when there is no memory for it.
+/// Empty if there is not enough memory.
 std::optional<std::string> gzip(const std::string& data) {
   constexpr int kGzipWindow = 15 + 16;
   constexpr int kMemoryLevel = 8;
@@ -93,7 +93,7 @@ std::optional<std::string> gzip(const std::string& data) {
     return std::nullopt;
   }
   std::string packed(deflateBound(&stream, data.size()), '\0');
-  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(data.data()));  // NOLINT: it is not written
+  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(data.data()));  // NOLINT: only read
   stream.avail_in = static_cast<uInt>(data.size());
   stream.next_out = reinterpret_cast<Bytef*>(packed.data());
   stream.avail_out = static_cast<uInt>(packed.size());
@@ -103,12 +103,12 @@ std::optional<std::string> gzip(const std::string& data) {
   return done ? std::optional(std::move(packed)) : std::nullopt;
 }
 
-// --- the answer ------------------------------------------------------------------------------------------------------
+// --- response --------------------------------------------------------------------------------------------------------
 
 struct CollectorAnswer {
   std::string body;
   std::size_t header_bytes = 0;
-  /// The last line of the headers has come, then.
+  /// The headers are complete; `headers_at` is the time.
   bool has_headers = false;
   std::chrono::steady_clock::time_point headers_at;
 };
@@ -136,7 +136,7 @@ class OtlpExporter final : public SpanExporter {
     std::call_once(once, [] { curl_global_init(CURL_GLOBAL_DEFAULT); });
     multi_.reset(curl_multi_init());
     easy_.reset(curl_easy_init());
-    if (!multi_ || !easy_) throw std::runtime_error("no memory for the exporter");
+    if (!multi_ || !easy_) throw std::runtime_error("not enough memory for the exporter");
     add_header("Content-Type: application/x-protobuf");
     add_header("Expect:");
     if (options_.gzip) add_header("Content-Encoding: gzip");
@@ -148,7 +148,7 @@ class OtlpExporter final : public SpanExporter {
     auto request = export_request(source_, spans);
     if (options_.gzip) {
       auto packed = gzip(request);
-      if (!packed) return {.kind = Result::Kind::failed, .reason = "no memory to compress"};
+      if (!packed) return {.kind = Result::Kind::failed, .reason = "not enough memory to compress"};
       request = std::move(*packed);
     }
     CollectorAnswer answer;
@@ -181,7 +181,7 @@ class OtlpExporter final : public SpanExporter {
     curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, static_cast<long>(options_.timeout.count()));
     curl_easy_setopt(curl, CURLOPT_MAXLIFETIME_CONN, kMaxConnectionAge);
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(curl, CURLOPT_QUICK_EXIT, 1L);  // a name that is still being resolved is not waited for
+    curl_easy_setopt(curl, CURLOPT_QUICK_EXIT, 1L);  // do not wait for a pending name resolution
     curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, receive_header);
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, receive_body);
   }
@@ -192,7 +192,7 @@ class OtlpExporter final : public SpanExporter {
     if (curl_multi_add_handle(multi, easy_.get()) != CURLM_OK) return CURLE_FAILED_INIT;
     for (int running = 1; running > 0 && proceed();) {
       if (curl_multi_perform(multi, &running) != CURLM_OK) break;
-      if (answer.has_headers && std::chrono::steady_clock::now() - answer.headers_at > kMaxBodyTime) break;
+      if (answer.has_headers && std::chrono::steady_clock::now() - answer.headers_at > kBodyTimeout) break;
       if (running > 0) curl_multi_poll(multi, nullptr, 0, kPollMilliseconds, nullptr);
     }
     int left = 0;
@@ -203,18 +203,18 @@ class OtlpExporter final : public SpanExporter {
     return result;
   }
 
-  /// An answer that does not end, or is too large, counts by its status.
+  /// For an incomplete or too large response, the status counts.
   Result judge(CURLcode outcome, const CollectorAnswer& answer, std::uint64_t spans) const {
     using Kind = Result::Kind;
     long status = 0;
     curl_easy_getinfo(easy_.get(), CURLINFO_RESPONSE_CODE, &status);
     if (outcome == CURLE_URL_MALFORMAT) return {.kind = Kind::failed, .reason = "the collector's URL is not valid"};
     if (outcome != CURLE_OK && !(answer.has_headers && status >= 200)) {
-      const bool given_up = outcome == CURLE_ABORTED_BY_CALLBACK;
-      return {.kind = Kind::retryable, .reason = given_up ? "no answer in time" : curl_easy_strerror(outcome)};
+      const bool timed_out = outcome == CURLE_ABORTED_BY_CALLBACK;
+      return {.kind = Kind::retryable, .reason = timed_out ? "no response in time" : curl_easy_strerror(outcome)};
     }
     if (status >= 200 && status < 300) return delivered(answer, spans);
-    const auto reason = "the collector answered " + std::to_string(status);
+    const auto reason = "the collector returned " + std::to_string(status);
     if (status != 429 && status != 502 && status != 503 && status != 504) {
       return {.kind = Kind::failed, .reason = reason};
     }
@@ -225,7 +225,7 @@ class OtlpExporter final : public SpanExporter {
 
   static Result delivered(const CollectorAnswer& answer, std::uint64_t spans) {
     collector::ExportTraceServiceResponse response;
-    if (!response.ParseFromString(answer.body)) return {};  // what a proxy added, perhaps
+    if (!response.ParseFromString(answer.body)) return {};  // possibly a proxy's own body
     const auto rejected = std::max<std::int64_t>(0, response.partial_success().rejected_spans());
     return {.rejected = std::min(static_cast<std::uint64_t>(rejected), spans),
             .reason = "rejected: " + shortened(response.partial_success().error_message(), kMaxMessage)};
@@ -233,7 +233,7 @@ class OtlpExporter final : public SpanExporter {
 
   const OtlpOptions options_;
   const SpanSource source_;
-  // Destroyed in the reverse order: the connections are the multi handle's.
+  // Destroyed in reverse order: the connections belong to the multi handle.
   std::unique_ptr<curl_slist, FreeList> headers_;
   std::unique_ptr<CURLM, FreeMulti> multi_;
   std::unique_ptr<CURL, FreeEasy> easy_;

@@ -36,7 +36,7 @@ void write_count(JsonWriter& writer, std::string_view key, Number count) {
   if (count != 0) write_member(writer, key, count);
 }
 
-/// Of scalars; this process sets no other ones.
+/// Only scalars, because this process sets no other values.
 void write_any(JsonWriter& writer, const AnyValue& value) {
   writer.StartObject();
   switch (value.value_case()) {
@@ -54,11 +54,11 @@ void write_attributes(JsonWriter& writer, const List& attributes) {
   if (attributes.empty()) return;
   write_key(writer, "attributes");
   writer.StartArray();
-  for (const auto& one : attributes) {
+  for (const auto& attribute : attributes) {
     writer.StartObject();
-    write_member(writer, "key", one.key());
+    write_member(writer, "key", attribute.key());
     write_key(writer, "value");
-    write_any(writer, one.value());
+    write_any(writer, attribute.value());
     writer.EndObject();
   }
   writer.EndArray();

@@ -8,7 +8,7 @@
 
 namespace dice {
 
-/// What all spans of a process have in common, encoded as protobuf.
+/// The parts common to all spans of a process, encoded as protobuf.
 struct SpanSource {
   /// opentelemetry.proto.resource.v1.Resource
   std::string resource;

@@ -22,7 +22,7 @@ struct ProcessStat {
   double resident_bytes = 0;
 };
 
-/// proc(5), /proc/[pid]/stat: fields are counted from 1; the second is a name in parentheses that may hold anything.
+/// proc(5), /proc/[pid]/stat: fields are numbered from 1; the second is a name in parentheses with any characters.
 ProcessStat read_stat() {
   std::ifstream file("/proc/self/stat");
   std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
@@ -49,13 +49,13 @@ double boot_unix_seconds() {
 }
 
 double open_descriptors() {
-  // Since Linux 6.2 the size of the folder is their number; counting ten thousand of them takes 10 ms.
+  // Since Linux 6.2, the directory's size is the number of descriptors. Counting ten thousand of them takes 10 ms.
   struct stat info{};
   if (stat("/proc/self/fd", &info) == 0 && info.st_size > 0) return static_cast<double>(info.st_size);
   const std::unique_ptr<DIR, int (*)(DIR*)> folder(opendir("/proc/self/fd"), closedir);
   if (!folder) return 0;
-  double count = -3;                                 // ".", ".." and the folder itself
-  while (readdir(folder.get()) != nullptr) ++count;  // NOLINT(concurrency-mt-unsafe): the stream is ours alone
+  double count = -3;                                 // ".", ".." and this directory stream
+  while (readdir(folder.get()) != nullptr) ++count;  // NOLINT(concurrency-mt-unsafe): not shared
   return count;
 }
 

@@ -1,4 +1,4 @@
-// Where an export queue sends its batches: a collector, or standard error.
+// Span exporters: send the batches of an export queue to a collector or to standard error.
 #pragma once
 
 #include <chrono>
@@ -14,33 +14,33 @@
 
 namespace dice {
 
-/// Used by one thread, but for `wake`.
+/// Used by one thread, except for `wake`.
 class SpanExporter {
  public:
   struct Result {
     enum class Kind { delivered, retryable, failed } kind = Kind::delivered;
-    /// Spans of a delivered batch that the collector did not take.
+    /// Number of spans of a delivered batch that the collector rejected.
     std::uint64_t rejected = 0;
-    /// The collector's wish, for `retryable`.
+    /// For `retryable`: the collector's Retry-After.
     std::chrono::seconds retry_after{0};
-    /// Why spans were not taken.
+    /// Why spans were not accepted.
     std::string reason = {};
   };
-  /// Asked several times a second while an attempt is under way, and soon after each `wake`. False ends the attempt.
+  /// Called several times per second during an attempt, and soon after each `wake`. False ends the attempt.
   using Proceed = std::function<bool()>;
 
   virtual ~SpanExporter() = default;
-  /// One attempt.
+  /// Makes one attempt; blocks.
   virtual Result send(std::span<const EncodedSpan> spans, const Proceed& proceed) = 0;
-  /// From any thread.
+  /// Thread-safe.
   virtual void wake() {}
 };
 
 /// OTLP/HTTP with protobuf: https://opentelemetry.io/docs/specs/otlp/#otlphttp
-/// Of an answer it keeps no more than 64 KiB, whatever the collector sends.
+/// Keeps at most 64 KiB of a response.
 std::unique_ptr<SpanExporter> make_otlp_exporter(const OtlpOptions& options, SpanSource source);
 
-/// One line of OTLP/JSON a batch, on standard error.
+/// Writes one line of OTLP/JSON per batch to standard error.
 std::unique_ptr<SpanExporter> make_console_exporter(SpanSource source);
 
 }  // namespace dice

@@ -4,7 +4,7 @@
 
 namespace dice {
 
-/// The entry, the string's object and its counts, the allocator's own, and a share of the tables.
+/// The text, plus the overhead of the entry, the string, its reference counts, the allocator and the tables.
 std::size_t SpanMemory::cost(const std::string& span) { return span.size() + 160; }
 
 void SpanMemory::forget_oldest() {

@@ -1,4 +1,4 @@
-// The most recent spans of this process, for drawing a trace without a backend.
+// The most recent spans of this process, kept in memory to show traces without a backend.
 #pragma once
 
 #include <cstddef>
@@ -18,16 +18,16 @@ namespace dice {
 /// An ended span, encoded once: opentelemetry.proto.trace.v1.Span. Never null.
 using EncodedSpan = std::shared_ptr<const std::string>;
 
-/// Bounded in spans and in bytes: a new span takes the place of the oldest ones. Thread-safe; a call takes as long as
-/// the spans of one trace, not as long as all of them.
+/// Bounded in spans and bytes: new spans replace the oldest. Thread-safe. The duration of a call depends on the size of
+/// one trace, not on the total.
 class SpanMemory {
  public:
   struct Limits {
-    /// 0 = nothing is kept.
+    /// 0 = keep none.
     std::size_t spans = 20'000;
-    /// What an entry costs besides its text is counted in.
+    /// Including the overhead per span.
     std::size_t bytes = 32UL << 20U;
-    /// Of one trace: further spans of it are not kept.
+    /// Limit per trace; further spans of it are not kept.
     std::size_t trace_bytes = 512UL << 10U;
   };
 
@@ -37,7 +37,7 @@ class SpanMemory {
 
   void add(const TraceId& trace, EncodedSpan span);
 
-  /// Spans of the trace in the order in which they came.
+  /// Spans of the trace in the order in which they were added.
   std::vector<EncodedSpan> find(const TraceId& trace) const;
 
   std::size_t bytes() const;
@@ -48,7 +48,7 @@ class SpanMemory {
     EncodedSpan span;
   };
   struct Trace {
-    /// Numbers of its spans, in order.
+    /// Numbers of its spans, in ascending order.
     std::vector<std::uint64_t> spans;
     std::size_t bytes = 0;
   };
@@ -65,7 +65,7 @@ class SpanMemory {
 
   const Limits limits_;
   mutable Mutex mutex_;
-  /// The number of the first one is `first_`; they are numbered without a gap.
+  /// Numbered consecutively, starting with `first_`.
   std::deque<Entry> entries_ GUARDED_BY(mutex_);
   std::uint64_t first_ GUARDED_BY(mutex_) = 0;
   std::size_t bytes_ GUARDED_BY(mutex_) = 0;

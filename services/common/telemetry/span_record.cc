@@ -18,7 +18,7 @@ namespace proto = opentelemetry::proto;
 using proto::common::v1::AnyValue;
 using proto::trace::v1::Span;
 
-/// The first `length` characters; all of them when it is negative.
+/// The first `length` characters; all if `length` is negative.
 std::string_view cut(std::string_view text, std::int64_t length) {
   if (length < 0 || text.size() <= static_cast<std::size_t>(length)) return text;
   std::size_t end = 0;
@@ -29,7 +29,7 @@ std::string_view cut(std::string_view text, std::int64_t length) {
   return text.substr(0, end);
 }
 
-/// Lists are never set here.
+/// Lists are not used.
 template <typename Value>
 void set_value(AnyValue& to, const Value& value, std::int64_t length) {
   if constexpr (std::is_same_v<Value, bool>) {
@@ -46,10 +46,10 @@ void set_value(AnyValue& to, const Value& value, std::int64_t length) {
 }
 
 void set_value(AnyValue& to, const otel::common::AttributeValue& value, std::int64_t length) {
-  otel::nostd::visit([&](const auto& held) { set_value(to, held, length); }, value);
+  otel::nostd::visit([&](const auto& one) { set_value(to, one, length); }, value);
 }
 
-/// False when there is no room for another one.
+/// False if the limit is reached.
 template <typename List>
 bool set_attribute(List& list, std::size_t limit, std::string_view key, const otel::common::AttributeValue& value,
                    std::int64_t length) {
@@ -135,11 +135,11 @@ std::string encode(const otel::sdk::resource::Resource& resource) {
     auto& attribute = *message.add_attributes();
     attribute.set_key(to_utf8(key));
     otel::nostd::visit(
-        [&](const auto& held) {
-          if constexpr (std::is_same_v<std::decay_t<decltype(held)>, std::string>) {
-            attribute.mutable_value()->set_string_value(to_utf8(held));
+        [&](const auto& one) {
+          if constexpr (std::is_same_v<std::decay_t<decltype(one)>, std::string>) {
+            attribute.mutable_value()->set_string_value(to_utf8(one));
           } else {
-            set_value(*attribute.mutable_value(), held, -1);
+            set_value(*attribute.mutable_value(), one, -1);
           }
         },
         value);

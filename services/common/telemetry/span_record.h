@@ -1,4 +1,4 @@
-// The SDK's recording of a span, kept as the protobuf message it becomes. Includes opentelemetry-cpp: slow to compile.
+// Records a span of the SDK directly as an OTLP protobuf message. Includes opentelemetry-cpp, which compiles slowly.
 #pragma once
 
 #include <opentelemetry/proto/trace/v1/trace.pb.h>
@@ -11,7 +11,7 @@
 
 namespace dice {
 
-/// Obeys the limits. Not thread-safe: the SDK's span has the lock.
+/// Enforces the limits. Not thread-safe: the SDK's span holds a lock.
 class SpanRecord final : public opentelemetry::sdk::trace::Recordable {
  public:
   explicit SpanRecord(const SpanLimits& limits) : limits_(limits) {}
@@ -20,12 +20,12 @@ class SpanRecord final : public opentelemetry::sdk::trace::Recordable {
 
   void SetIdentity(const opentelemetry::trace::SpanContext& context,
                    opentelemetry::trace::SpanId parent) noexcept override;
-  /// Of two values of one key the later one counts.
+  /// If a key is set twice, the later value counts.
   void SetAttribute(opentelemetry::nostd::string_view key,
                     const opentelemetry::common::AttributeValue& value) noexcept override;
   void AddEvent(opentelemetry::nostd::string_view name, opentelemetry::common::SystemTimestamp time,
                 const opentelemetry::common::KeyValueIterable& attributes) noexcept override;
-  /// There are no links.
+  /// Links are not used.
   void AddLink(const opentelemetry::trace::SpanContext& /*context*/,
                const opentelemetry::common::KeyValueIterable& /*attributes*/) noexcept override {}
   void SetStatus(opentelemetry::trace::StatusCode code, opentelemetry::nostd::string_view text) noexcept override;

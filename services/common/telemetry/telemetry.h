@@ -1,4 +1,4 @@
-// The three signals of one process. Made in main, handed down, destroyed last.
+// The three signals of one process: metrics, logs and traces. Created in main, passed down, destroyed last.
 #pragma once
 
 #include "common/telemetry/logging.h"

@@ -19,7 +19,7 @@ void append_hex(std::string& out, const std::array<std::uint8_t, N>& bytes) {
   out.append(text, sizeof text);
 }
 
-/// Upper-case digits are not allowed on the wire.
+/// Upper-case digits are invalid.
 template <std::size_t N>
 bool parse_hex(std::string_view text, std::array<std::uint8_t, N>& bytes) {
   if (text.size() != 2 * N) return false;
@@ -32,7 +32,7 @@ bool parse_hex(std::string_view text, std::array<std::uint8_t, N>& bytes) {
   return true;
 }
 
-// Of what is handed on in all.
+// Limits for what is passed on.
 constexpr std::size_t kMaxStateMembers = 32;    // W3C Trace Context, section 3.3.1.1
 constexpr std::size_t kMaxStateBytes = 8192;    // at least 512, section 3.3.1.5
 constexpr std::size_t kMaxBaggageBytes = 8192;  // W3C Baggage, section 3.3.2
@@ -54,7 +54,7 @@ bool is_state_key(std::string_view key) {
          std::ranges::all_of(key, [](char c) { return is_lower_or_digit(c) || std::string_view("_-*/@").contains(c); });
 }
 
-/// Section 3.3.1.3.2, without the blanks behind it.
+/// Section 3.3.1.3.2, without trailing white space.
 bool is_state_value(std::string_view value) {
   constexpr std::size_t kMaxValue = 256;
   return !value.empty() && value.size() <= kMaxValue &&
@@ -79,14 +79,14 @@ struct Pair {
   std::string_view value;
 };
 
-/// What is around the first `=`; nothing when there is none.
+/// The parts before and after the first `=`; empty if there is none.
 std::optional<Pair> split(std::string_view member) {
   const auto equals = member.find('=');
   if (equals == std::string_view::npos) return std::nullopt;
   return Pair{member.substr(0, equals), member.substr(equals + 1)};
 }
 
-/// key=value, and properties after `;`, which are keys or key=value.
+/// key=value, followed by properties (each a key or key=value) after `;`.
 bool is_baggage_member(std::string_view member) {
   const auto end = std::min(member.find(';'), member.size());
   const auto pair = split(member.substr(0, end));
@@ -101,7 +101,7 @@ bool is_baggage_member(std::string_view member) {
   return true;
 }
 
-/// The members of a list for which `accept` is true, as long as they fit into `max_bytes`.
+/// The members of a list for which `accept` is true, up to `max_bytes`.
 template <typename Accept>
 std::string kept_members(std::string_view list, std::size_t max_bytes, const Accept& accept) {
   std::string kept;

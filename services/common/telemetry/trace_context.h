@@ -1,4 +1,4 @@
-// Which span of which trace: a value that is handed from thread to thread and from service to service.
+// Trace context: identifies a span and its trace; passed between threads and services.
 // W3C Trace Context, https://www.w3.org/TR/trace-context/
 #pragma once
 
@@ -17,29 +17,29 @@ struct TraceContext {
   TraceId trace_id{};
   SpanId span_id{};
   bool sampled = false;
-  /// The headers `tracestate` and `baggage`, as they are handed on.
+  /// The headers `tracestate` and `baggage`, as passed on.
   std::string state;
   std::string baggage;
 
   bool valid() const { return trace_id != TraceId{} && span_id != SpanId{}; }
 };
 
-/// Lower-case hex, as on the wire.
+/// Lower-case hex, as in the header.
 std::string to_hex(const TraceId& id);
 std::string to_hex(const SpanId& id);
 
 /// 32 lower-case hex digits, not all zero.
 std::optional<TraceId> parse_trace_id(std::string_view text);
 
-/// The context that the header names, blanks around it aside; nothing when it is malformed.
+/// Ignores white space around the value. Empty if it is malformed.
 std::optional<TraceContext> parse_traceparent(std::string_view header);
 
-/// What is handed on of a `tracestate` header, or of several with commas between them: at most 32 members, the first of
-/// each key. Malformed members are left out.
+/// The part of a `tracestate` header, or of several joined with commas, that is passed on: at most 32 members, the
+/// first per key, without malformed ones.
 std::string parse_tracestate(std::string_view header);
 
-/// What is handed on of `baggage` (https://www.w3.org/TR/baggage/): the first members, up to 8192 bytes. Malformed ones
-/// are left out.
+/// The part of `baggage` (https://www.w3.org/TR/baggage/) that is passed on: the first members, up to 8192 bytes,
+/// without malformed ones.
 std::string parse_baggage(std::string_view header);
 
 /// The value of `traceparent`, and of `traceresponse`.

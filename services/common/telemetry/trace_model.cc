@@ -38,7 +38,7 @@ std::optional<std::string> base64_to_hex(std::string_view text) {
   return hex;
 }
 
-/// `bytes` is the id's length. What is not base64 of that many bytes is left alone.
+/// `bytes` is the length of the id. Anything that is not base64 of that length is left unchanged.
 void id_to_hex(Value& object, const char* name, std::size_t bytes, Allocator& allocator) {
   const auto member = object.FindMember(name);
   if (member == object.MemberEnd() || !member->value.IsString()) return;
@@ -89,7 +89,7 @@ void convert_span(Value& span, Allocator& allocator) {
   }
 }
 
-/// Tempo's dialect becomes the standard; what is standard already stays as it is. False when it is no trace.
+/// Converts Tempo's variant to standard OTLP/JSON, which is left unchanged. False if it is not a trace.
 bool normalize(rapidjson::Document& trace) {
   if (!trace.IsObject()) return false;
   auto& allocator = trace.GetAllocator();
@@ -169,7 +169,7 @@ std::optional<Type> value_of(const Attributes& attributes, std::string_view key)
   return *value;
 }
 
-/// OTLP needs fewer than twenty levels. What is nested much deeper would exhaust the stack of whoever writes it again.
+/// OTLP uses fewer than twenty levels. Writing a document that is nested much deeper would exhaust the stack.
 constexpr int kMaxDepth = 64;
 
 bool is_too_deep(std::string_view json) {

@@ -1,4 +1,4 @@
-// A trace as OTLP/JSON tells it: the one place in C++ that reads that format.
+// The model of a trace, read from OTLP/JSON. The only C++ code that reads this format.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +21,7 @@ struct TraceSpan {
   std::string parent;
   std::string service;
   std::string name;
-  /// Nothing for a kind that the contract has no use for.
+  /// Empty for a kind that the contract does not use.
   std::optional<SpanKind> kind;
   std::int64_t start_nanoseconds = 0;
   std::int64_t end_nanoseconds = 0;
@@ -41,26 +41,26 @@ struct TraceSpan {
 
 struct Trace {
   std::vector<TraceSpan> spans;
-  /// What the source itself says of it; nothing when it does not.
+  /// Whether the source says that the trace is complete; empty if it does not say.
   std::optional<bool> complete;
 
   const TraceSpan* find(std::string_view span_id) const;
-  /// Spans async_roll_0 … in order of their index.
+  /// The spans async_roll_0, …, ordered by index.
   std::vector<const TraceSpan*> rolls() const;
 };
 
-/// Reads OTLP/JSON, or what Tempo answers: `batches` instead of `resourceSpans`, ids in base64, enumerations by name.
-/// What is odd within it is passed over. Nothing when it has not the shape of a trace at all.
+/// Reads OTLP/JSON, or Tempo's variant: `batches` instead of `resourceSpans`, ids in base64, enumerations by name.
+/// Ignores invalid parts. Empty if it is not a trace.
 std::optional<Trace> parse_trace(std::string_view json);
 
-/// A trace put together from what several sources know of it.
+/// A trace assembled from several sources.
 class JoinedTrace {
  public:
-  /// False, and nothing is added, when `json` is no trace; see `parse_trace`.
+  /// False, with nothing added, if `json` is not a trace; see `parse_trace`.
   bool add(std::string_view json);
 
   const Trace& trace() const { return trace_; }
-  /// The elements of `resourceSpans` of all of them in standard OTLP/JSON, with commas between them.
+  /// The elements of `resourceSpans` of all sources in standard OTLP/JSON, comma-separated.
   const std::string& resource_spans() const { return resource_spans_; }
 
  private:

@@ -40,7 +40,7 @@ std::string encoded_scope() {
   return scope.SerializeAsString();
 }
 
-/// Encodes each ended span once, for the memory and for the exporters.
+/// Encodes each ended span once, for the span memory and the exporters.
 class SpanEncoder final : public sdk::trace::SpanProcessor {
  public:
   SpanEncoder(const SpanLimits& limits, SpanMemory& memory, const Queues& queues)
@@ -87,9 +87,9 @@ otel::nostd::string_view view(std::string_view text) { return {text.data(), text
 
 otel::common::AttributeValue to_otel(const AttributeValue& value) {
   return std::visit(
-      [](const auto& held) -> otel::common::AttributeValue {
-        if constexpr (std::is_same_v<std::decay_t<decltype(held)>, std::string_view>) return view(held);
-        else return held;
+      [](const auto& one) -> otel::common::AttributeValue {
+        if constexpr (std::is_same_v<std::decay_t<decltype(one)>, std::string_view>) return view(one);
+        else return one;
       },
       value);
 }
@@ -142,7 +142,7 @@ void Span::fail(std::string_view error_type) {
   recording_->span->SetStatus(otel::trace::StatusCode::kError);
 }
 
-void Span::end() { recording_.reset(); }  // the SDK ends a span with its last reference
+void Span::end() { recording_.reset(); }  // the SDK ends a span when its last reference is released
 
 struct Tracing::Implementation {
   Implementation(const Options& options, const Logger& given)
@@ -186,7 +186,7 @@ struct Tracing::Implementation {
 };
 
 Tracing::Tracing(const Options& options, const Logger& logger) {
-  // The SDK would print to standard output.
+  // Otherwise, the SDK prints to standard output.
   sdk::common::internal_log::GlobalLogHandler::SetLogLevel(sdk::common::internal_log::LogLevel::None);
   implementation_ = std::make_unique<Implementation>(options, logger);
 }
@@ -218,7 +218,7 @@ Span Tracing::start(std::string_view name, SpanKind kind, const TraceContext& pa
   const auto made = span.recording_->span->GetContext();
   std::ranges::copy(made.trace_id().Id(), span.context_.trace_id.begin());
   std::ranges::copy(made.span_id().Id(), span.context_.span_id.begin());
-  // Not the context's own flag: the SDK copies the parent's even when the sampler decides otherwise.
+  // Not the context's own flag: the SDK copies the parent's flag even if the sampler decides otherwise.
   span.context_.sampled = span.recording_->span->IsRecording();
   span.context_.state = parent.state;
   span.context_.baggage = parent.baggage;

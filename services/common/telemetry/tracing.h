@@ -1,4 +1,4 @@
-// Spans: how they are made, ended and found again. opentelemetry-cpp stays behind it: its headers cost ten seconds a
+// Tracing: creates, ends and looks up spans. Hides opentelemetry-cpp, whose headers add ten seconds of compile time per
 // file.
 #pragma once
 
@@ -21,17 +21,17 @@ enum class SpanKind { internal, server, client };
 
 using AttributeValue = std::variant<bool, std::int64_t, double, std::string_view>;
 
-/// Keys are OpenTelemetry's semantic conventions where there is one. Strings must be UTF-8.
+/// Keys follow OpenTelemetry's semantic conventions where possible. Strings must be UTF-8.
 struct Attribute {
   std::string_view key;
   AttributeValue value;
 };
 
-/// One operation. Ends when destroyed, or before by `end`. Move-only; `set`, `event` and `fail` may be called from any
-/// thread until it ends. There is no current span: whoever starts a child hands over the parent's `context()`.
+/// A span. Ends with `end` or when destroyed. Move-only; `set`, `event` and `fail` may be called from any thread until
+/// it ends. There is no implicit current span: a child is started with its parent's `context()`.
 class Span {
  public:
-  /// Records nothing and has no valid context.
+  /// A span that records nothing and has no valid context.
   Span();
   Span(Span&&) noexcept;
   Span& operator=(Span&&) noexcept;
@@ -41,7 +41,7 @@ class Span {
 
   void set(std::string_view key, AttributeValue value);
   void event(std::string_view name, std::initializer_list<Attribute> attributes);
-  /// Status ERROR with `error.type`.
+  /// Sets the status ERROR and `error.type`.
   void fail(std::string_view error_type);
   void end();
 
@@ -52,37 +52,37 @@ class Span {
   TraceContext context_;
 };
 
-/// Makes spans, keeps the recent ones and exports them in batches. Thread-safe.
+/// Creates spans, keeps the recent ones and exports them in batches. Thread-safe.
 class Tracing {
  public:
   using Options = TracingOptions;
 
   Tracing(const Options& options, const Logger& logger);
-  /// As `shutdown`.
+  /// Calls `shutdown` with 5 s.
   ~Tracing();
   Tracing(const Tracing&) = delete;
   Tracing& operator=(const Tracing&) = delete;
 
-  /// Without a valid `parent` the span is a root. The sampler sees `attributes`.
+  /// Without a valid `parent`, the span is a root span. The sampler can use `attributes`.
   Span start(std::string_view name, SpanKind kind, const TraceContext& parent, std::span<const Attribute> attributes);
   Span start(std::string_view name, SpanKind kind, const TraceContext& parent,
              std::initializer_list<Attribute> attributes = {}) {
     return start(name, kind, parent, std::span(attributes.begin(), attributes.size()));
   }
 
-  /// A context that no span stands behind, not sampled: for answers that are not traced.
+  /// A context without a span, not sampled: for responses that are not traced.
   TraceContext untraced(const TraceContext& parent) const;
 
-  /// The trace's spans that this process still keeps, as OTLP/JSON; empty when there are none.
+  /// The recent spans of this trace that are still in memory, as OTLP/JSON; empty if there are none.
   std::string recent_spans(const TraceId& trace) const;
 
-  /// Spans that wait for an export or are being exported, that were exported, and that were dropped. Read in this order
-  /// every span is in one of them. With two exporters a span counts twice.
+  /// Number of spans that are waiting or being exported, that were exported, and that were dropped. Read in this order,
+  /// no span is missed. With two exporters, each span counts twice.
   std::uint64_t queued() const;
   std::uint64_t exported() const;
   std::uint64_t dropped() const;
 
-  /// Exports what waits, for at most `limit`; what is left then, and later spans, are dropped.
+  /// Exports the queued spans within `limit`; drops the rest and all later spans.
   void shutdown(std::chrono::milliseconds limit);
 
  private:

@@ -1,4 +1,4 @@
-// What decides which spans are recorded, kept and exported: OpenTelemetry's environment variables and a few of ours.
+// Tracing options: OpenTelemetry's environment variables and a few of our own.
 #pragma once
 
 #include <chrono>
@@ -13,56 +13,56 @@
 
 namespace dice {
 
-/// Of one span; what is past them is left out and counted in the span.
+/// Limits per span. What exceeds them is left out and counted in the span.
 struct SpanLimits {
-  /// Characters of a string; -1 = any number.
+  /// Maximum characters of a string; -1 = no limit.
   std::int64_t value_length = -1;
   std::size_t attributes = 128;
   std::size_t events = 128;
   std::size_t event_attributes = 128;
 };
 
-/// How a collector is reached.
+/// Connection to a collector.
 struct OtlpOptions {
-  /// The whole URL, path included.
+  /// The full URL, including the path.
   std::string endpoint = "http://localhost:4318/v1/traces";
   std::vector<std::pair<std::string, std::string>> headers;
-  /// Of one attempt.
+  /// Timeout of one attempt.
   std::chrono::milliseconds timeout{10'000};
   bool gzip = false;
-  /// Files; empty = the system's certificates, and no certificate of our own.
+  /// Files; empty = the system's CA certificates, and no client certificate.
   std::string certificate;
   std::string client_key;
   std::string client_certificate;
 };
 
 struct ExportQueueOptions {
-  /// Spans not yet in a batch.
+  /// Maximum number of spans not yet in the retry queue.
   std::size_t queue_size = 2048;
   std::size_t batch_size = 512;
   std::chrono::milliseconds schedule_delay{5'000};
-  /// Batches that wait while an export is under way or until the collector can be tried again. 0 = a failed batch is
-  /// dropped at once.
+  /// Maximum bytes of the batches that wait during an export or for a retry. 0 = failed batches are dropped
+  /// immediately.
   std::size_t retry_bytes = 8UL << 20U;
-  /// Between two attempts that failed: doubled each time, up to `max_backoff`.
+  /// Pause after a failed attempt: doubled each time, up to `max_backoff`.
   std::chrono::milliseconds min_backoff{500};
   std::chrono::milliseconds max_backoff{5'000};
 };
 
 struct TracingOptions {
   std::string service = {};
-  /// otlp, console (OTLP/JSON on standard error), both with a comma between them, or none.
+  /// otlp, console (OTLP/JSON on standard error), both (comma-separated), or none.
   std::string exporter = "otlp";
   OtlpOptions otlp = {};
   ExportQueueOptions queue = {};
   std::string sampler = "parentbased_always_on";
   double sampler_ratio = 1.0;
   SpanLimits limits = {};
-  /// Of the spans kept in memory.
+  /// Limits of the spans kept in memory.
   SpanMemory::Limits memory{};
-  /// Ids are made, nothing is recorded.
+  /// Only generate ids and record nothing.
   bool disabled = false;
-  /// To be logged: OTEL_* variables that were ignored.
+  /// OTEL_* variables that were ignored; they are logged at start.
   std::vector<Settings::Warning> warnings = {};
 
   /// Declares the OTEL_* variables. `service` is the default of OTEL_SERVICE_NAME.

@@ -1,4 +1,4 @@
-// Calls to the service, and its errors in words.
+// Requests to the service, and messages for its errors.
 
 // {error code: [what happened, what to do next]}
 const WORDS = {
@@ -54,8 +54,8 @@ export async function get(path, { signal, headers } = {}) {
 
 export const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
 
-/** Yields {answer, done}: what has arrived of a trace (null: nothing yet), until `enough(answer)` or for 10 s. */
-export async function* watchTrace(id, enough) {
+/** Yields {answer, done}, where `answer` is the trace so far (null if none), until `isComplete(answer)` or for 10 s. */
+export async function* watchTrace(id, isComplete) {
   const deadline = performance.now() + 10_000;
   for (let pause = 50; ; pause = Math.min(pause * 2, 1000)) {
     let answer = null;
@@ -64,7 +64,7 @@ export async function* watchTrace(id, enough) {
     } catch (error) {
       if (['malformed_request', 'invalid_parameter', 'method_not_allowed'].includes(error.code)) throw error;
     }
-    const done = answer !== null && enough(answer);
+    const done = answer !== null && isComplete(answer);
     yield { answer, done };
     if (done || performance.now() + pause > deadline) return;
     await sleep(pause);

@@ -1,4 +1,4 @@
-// The page: makes its parts and connects them.
+// The page: creates its parts and connects them.
 import { Drawing } from './drawing.js';
 import { Form } from './form.js';
 import { Health } from './health.js';

@@ -1,4 +1,4 @@
-// Dice as people see them: faces, statistics, distribution.
+// How dice are shown: faces, statistics, distribution.
 import { el, svg } from './dom.js';
 
 const PIPS = { 1: [4], 2: [2, 6], 3: [2, 4, 6], 4: [0, 2, 6, 8], 5: [0, 2, 4, 6, 8], 6: [0, 2, 3, 5, 6, 8] };
@@ -13,7 +13,7 @@ function face({ state, value }) {
   return box;
 }
 
-/** A slot is {state: ok|rolling|failed|cancelled|skipped|unknown, value, note}; the note stands in the place of the state. */
+/** A slot is {state: ok|rolling|failed|cancelled|skipped|unknown, value, note}; the note, if any, replaces the state's text. */
 export function die({ state, value, note }, index) {
   const hidden = !note && ['ok', 'rolling'].includes(state);
   return el('li', { className: 'die', data: { state, value: value ?? '', index, ...(note && { note }) } },
@@ -29,10 +29,10 @@ export function statistics(values) {
 export function distribution(values) {
   const counts = new Map(values.every((v) => PIPS[v]) ? [1, 2, 3, 4, 5, 6].map((v) => [v, 0]) : []);
   for (const v of [...values].sort((a, b) => a - b)) counts.set(v, (counts.get(v) ?? 0) + 1);
-  const most = Math.max(...counts.values());
+  const max = Math.max(...counts.values());
   return el('ul', { className: 'distribution', ariaLabel: 'How often each face was rolled' }, ...[...counts].map(([v, count]) => {
     const bar = el('i');
-    bar.style.height = `${(count / most) * 40}px`;
+    bar.style.height = `${(count / max) * 40}px`;
     return el('li', { data: { face: v, count } }, el('span', { className: 'count', textContent: count || '' }), bar,
       el('b', { textContent: v }), el('span', { className: 'unseen', textContent: `: ${count} times` }));
   }));

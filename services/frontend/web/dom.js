@@ -1,4 +1,4 @@
-// Making and finding nodes.
+// Creates and finds DOM nodes.
 export function el(name, properties = {}, ...children) {
   const { data = {}, ...rest } = properties;
   const node = Object.assign(document.createElement(name), rest);
@@ -14,5 +14,5 @@ export function svg(name, attributes = {}, ...children) {
   return node;
 }
 
-/** {id: node} of all that is inside root and has an id. */
+/** {id: node} of all nodes inside root that have an id. */
 export const ids = (root) => Object.fromEntries([...root.querySelectorAll('[id]')].map((node) => [node.id, node]));

@@ -1,4 +1,4 @@
-// The result of a run: dice, figures, trace, problem.
+// Shows the result of a run: dice, figures, trace, error.
 import { die, distribution, statistics } from './dice.js';
 import { el, ids } from './dom.js';
 import { judge } from './figures.js';

@@ -1,4 +1,4 @@
-// The figures of a run, and the verdict on it.
+// Calculates the figures and the verdict of a run.
 import { duration, plural } from './text.js';
 import { figures } from './trace.js';
 
@@ -14,7 +14,7 @@ function compared(run, first, second) {
   return { verdict: verdict.filter(Boolean).join(' '), list: [
     { key: 'sequential', label: turn.title, value: before, share: 1, note: `${plural(turn.asked, 'request')}, first start to last end` },
     { key: 'together', label: together.title, value: after, share: after / before, note: 'one request, start to end' },
-    { key: 'max-at-once', label: 'Peak concurrency', value: String(second ? second.most : '–'), note: first ? `one after another: ${first.most}` : 'rolls in progress at the same time' }] };
+    { key: 'max-at-once', label: 'Peak concurrency', value: String(second ? second.peak : '–'), note: first ? `one after another: ${first.peak}` : 'rolls in progress at the same time' }] };
 }
 
 function batched(run, part, f) {
@@ -23,7 +23,7 @@ function batched(run, part, f) {
     { key: 'sequential', label: 'Added up', value: f.sum, share: f.sum / scale,
       note: `the ${plural(f.count, 'roll')}${part.model.rolls.some((span) => span.state === 'cancelled') ? ', the cancelled ones until they stopped' : ' one after another'}` },
     { key: 'together', label: 'Elapsed', value: f.together, share: f.together / scale, note: 'first roll’s start to last roll’s end' },
-    { key: 'max-at-once', label: 'Peak concurrency', value: String(f.most), note: 'rolls in progress at the same time' }];
+    { key: 'max-at-once', label: 'Peak concurrency', value: String(f.peak), note: 'rolls in progress at the same time' }];
   if (run.error || f.count < 2) return { list, verdict: '' };
   const decisive = run.words.verdict && part.model.rolls.find((span) => span.result !== undefined);
   if (decisive) {

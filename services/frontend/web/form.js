@@ -1,9 +1,9 @@
-// The controls: what to roll.
+// The form: what to roll.
 import { el, ids } from './dom.js';
 import { atOnce } from './run.js';
 
 export class Form {
-  /** `onRoll(compare)` is called when the user asks for a roll. */
+  /** `onRoll(compare)` is called when the user starts a roll. */
   constructor(root, onRoll) {
     Object.assign(this, { root, ui: ids(root), dice: [], busy: false });
     root.addEventListener('input', () => this.update());
@@ -12,7 +12,7 @@ export class Form {
     this.update();
   }
 
-  /** `words`: what the page says about the strategy, and when it ends a batch: its option's data- attributes. */
+  /** `words` are the data- attributes of the strategy's option: its texts, and when it ends a batch. */
   read() {
     const { die, async, times, strategy, concurrency } = this.ui;
     return { die: die.value, async: async.checked, times: async.checked ? times.valueAsNumber : 10, strategy: strategy.value,

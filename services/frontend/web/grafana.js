@@ -1,6 +1,6 @@
 // Links from a trace to Grafana.
 
-/** [[text, address]]; none without the http(s) address of a Grafana. `services` are those known to have a part in the trace. */
+/** [[text, address]]; empty without an http(s) address of Grafana. `services` are those known to be part of the trace. */
 export function grafanaLinks(address, traceId, at, services = []) {
   let base;
   try { base = new URL(address); } catch { return []; }

@@ -1,13 +1,13 @@
-// Whether the service is there: looks for its dice until it answers, and says so.
+// Checks whether the service is available: requests its list of dice until it responds, and shows the status.
 import { ApiError, get, sleep } from './api.js';
 
 export class Health {
-  /** `onDice(names)` is called with the list of dice each time it was looked for, `onConfig(config)` with the page's configuration. */
+  /** `onDice(names)` is called with the list of dice each time it is fetched, `onConfig(config)` with the page's configuration. */
   constructor(status, onDice, onConfig) {
     Object.assign(this, { status, onDice, onConfig, looking: false, lost: false, found: false });
   }
 
-  /** Hides the news of a service that is back. */
+  /** Hides the message that the service is back. */
   clear() {
     this.status.hidden = !this.lost;
   }

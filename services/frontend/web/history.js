@@ -1,4 +1,4 @@
-// The runs so far, newest first, to show again.
+// The history: previous runs, newest first, which can be shown again.
 import { el, ids } from './dom.js';
 import { summary } from './run.js';
 import { duration } from './text.js';

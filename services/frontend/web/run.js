@@ -1,4 +1,4 @@
-// A run: what was asked for, and its parts (two when comparing), each with a slot per die and a trace.
+// A run: what was requested, and its parts (two when comparing), each with a slot per die and a trace.
 import { ApiError, get, watchTrace } from './api.js';
 import { readTrace } from './trace.js';
 
@@ -9,7 +9,7 @@ const replaced = (slots, state, by) => slots.map((slot) => (slot.state === state
 /** Whether all rolls of a batch start together. */
 export const atOnce = ({ times, concurrency }) => times > 1 && (concurrency ?? times) >= times;
 
-/** What the rolls of a part have given so far. */
+/** The values of a part so far. */
 export const valuesOf = (part) => part.values ?? part.slots.filter((slot) => slot.state === 'ok').map((slot) => slot.value);
 
 /** The outcome of a part in a few words. */
@@ -23,7 +23,7 @@ export function summary(part) {
 export class Run {
   #abort = new AbortController();
 
-  /** `choices` are those of Form.read(). */
+  /** `choices` is the result of Form.read(). */
   constructor(choices, compare) {
     const { die, async, times, concurrency } = choices;
     const kind = compare ? 'compare' : async ? 'batch' : 'single';
@@ -44,7 +44,7 @@ export class Run {
 
   cancel() { this.#abort.abort(); }
 
-  /** Ends with the last answer. `changed.dice()` and `changed.trace()` are called as those arrive, the latter also after the end. */
+  /** Ends with the last response. `changed.dice()` and `changed.trace()` are called when those change, the latter also after the end. */
   async roll(changed) {
     for (const part of this.parts) {
       const began = performance.now();
@@ -81,7 +81,7 @@ export class Run {
     part.traceId = answer.trace_id;
     const failed = new Set((answer.failed ?? []).map(({ index }) => index));
     part.values = [...answer.rolls];
-    // Where rolls were cancelled, only the trace knows which dice the values are from.
+    // If rolls were cancelled, only the trace shows which dice the values belong to.
     const all = part.values.length + failed.size === times;
     const values = part.values.values();
     part.slots = part.slots.map((_, i) => failed.has(i) ? { state: 'failed' } : all ? { state: 'ok', value: values.next().value } : { state: 'unknown' });
@@ -104,13 +104,13 @@ export class Run {
 
   async #watch(part, changed) {
     part.traceNote = 'Waiting for the trace…';
-    // The span of a request can arrive after its answer: each of them is a root.
-    const enough = (answer) => {
+    // The span of a request, which is a root, may arrive after its response.
+    const isComplete = (answer) => {
       part.model = readTrace(answer);
       return answer.complete && part.model.roots.length >= part.asked;
     };
     try {
-      for await (const { answer, done } of watchTrace(part.traceId, enough)) {
+      for await (const { answer, done } of watchTrace(part.traceId, isComplete)) {
         part.traceNote = done ? '' : answer ? 'Spans are still arriving…' : part.traceNote;
         part.complete = done;
         if (part.model) fillFromTrace(part);
@@ -124,7 +124,7 @@ export class Run {
   }
 }
 
-/** What the answer does not say about each roll, the trace does. */
+/** Adds the results that are only in the trace. */
 function fillFromTrace(part) {
   for (const span of part.model.rolls) {
     const index = span.rollIndex ?? (part.slots.length === 1 ? 0 : -1);

@@ -1,4 +1,4 @@
-// The only reader of OTLP JSON: a trace in, a model in milliseconds out. Times are relative to the start of the first span.
+// The only reader of OTLP JSON: converts a trace to a model in milliseconds, relative to the start of the first span.
 const value = (v = {}) => 'intValue' in v ? Number(v.intValue) : 'arrayValue' in v ? (v.arrayValue.values ?? []).map(value)
   : v.stringValue ?? v.doubleValue ?? v.boolValue ?? '';
 const attributes = (list = []) => Object.fromEntries(list.map(({ key, value: v }) => [key, value(v)]));
@@ -40,7 +40,7 @@ export function readTrace({ resourceSpans = [] }) {
     end: Math.max(0, ...rows.map((s) => s.end)) };
 }
 
-// A roll of a batch has its own span. A single roll is the part of a server span after its call for the die.
+// A roll of a batch has its own span. A single roll is the part of a server span after the call that fetches the die.
 function markRoll(span) {
   if (span.rollIndex !== undefined) span.roll = { start: span.start, end: span.end };
   else if (span.kind === 'server' && (span.result !== undefined || span.attributes['die.error'] === true)) {
@@ -61,7 +61,7 @@ export function ownTime(span) {
   return own;
 }
 
-/** How many rolls were in progress from each moment on: [[ms, count], …]. An end counts before a start at the same moment. */
+/** Number of rolls in progress from each time on: [[ms, count], …]. At the same time, an end counts before a start. */
 export function overlap({ rolls }) {
   const edges = rolls.flatMap(({ roll }) => roll.end > roll.start ? [[roll.start, 1], [roll.end, -1]] : []).sort((a, b) => a[0] - b[0] || a[1] - b[1]);
   let count = 0;
@@ -76,14 +76,14 @@ export function figures(model) {
     count: rolls.length, request: end, longest, longestMs: longest ? length(longest) : 0,
     sum: rolls.reduce((sum, span) => sum + length(span), 0),
     together: rolls.length ? Math.max(...rolls.map((s) => s.roll.end)) - Math.min(...rolls.map((s) => s.roll.start)) : 0,
-    most: Math.max(0, ...overlap(model).map(([, count]) => count)),
+    peak: Math.max(0, ...overlap(model).map(([, count]) => count)),
   };
 }
 
 /**
- * What the response waited for, in order of time: [{span, from, to}]. Walks back from the end: the child that
+ * The critical path, in order of time: [{span, from, to}]. Walks back from the end: the child that
  * finished last, then the one that finished last before that one began, and so on; the time between belongs to the parent.
- * Nothing waits for a cancelled span: it ended because of another one.
+ * Cancelled spans are not on it, because they ended because of another span.
  */
 export function criticalPath({ roots, end }) {
   const path = [];

@@ -1,4 +1,4 @@
-// Traces drawn as bars on one time axis, and the details of a span.
+// Draws traces as bars on one time axis, and the details of a span.
 import { el, svg } from './dom.js';
 import { duration } from './text.js';
 import { criticalPath, overlap, ownTime } from './trace.js';
@@ -7,7 +7,7 @@ const STATES = { failed: '✕ failed', cancelled: '⊘ cancelled' };
 const MIN_WIDTH = '2px';
 const TONES = 6;  // in style.css
 
-/** The services of these traces, in order of appearance: each has a colour by its place. */
+/** The services of these traces, in order of appearance, which determines their colours. */
 const servicesOf = (traces) => [...new Set(traces.flatMap(({ model }) => model.services))].map((service, i) => ({ service, tone: i % TONES }));
 
 export function drawLegend(host, traces) {
@@ -55,14 +55,14 @@ function concurrencyStrip(model, whole, tallest) {
   const steps = overlap(model);
   const y = (count) => 24 - (count / tallest) * 22;
   const line = steps.map(([t, count], i) => `V${y(i ? steps[i - 1][1] : 0)}H${(t / whole) * 1000}V${y(count)}`).join('');
-  const most = Math.max(0, ...steps.map(([, count]) => count));
+  const peak = Math.max(0, ...steps.map(([, count]) => count));
   return el('div', { className: 'strip' }, el('span', { className: 'name', textContent: 'rolls in progress' }),
     el('div', { className: 'track' }, svg('svg', { viewBox: '0 0 1000 24', preserveAspectRatio: 'none', 'aria-hidden': 'true' },
       svg('path', { d: `M0 24${line}V24Z` }))),
-    el('span', { className: 'outcome', textContent: `max. ${most}` }));
+    el('span', { className: 'outcome', textContent: `max. ${peak}` }));
 }
 
-/** Draws [{title, model}] on one time axis. With `every` false only the rolls are shown. */
+/** Draws [{title, model}] on one time axis. If `every` is false, only the rolls are shown. */
 export function drawWaterfall(host, traces, { every, selected, onSelect }) {
   const whole = Math.max(...traces.map(({ model }) => model.end)) || 1;
   const tallest = Math.max(1, ...traces.flatMap(({ model }) => overlap(model).map(([, count]) => count)));
@@ -118,7 +118,7 @@ export function drawWaterfall(host, traces, { every, selected, onSelect }) {
     if (hadFocus) current.focus({ preventScroll: true });
   } else if (rows[0]) rows[0].tabIndex = 0;
 
-  // The path needs the rows' places in pixels, which change with the width.
+  // The path uses the rows' positions in pixels, which change with the width.
   const trace = () => {
     const base = drawing.getBoundingClientRect();
     if (!base.width) return;
@@ -142,7 +142,7 @@ export function drawWaterfall(host, traces, { every, selected, onSelect }) {
   host.observer.observe(tree);
 }
 
-// <wbr> lets long attribute names break at their dots without changing what a copy of them holds.
+// <wbr> allows line breaks at the dots of long attribute names without changing copied text.
 const facts = (object) => el('dl', {}, ...Object.entries(object).flatMap(([key, v]) => [
   el('dt', {}, ...key.split(/(?<=[._])/).flatMap((piece) => [piece, el('wbr')])), el('dd', { textContent: String(v) })]));
 
