@@ -8,6 +8,7 @@
 
 #include "common/base/process.h"
 #include "common/base/signals.h"
+#include "contract/error.h"
 #include "contract/names.h"
 #include "loadgen/options.h"
 
@@ -52,7 +53,9 @@ std::variant<Tracing::Options, int> tracing_options() {
 }
 
 /// Whether requests for rolls reach die-service: it answers the one for an unknown die, without a roll.
-bool rolls_get_through(Target& target) { return target.ask("GET", "/roll?die=_none", random_context()).status == 404; }
+bool rolls_get_through(Target& target) {
+  return target.ask("GET", "/roll?die=_none", random_context()).error_code == name_of(ErrorCode::die_not_found);
+}
 
 int run(TrafficCommand command) {
   prepare_process();  // before there are threads

@@ -48,7 +48,8 @@ class Traffic {
   /// What is passed in outlives it.
   Traffic(Options options, Tracing& tracing, Clock& clock);
 
-  /// The dice that the target lists: an error when it can't be reached.
+  /// The dice that the target lists: an error when it can't be reached, or when something else answers in its place,
+  /// such as a proxy that does not know it yet.
   std::expected<std::vector<std::string>, std::string> list_dice();
 
   /// Calls `progress` every second on this thread. Ends early, with what there is, when `stop` is requested.
