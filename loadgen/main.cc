@@ -8,6 +8,7 @@
 
 #include "common/base/process.h"
 #include "common/base/signals.h"
+#include "contract/error.h"
 #include "contract/names.h"
 #include "loadgen/options.h"
 
@@ -52,9 +53,9 @@ std::variant<Tracing::Options, int> tracing_options() {
   return options;
 }
 
-/// Whether roll requests reach die-service: an unknown die results in 404, without a roll.
+/// Whether roll requests reach die-service: an unknown die results in 404 die_not_found, without a roll.
 bool rolls_get_through(Target& target) {
-  return target.request("GET", "/roll?die=_none", random_context()).status == 404;
+  return target.request("GET", "/roll?die=_none", random_context()).error_code == name_of(ErrorCode::die_not_found);
 }
 
 int run(TrafficCommand command) {

@@ -32,7 +32,7 @@ Traffic::Traffic(Options options, Tracing& tracing, Clock& clock)
 std::expected<std::vector<std::string>, std::string> Traffic::list_dice() {
   const auto answer =
       parse_answer(client_.get({.path = route::kDice, .route = route::kDice, .timeout = options_.timeout}, nullptr));
-  if (answer.status == 0) return std::unexpected(answer.error_message.value_or("no answer"));
+  if (!answer.is_json_object) return std::unexpected(answer.error_message.value_or(answer.outcome() + ", not JSON"));
   return answer.identifiers.value_or(std::vector<std::string>{});
 }
 

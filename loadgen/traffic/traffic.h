@@ -48,7 +48,8 @@ class Traffic {
   /// All references must outlive this object.
   Traffic(Options options, Tracing& tracing, Clock& clock);
 
-  /// The dice that the target lists, or an error if it cannot be reached.
+  /// The dice that the target lists; an error if it cannot be reached, or if something else answers in its place, such
+  /// as a proxy that has no route to it yet.
   std::expected<std::vector<std::string>, std::string> list_dice();
 
   /// Calls `progress` every second on this thread. If `stop` is requested, ends early with the results so far.

@@ -6,6 +6,7 @@ import os
 import pathlib
 import re
 import subprocess
+import threading
 import time
 import urllib.error
 import urllib.parse
@@ -105,7 +106,14 @@ def forwarded(service, port, namespace=NAMESPACE):
             line = process.stdout.readline()
             found = re.search(r"127\.0\.0\.1:(\d+)", line)
             assert found, f"{' '.join(command)}: {line}{process.stdout.read() if process.poll() is not None else ''}"
-            yield f"http://127.0.0.1:{found[1]}"
+            # It prints a line for each connection, and stops forwarding when the pipe is full.
+            drain = threading.Thread(target=process.stdout.read)
+            drain.start()
+            try:
+                yield f"http://127.0.0.1:{found[1]}"
+            finally:
+                process.terminate()
+                drain.join()
         finally:
             process.terminate()
 

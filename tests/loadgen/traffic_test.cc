@@ -4,6 +4,7 @@
 
 #include "contract/names.h"
 #include "loadgen/compare.h"
+#include "support/http.h"
 #include "tampered_system.h"
 
 using namespace dice::loadgen;
@@ -96,6 +97,16 @@ TEST_CASE("an unreachable target only fails each request") {
   const auto summary = generator.run();
   CHECK(summary.tally.count() == 3);
   CHECK(summary.tally.failures().at("downstream_unavailable").count == 3);
+}
+
+TEST_CASE("an answer from something else than the service is not a list of dice") {
+  for (const auto* status : {"200 OK", "404 Not Found", "502 Bad Gateway"}) {
+    const dice::test::CannedServer other({dice::test::canned("", status)});
+    Generator generator(other.url());
+    const auto dice = Traffic(generator.options, generator.telemetry.tracing, generator.clock).list_dice();
+    REQUIRE_FALSE(dice.has_value());
+    CHECK(dice.error() == std::string(status, 3) + ", not JSON");
+  }
 }
 
 TEST_CASE("a stop request ends a run immediately") {
