@@ -452,10 +452,10 @@ def resources():
               prometheus(rate_of("telemetry_spans_exported_total"), by), to_async, unit="ops", width=6),
         panel("timeseries", "Spans dropped", "Spans lost per second; their traces are incomplete. Must be 0.",
               prometheus(rate_of("telemetry_spans_dropped_total"), by), to_overview, unit="ops", width=6, lines=True, thresholds=NEVER),
-        panel("timeseries", "Spans queued", """Spans queued for export or being exported. Above OTEL_BSP_MAX_QUEUE_SIZE (default 2048),
-              spans are dropped.""",
+        panel("timeseries", "Spans queued", """Spans waiting for export, or for a retry while the collector is down or busy. When the
+              retry queue (TELEMETRY_RETRY_QUEUE_BYTES) is full, the oldest are dropped.""",
               prometheus(each % ("telemetry_spans_queued", ""), by), to_overview, unit="short", width=6, lines=True,
-              thresholds=steps((None, "transparent"), (2048, "red"))),
+              thresholds=steps((None, "transparent"), (2048, "orange"))),
         panel("timeseries", "Scrape duration", "Duration of Prometheus' scrapes. Slow scrapes usually mean that a pod lacks CPU.",
               prometheus(f"max by (job, pod) (scrape_duration_seconds{{{OURS}}})", by), to_dependencies, unit="s", width=6, lines=True,
               thresholds=steps((None, "transparent"), (1, "red"))),
