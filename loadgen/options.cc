@@ -12,6 +12,7 @@
 #include "common/base/version.h"
 #include "common/config/flags.h"
 #include "contract/error.h"
+#include "contract/names.h"
 #include "loadgen/statistics.h"
 
 namespace dice::loadgen {
@@ -41,9 +42,7 @@ std::optional<int> threads(const std::string& text) {
 
 std::string error_codes() {
   std::string names;
-  for (int code = 0; code <= static_cast<int>(ErrorCode::downstream_timeout); ++code) {
-    names += (code == 0 ? "" : ", ") + std::string(name_of(static_cast<ErrorCode>(code)));
-  }
+  for (const auto& row : errors()) names.append(names.empty() ? "" : ", ").append(row.name);
   return names;
 }
 
@@ -157,7 +156,7 @@ VerifyCommand declare_verify(Settings& settings) {
     command.logs.emplace_back(kDefaultLogs);
   }
   if (command.metrics_urls.empty() && command.prometheus_url.empty()) {
-    command.metrics_urls = {"http://localhost:9400", "http://localhost:9401", "http://localhost:9402"};
+    for (const auto& service : kServices) command.metrics_urls.push_back(service.metrics_url());
   }
   return command;
 }

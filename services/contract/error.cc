@@ -4,6 +4,7 @@
 #include <cstddef>
 
 #include "common/base/json.h"
+#include "contract/table.h"
 
 namespace dice {
 namespace {
@@ -60,13 +61,7 @@ constexpr std::array kRows = {
     ErrorRow{downstream_timeout, 504, "downstream_timeout", "A downstream service did not respond in time."},
 };
 
-constexpr bool in_order() {
-  for (std::size_t i = 0; i < kRows.size(); ++i) {
-    if (static_cast<std::size_t>(kRows[i].code) != i) return false;
-  }
-  return kRows.size() == static_cast<std::size_t>(downstream_timeout) + 1;
-}
-static_assert(in_order(), "kRows is indexed by the code");
+static_assert(is_indexed_by(kRows, &ErrorRow::code, downstream_timeout), "kRows is indexed by the code");
 
 const ErrorRow& row_of(ErrorCode code) { return kRows[static_cast<std::size_t>(code)]; }
 

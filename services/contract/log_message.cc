@@ -3,6 +3,7 @@
 #include <array>
 
 #include "contract/names.h"
+#include "contract/table.h"
 
 namespace dice {
 namespace {
@@ -65,13 +66,7 @@ constexpr std::array kRows = {
                   "none. Logged when fetching stops working, not again for each retry."},
 };
 
-constexpr bool in_order() {
-  for (std::size_t i = 0; i < kRows.size(); ++i) {
-    if (static_cast<std::size_t>(kRows[i].message) != i) return false;
-  }
-  return kRows.size() == static_cast<std::size_t>(dice_list_not_fetched) + 1;
-}
-static_assert(in_order(), "kRows is indexed by the message");
+static_assert(is_indexed_by(kRows, &LogMessageRow::message, dice_list_not_fetched), "kRows is indexed by the message");
 
 }  // namespace
 

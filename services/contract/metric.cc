@@ -3,6 +3,7 @@
 #include <array>
 
 #include "contract/names.h"
+#include "contract/table.h"
 
 namespace dice {
 namespace {
@@ -95,13 +96,7 @@ constexpr std::array kRows = {
               "Requests for a batch that were passed to dice-roller, by the number of rolls."},
 };
 
-constexpr bool in_order() {
-  for (std::size_t i = 0; i < kRows.size(); ++i) {
-    if (static_cast<std::size_t>(kRows[i].metric) != i) return false;
-  }
-  return kRows.size() == static_cast<std::size_t>(async_roll_requests) + 1;
-}
-static_assert(in_order(), "kRows is indexed by the metric");
+static_assert(is_indexed_by(kRows, &MetricRow::metric, async_roll_requests), "kRows is indexed by the metric");
 
 }  // namespace
 

@@ -1,6 +1,5 @@
 #include "contract/roll.h"
 
-#include <algorithm>
 #include <array>
 
 #include "common/base/json_view.h"
@@ -13,12 +12,6 @@ constexpr std::string_view kDieParameter = "die";
 constexpr std::string_view kTimes = "times";
 constexpr std::string_view kStrategy = "strategy";
 constexpr std::string_view kConcurrency = "concurrency";
-
-constexpr auto strategy_names() {
-  std::array<std::string_view, kStrategies.size()> names;
-  std::ranges::transform(kStrategies, names.begin(), &StrategyRow::name);
-  return names;
-}
 
 void append(std::string& path, std::string_view name, std::string_view value) {
   path.append(path.contains('?') ? "&" : "?").append(name).append("=").append(percent_encode(value));
@@ -67,8 +60,8 @@ std::expected<RollRequest, Error> parse_batch(const QueryParameters& query, int 
 
 std::vector<ParameterRow> roll_parameters() {
   std::string strategies;
-  for (const auto& row : kStrategies) {
-    strategies.append(strategies.empty() ? "`" : ", `").append(row.name).append("`");
+  for (const auto name : strategy_names()) {
+    strategies.append(strategies.empty() ? "`" : ", `").append(name).append("`");
   }
   const std::string rolls = "an integer from 1 to `MAX_ASYNC_ROLLS` (20)";
   constexpr std::string_view kBatch = "`/roll-async`";

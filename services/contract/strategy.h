@@ -1,9 +1,12 @@
 // The batch strategies: what ends a batch, and when it counts as a success.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <optional>
 #include <string_view>
+
+#include "contract/table.h"
 
 namespace dice {
 
@@ -31,6 +34,8 @@ inline constexpr std::array kStrategies = {
                 "cancelled. If any failed before, `failed` lists them. If all failed, the answer is 500 "
                 "`batch_failed`."},
 };
+static_assert(is_indexed_by(kStrategies, &StrategyRow::strategy, Strategy::first_success),
+              "kStrategies is indexed by the strategy");
 
 /// For requests without a strategy, unless ROLL_STRATEGY is set.
 inline constexpr auto kDefaultStrategy = Strategy::all_or_nothing;
@@ -38,6 +43,12 @@ inline constexpr auto kDefaultStrategy = Strategy::all_or_nothing;
 /// Indexed by the strategy.
 constexpr const StrategyRow& describe(Strategy strategy) { return kStrategies[static_cast<std::size_t>(strategy)]; }
 constexpr std::string_view name_of(Strategy strategy) { return describe(strategy).name; }
+
+constexpr auto strategy_names() {
+  std::array<std::string_view, kStrategies.size()> names;
+  std::ranges::transform(kStrategies, names.begin(), &StrategyRow::name);
+  return names;
+}
 
 constexpr std::optional<Strategy> parse_strategy(std::string_view name) {
   for (const auto& row : kStrategies) {

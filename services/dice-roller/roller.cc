@@ -14,14 +14,6 @@
 namespace dice {
 namespace {
 
-/// The choices of ROLL_STRATEGY.
-std::vector<std::string> strategy_names() {
-  std::vector<std::string> names;
-  names.reserve(kStrategies.size());
-  for (const auto& row : kStrategies) names.emplace_back(row.name);
-  return names;
-}
-
 BatchAnswer answer_of(const BatchResult& result) {
   BatchAnswer answer;
   for (std::size_t index = 0; index < result.rolls.size(); ++index) {
@@ -78,8 +70,9 @@ Roller::Options Roller::declare(Settings& settings) {
   }
   options.max_async_rolls =
       static_cast<int>(settings.integer("MAX_ASYNC_ROLLS", 20, 1, 1000, "Maximum number of rolls per batch."));
+  constexpr auto kNames = strategy_names();
   options.strategy = parse_strategy(settings.choice("ROLL_STRATEGY", std::string(name_of(options.strategy)),
-                                                    strategy_names(), "Default batch strategy."))
+                                                    {kNames.begin(), kNames.end()}, "Default batch strategy."))
                          .value_or(options.strategy);
   const auto seed = settings.integer("ROLL_SEED", -1, -1, std::numeric_limits<std::int64_t>::max(),
                                      "Seed that makes faces, failures and delays repeatable; -1 = random.");

@@ -11,6 +11,7 @@
 #include "common/base/utf8.h"
 #include "common/concurrency/mutex.h"
 #include "common/http/message.h"
+#include "contract/names.h"
 
 namespace dice {
 namespace {
@@ -167,7 +168,7 @@ std::expected<ClientResponse, Error> Client::send(const std::string& method, con
   HeaderList headers;
   if (tracing != nullptr && call.parent != nullptr && call.parent->valid()) {
     span = tracing->start(method + " " + call.route, SpanKind::client, *call.parent,
-                          {{"http.request.method", method},
+                          {{attribute::kMethod, method},
                            {"url.full", url},
                            {"url.template", call.route},
                            {"server.address", implementation_->host},
@@ -207,12 +208,12 @@ std::expected<ClientResponse, Error> Client::send(const std::string& method, con
   implementation_->give_back(std::move(handle));
 
   if (outcome == CURLE_OK) {
-    span.set("http.response.status_code", static_cast<std::int64_t>(response.status));
+    span.set(attribute::kStatus, static_cast<std::int64_t>(response.status));
     if (response.status >= 400) span.fail(std::to_string(response.status));
     return response;
   }
   if (call.stop.stop_requested()) {
-    span.set("error.type", std::string_view("cancelled"));
+    span.set(attribute::kErrorType, std::string_view("cancelled"));
     return cancelled();
   }
   Error error{ErrorCode::downstream_unavailable, "no connection to " + options.name};

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "common/base/utf8.h"
+#include "contract/names.h"
 
 namespace dice {
 namespace {
@@ -33,8 +34,8 @@ std::optional<Answer> SpanMiddleware::before(Exchange& exchange) {
   const auto host = shortened(request.host, max_text_bytes_);
   const std::string_view client = exchange.connection->client_address();
   const std::string_view version = request.http_1_0 ? "1.0" : "1.1";
-  std::vector<Attribute> attributes = {{"http.request.method", method},
-                                       {"http.route", route},
+  std::vector<Attribute> attributes = {{attribute::kMethod, method},
+                                       {attribute::kRoute, route},
                                        {"url.path", path},
                                        {"url.query", query},
                                        {"url.scheme", std::string_view("http")},
@@ -53,10 +54,11 @@ std::optional<Answer> SpanMiddleware::before(Exchange& exchange) {
 
 void SpanMiddleware::after(Exchange& exchange, const Outcome& outcome) {
   auto& span = exchange.span;
-  span.set("http.response.status_code", std::int64_t{outcome.status});
+  span.set(attribute::kStatus, std::int64_t{outcome.status});
   const auto type = outcome.error_code.empty() ? std::to_string(outcome.status) : std::string(outcome.error_code);
   if (outcome.status >= 500) span.fail(type);
-  else if (outcome.error_code == name_of(ErrorCode::client_gone)) span.set("error.type", type);  // not our error
+  else if (outcome.error_code == name_of(ErrorCode::client_gone))
+    span.set(attribute::kErrorType, type);  // not our error
   span.end();
 }
 
@@ -108,7 +110,7 @@ std::optional<Answer> FaultsMiddleware::before(Exchange& exchange) {
   const auto fault = faults_ == nullptr || exchange.uninstrumented() ? Faults::Fault{} : faults_->next();
   if (!fault.active) return std::nullopt;
   exchange.fault_injected = true;
-  exchange.span.set("fault.injected", true);
+  exchange.span.set(attribute::kFaultInjected, true);
   const auto failure =
       std::unexpected(Error{ErrorCode::fault_injected, "this failure was injected through PUT /debug/faults"});
   if (fault.delay <= Seconds(0)) return fault.fails ? std::optional<Answer>(failure) : std::nullopt;

@@ -40,8 +40,7 @@ struct FreeList {
   void operator()(curl_slist* list) const { curl_slist_free_all(list); }
 };
 
-// --- ExportTraceServiceRequest, assembled from encoded spans
-// ----------------------------------------------------------
+// --- the request, assembled from encoded spans -----------------------------------------------------------------------
 
 void append_varint(std::string& to, std::size_t value) {
   for (; value >= 0x80; value >>= 7U) to += static_cast<char>(value | 0x80U);

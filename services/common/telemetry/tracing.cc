@@ -23,6 +23,7 @@
 #include "common/telemetry/export_queue.h"
 #include "common/telemetry/otlp_json.h"
 #include "common/telemetry/span_record.h"
+#include "contract/names.h"
 
 namespace dice {
 namespace {
@@ -138,7 +139,7 @@ void Span::event(std::string_view name, std::initializer_list<Attribute> attribu
 
 void Span::fail(std::string_view error_type) {
   if (!recording_) return;
-  recording_->span->SetAttribute("error.type", view(error_type));
+  recording_->span->SetAttribute(view(attribute::kErrorType), view(error_type));
   recording_->span->SetStatus(otel::trace::StatusCode::kError);
 }
 
@@ -165,8 +166,8 @@ struct Tracing::Implementation {
 
   static sdk::resource::Resource make_resource(const Options& options) {
     sdk::resource::ResourceAttributes attributes;
-    attributes["service.name"] = options.service;
-    attributes["service.version"] = std::string(version);
+    attributes[std::string(attribute::kServiceName)] = options.service;
+    attributes[std::string(attribute::kServiceVersion)] = std::string(version);
     return sdk::resource::Resource::Create(attributes);  // merges OTEL_RESOURCE_ATTRIBUTES
   }
 

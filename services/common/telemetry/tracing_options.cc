@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <cstdint>
 #include <limits>
-#include <optional>
 
 #include "common/base/utf8.h"
+#include "contract/parameters.h"
 
 namespace dice {
 namespace {
@@ -31,23 +31,6 @@ std::string_view trimmed(std::string_view text) {
   return text.substr(0, text.find_last_not_of(" \t") + 1);
 }
 
-std::optional<std::string> percent_decoded(std::string_view text) {
-  const auto digit = [](char c) { return std::string_view("0123456789abcdef").find(static_cast<char>(c | 0x20)); };
-  std::string decoded;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] != '%') {
-      decoded += text[i];
-      continue;
-    }
-    const auto high = i + 1 < text.size() ? digit(text[i + 1]) : std::string_view::npos;
-    const auto low = i + 2 < text.size() ? digit(text[i + 2]) : std::string_view::npos;
-    if (high == std::string_view::npos || low == std::string_view::npos) return std::nullopt;
-    decoded += static_cast<char>(high << 4U | low);
-    i += 2;
-  }
-  return decoded;
-}
-
 /// Parses key=value,… with percent-encoded values. `bad` is set if a member is invalid; its text may be a secret.
 std::vector<std::pair<std::string, std::string>> parse_headers(std::string_view text, bool& bad) {
   std::vector<std::pair<std::string, std::string>> headers;
@@ -58,7 +41,7 @@ std::vector<std::pair<std::string, std::string>> parse_headers(std::string_view 
     if (member.empty()) continue;
     const auto equals = std::min(member.find('='), member.size());
     const auto name = trimmed(member.substr(0, equals));
-    const auto value = percent_decoded(trimmed(member.substr(std::min(equals + 1, member.size()))));
+    const auto value = percent_decode(trimmed(member.substr(std::min(equals + 1, member.size()))), false);
     const auto printable = [](char c) { return c >= ' ' && c <= '~'; };
     const auto in_name = [](char c) { return c > ' ' && c <= '~' && c != ':'; };
     if (name.empty() || equals == member.size() || !value || !std::ranges::all_of(name, in_name) ||
