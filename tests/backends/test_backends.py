@@ -262,7 +262,7 @@ def check_collector_is_named(stack):
     assert code == 1
     assert broken(report) == {"logs", "metrics", "correlation"} | ({"traces"} if FOUND["tempo"] else set())
     spans, logs = report["causes"]
-    assert spans.startswith("the collector is down, or ")
+    assert spans.startswith("the collector is down or does not respond: ")
     assert logs == f"Loki at {stack.urls['loki']} is not getting logs either: they are shipped by the collector"
 
 
