@@ -9,6 +9,7 @@
 #include "common/service.h"
 #include "contract/roll.h"
 #include "frontend/dice_list.h"
+#include "frontend/fault_relay.h"
 #include "frontend/metrics.h"
 #include "frontend/traces.h"
 
@@ -52,6 +53,8 @@ class Frontend {
   /// Limits concurrent requests for traces, because assembling a trace takes much memory.
   Admission trace_requests_;
   Traces traces_;
+  /// Only with FAULTS_ENABLED.
+  std::optional<FaultRelay> fault_relay_;
   DiceList dice_list_;
 };
 
