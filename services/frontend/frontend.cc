@@ -84,24 +84,17 @@ void Frontend::add_api() {
                   return std::unexpected(Error{ErrorCode::downstream_unavailable,
                                                "the list of dice has not been fetched from die-service yet", 1});
                 }});
-<<<<<<< HEAD
   service_.add({.path = route::kRoll,
                 .handler = [this](const Request& request) { return handle_roll(request); },
                 .accepts_trace_id = true});
   service_.add({.path = route::kRollAsync,
                 .handler = [this](const Request& request) { return handle_roll_async(request); },
                 .accepts_trace_id = true});
-  service_.add({.path = route::kTrace, .handler = [this](const Request& request) { return handle_trace(request); }});
-=======
-  service_.add({.path = route::kRoll, .handler = [this](const Request& request) { return handle_roll(request); }});
-  service_.add(
-      {.path = route::kRollAsync, .handler = [this](const Request& request) { return handle_roll_async(request); }});
   add_uninstrumented(route::kTrace, [this](const Request& request) { return handle_trace(request); });
 }
 
 void Frontend::add_uninstrumented(const char* path, Handler handler) {
   service_.add({.path = path, .handler = std::move(handler), .uninstrumented = true});
->>>>>>> h2
 }
 
 Answer Frontend::handle_roll(const Request& request) {

@@ -184,14 +184,9 @@ struct Tracing::Implementation {
     if (!options.disabled && options.exporter.contains("otlp")) add_queue(make_otlp_exporter(options.otlp, source));
     if (!options.disabled && options.exporter.contains("console")) add_queue(make_console_exporter(source));
     std::vector<std::unique_ptr<sdk::trace::SpanProcessor>> processors;
-<<<<<<< HEAD
-    processors.push_back(std::make_unique<SpanEncoder>(options.limits, memory, queues));
+    processors.push_back(std::make_unique<SpanEncoder>(options.limits, open, memory, queues));
     provider = std::make_unique<sdk::trace::TracerProvider>(std::move(processors), resource, make_sampler(options),
                                                             std::make_unique<IdGenerator>());
-=======
-    processors.push_back(std::make_unique<SpanEncoder>(options.limits, open, memory, queues));
-    provider = std::make_unique<sdk::trace::TracerProvider>(std::move(processors), resource, make_sampler(options));
->>>>>>> h2
     tracer = provider->GetTracer(kScope, version);
   }
 
