@@ -42,7 +42,7 @@ def bars(page, selector="[data-kind=roll]"):
         const track = bar.parentElement.getBoundingClientRect(), box = bar.getBoundingClientRect();
         return {start: +bar.dataset.startMs, end: +bar.dataset.endMs, state: bar.dataset.state, service: bar.dataset.service,
                 spanKind: bar.dataset.spanKind, group: bar.closest('.tree').ariaLabel,
-                name: bar.closest('.row').querySelector('.name').textContent,
+                name: bar.closest('.row').querySelector('.name span:not(.fold)').textContent,
                 left: (box.left - track.left) / track.width, right: (box.right - track.left) / track.width}})""")
 
 

@@ -106,7 +106,8 @@ export class Drawing {
     const part = run.parts.find(({ state }) => state === 'rolling') ?? run.parts[0];
     const { all, ended, atWork } = progressOf(part);
     ui.elapsed.textContent = run.kind === 'trace' && run.state === 'rolling' ? '' : duration(run.elapsed);
-    ui.progress.textContent = run.state !== 'rolling' || all < 2 ? '' : `${part.step ? `${part.title}: ` : ''}${atWork} of ${all} at work, ${ended} ended`;
+    ui.progress.textContent = `${part.title && `${part.title}: `}${atWork} of ${plural(all, 'roll')} at work, ${ended} ended.`;
+    ui.progress.hidden = run.state !== 'rolling' || all < 2;
   }
 
   dice() {
@@ -120,7 +121,7 @@ export class Drawing {
     ui.figures.replaceChildren(...list.map(figure), ...numbers);
     ui.figures.hidden = !ui.figures.children.length;
     if (ui.verdict.textContent !== verdict) ui.verdict.textContent = verdict;
-    ui.verdict.hidden = !verdict;
+    ui.verdict.hidden = !verdict || run.state === 'rolling';
     ui.sweep.hidden = run.kind !== 'compare' && run.parts.length < 3 || !drawSweep(ui['sweep-view'], run, (part) => { run.shown = run.parts.indexOf(part); this.all(); });
   }
 
