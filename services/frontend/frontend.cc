@@ -6,14 +6,11 @@
 #include "common/base/version.h"
 #include "contract/names.h"
 #include "contract/roll.h"
-#include "frontend/assets.h"
+#include "frontend/page.h"
 
 namespace dice {
 namespace {
 
-constexpr const char* kPolicy =
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; "
-    "form-action 'none'; frame-ancestors 'none'";
 constexpr std::size_t kMaxTraceRequests = 4;
 
 /// Parses dice-roller's response and writes it again, so that only what the contract defines is passed on, plus the
@@ -69,21 +66,8 @@ Frontend::Frontend(const Options& options, Service& service, const std::string& 
       trace_requests_(kMaxTraceRequests),
       traces_(options.traces, telemetry_, name),
       dice_list_(options.dice_list, die_service_, service.clock(), telemetry_.log) {
-  add_page();
+  add_page(service_);
   add_api();
-}
-
-void Frontend::add_page() {
-  for (const auto& asset : assets()) {
-    service_.add({.path = std::string(asset.path), .handler = [&asset](const Request&) {
-                    return Response{.body = std::string(asset.content),
-                                    .content_type = std::string(asset.content_type),
-                                    .headers = {{"Content-Security-Policy", kPolicy},
-                                                {"X-Content-Type-Options", "nosniff"},
-                                                {"Referrer-Policy", "no-referrer"},
-                                                {"Cache-Control", "no-cache"}}};
-                  }});
-  }
 }
 
 void Frontend::add_api() {

@@ -35,7 +35,6 @@ class Frontend {
   Frontend(const Options& options, Service& service, const std::string& name);
 
  private:
-  void add_page();
   void add_api();
   Answer handle_roll(const Request& request);
   Answer handle_roll_async(const Request& request);

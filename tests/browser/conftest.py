@@ -116,6 +116,12 @@ def firefox(system, firefox_browser):
     assert not faults, faults
 
 
+@pytest.fixture
+def modules(page):
+    """Serves the page's modules, which its app.js contains, one by one under src/."""
+    page.route("**/src/*.js", lambda route: route.fulfill(path=ROOT / "services/frontend/web" / route.request.url.rpartition("/")[2]))
+
+
 @pytest.fixture(scope="session")
 def artifacts():
     folder = pathlib.Path(os.environ.get("ARTIFACTS", ROOT / "build/artifacts"))

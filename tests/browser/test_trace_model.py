@@ -13,10 +13,10 @@ BATCH = otlp(
 
 
 @pytest.fixture
-def model(page):
+def model(page, modules):
     def model(trace):
         return page.evaluate("""async trace => {
-            const { readTrace, criticalPath, overlap, figures, ownTime } = await import(new URL('trace.js', location.href));
+            const { readTrace, criticalPath, overlap, figures, ownTime } = await import(new URL('src/trace.js', location.href));
             const model = readTrace(trace);
             return {rows: model.rows.map(({name, depth, start, state}) => [name, depth, start, state]), overlap: overlap(model),
                     path: criticalPath(model).map(({span, from, to}) => [span.name, span.service, from, to]),

@@ -5,7 +5,6 @@
 #include <fstream>
 
 #include "common/base/version.h"
-#include "frontend/assets.h"
 #include "support/http.h"
 #include "support/system.h"
 #include "support/wait.h"
@@ -205,23 +204,6 @@ TEST_CASE("the frontend returns 502 for the list of dice until die-service is av
   CHECK(get(alone.port(), "/readyz").status == 200);
   const System system(quick());
   CHECK(eventually([&] { return get(system.frontend.port(), "/dice").status == 200; }));
-}
-
-TEST_CASE("the page and all of its files are served with a strict content security policy") {
-  const RunningService frontend(RunningService::Kind::frontend, quick({{"GRAFANA_URL", "http://grafana:3000/"}}));
-  CHECK(assets().size() > 10);
-  for (const auto& asset : assets()) {
-    CAPTURE(asset.path);
-    auto reply = get(frontend.port(), std::string(asset.path));
-    CHECK(reply.status == 200);
-    CHECK(reply.body == asset.content);
-    CHECK(reply.headers["content-type"] == asset.content_type);
-    CHECK(reply.body.size() > 100);
-    CHECK(reply.headers["content-security-policy"].starts_with(
-        "default-src 'none'; script-src 'self'; style-src 'self'"));
-    CHECK(reply.headers["x-content-type-options"] == "nosniff");
-  }
-  CHECK(json(get(frontend.port(), "/api/config").body)["grafana_url"] == "http://grafana:3000");
 }
 
 TEST_CASE("a changed dice file takes effect without a restart; an invalid one is reported and ignored") {
