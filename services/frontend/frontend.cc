@@ -82,9 +82,12 @@ void Frontend::add_api() {
                   return std::unexpected(Error{ErrorCode::downstream_unavailable,
                                                "the list of dice has not been fetched from die-service yet", 1});
                 }});
-  service_.add({.path = route::kRoll, .handler = [this](const Request& request) { return handle_roll(request); }});
-  service_.add(
-      {.path = route::kRollAsync, .handler = [this](const Request& request) { return handle_roll_async(request); }});
+  service_.add({.path = route::kRoll,
+                .handler = [this](const Request& request) { return handle_roll(request); },
+                .accepts_trace_id = true});
+  service_.add({.path = route::kRollAsync,
+                .handler = [this](const Request& request) { return handle_roll_async(request); },
+                .accepts_trace_id = true});
   service_.add({.path = route::kTrace, .handler = [this](const Request& request) { return handle_trace(request); }});
 }
 

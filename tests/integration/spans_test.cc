@@ -248,6 +248,68 @@ TEST_CASE("repeated tracestate headers are one list, and two traceparent headers
   CHECK(both[1].attribute("url.query") == "x");
 }
 
+TEST_CASE("a client can name the trace that the frontend starts: the span stays a root") {
+  const OtlpReceiver receiver;
+  const System system(exporting(receiver));
+  const auto frontend = system.frontend.port();
+  const std::string id = "3af7651916cd43dd8448eb211c80319c";
+  auto reply = get(frontend, "/roll-async?die=fair&times=2", {{"dice-trace-id", id}});
+  CHECK(trace_id(reply.body) == id);
+  CHECK(reply.headers["traceresponse"].starts_with("00-" + id + "-"));
+  CHECK(reply.headers["traceresponse"].ends_with("-01"));
+  const auto spans = receiver.wait_for(id, 7);
+  REQUIRE(spans.size() == 7);
+  CHECK(find(spans, "frontend", "server").parent_span_id.empty());
+  CHECK(json(get(frontend, "/api/traces/" + id).body)["complete"].GetBool());
+  // Several requests may name the same trace; the header's name has no case, and an error has the id, too.
+  CHECK(trace_id(get(frontend, "/roll?die=", {{"Dice-Trace-ID", " " + id + "\t"}}).body) == id);
+  CHECK(receiver.wait_for(id, 8).size() == 8);
+  CHECK(json(get(frontend, "/api/traces/" + id).body)["complete"].GetBool());
+  // A malformed traceparent is none.
+  CHECK(trace_id(get(frontend, "/roll?die=", {{"traceparent", "00-" + id}, {"dice-trace-id", id}}).body) == id);
+}
+
+TEST_CASE("a name for the trace is ignored if it is invalid, or a trace is continued, or another service gets it") {
+  const System system(quick());
+  const std::string id = "4af7651916cd43dd8448eb211c80319c";
+  const auto trace_of = [&](std::uint16_t port, const std::string& path, const Headers& headers) {
+    const auto made = get(port, path, headers).headers["traceresponse"].substr(3, 32);
+    CHECK(parse_trace_id(made));
+    return made;
+  };
+  const auto frontend = system.frontend.port();
+  const std::set<std::string> made = {
+      trace_of(frontend, "/roll?die=fair", {{"dice-trace-id", id.substr(1)}}),
+      trace_of(frontend, "/roll?die=fair", {{"dice-trace-id", id + "0"}}),
+      trace_of(frontend, "/roll?die=fair", {{"dice-trace-id", "4AF7651916CD43DD8448EB211C80319C"}}),
+      trace_of(frontend, "/roll?die=fair", {{"dice-trace-id", std::string(32, '0')}}),
+      trace_of(frontend, "/roll?die=fair", {{"dice-trace-id", ""}}),
+      trace_of(frontend, "/roll?die=fair", {{"dice-trace-id", id}, {"dice-trace-id", id}}),
+      trace_of(frontend, "/dice", {{"dice-trace-id", id}}),
+      trace_of(system.dice_roller.port(), "/roll?die=fair", {{"dice-trace-id", id}}),
+      trace_of(system.die_service.port(), "/dice", {{"dice-trace-id", id}})};
+  CHECK(made.size() == 9);  // all different
+  CHECK_FALSE(made.contains(id));
+  const std::string parent = "5af7651916cd43dd8448eb211c80319c";
+  CHECK(trace_of(frontend, "/roll?die=fair",
+                 {{"traceparent", "00-" + parent + "-b7ad6b7169203331-01"}, {"dice-trace-id", id}}) == parent);
+  CHECK(get(frontend, "/api/traces/" + id).status == 404);
+}
+
+TEST_CASE("the frontend's sampler decides on a trace that a client names") {
+  for (const auto& variables :
+       {Variables{{"OTEL_TRACES_SAMPLER", "always_off"}}, Variables{{"OTEL_TRACES_SAMPLER", "parentbased_always_off"}},
+        Variables{{"OTEL_TRACES_SAMPLER", "parentbased_traceidratio"}, {"OTEL_TRACES_SAMPLER_ARG", "0"}}}) {
+    const System system(quick(variables));
+    const std::string id = "6af7651916cd43dd8448eb211c80319c";
+    auto reply = get(system.frontend.port(), "/roll?die=fair", {{"dice-trace-id", id}});
+    CHECK(trace_id(reply.body) == id);
+    CHECK(reply.headers["traceresponse"].starts_with("00-" + id + "-"));
+    CHECK(reply.headers["traceresponse"].ends_with("-00"));
+    CHECK(get(system.frontend.port(), "/api/traces/" + id).status == 404);
+  }
+}
+
 TEST_CASE("the frontend assembles the trace from the services' recent spans, in standard OTLP JSON") {
   const System system(quick());
   const auto id = trace_id(get(system.frontend.port(), "/roll-async?die=fair&times=10").body);

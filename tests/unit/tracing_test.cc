@@ -12,10 +12,13 @@ namespace dice {
 namespace {
 
 struct Recorder {
-  explicit Recorder(const SpanLimits& limits) : tracing(options(limits), Logger(sink, "test", LogLevel::error)) {}
+  explicit Recorder(const SpanLimits& limits, const std::string& sampler = "always_on", double ratio = 1)
+      : tracing(options(limits, sampler, ratio), Logger(sink, "test", LogLevel::error)) {}
 
-  static TracingOptions options(const SpanLimits& limits) {
+  static TracingOptions options(const SpanLimits& limits, const std::string& sampler, double ratio) {
     TracingOptions made;
+    made.sampler = sampler;
+    made.sampler_ratio = ratio;
     made.service = "test";
     made.exporter = "none";
     made.limits = limits;
@@ -109,6 +112,47 @@ TEST_CASE("tracing: a child has its parent's trace, and both are kept") {
   REQUIRE(trace->spans.size() == 2);
   CHECK(trace->spans[0].parent == trace->spans[1].id);
   CHECK(recorder.tracing.recent_spans(TraceId{1}).empty());
+}
+
+TEST_CASE("tracing: a root span can be given its trace id; the sampler decides as for any other root") {
+  TraceContext given;
+  given.trace_id = *parse_trace_id("0af7651916cd43dd8448eb211c80319c");
+  Recorder recorder({}, "parentbased_always_on");
+  for (int i = 0; i < 2; ++i) {
+    auto span = recorder.tracing.start("given", SpanKind::server, given);
+    CHECK(span.context().trace_id == given.trace_id);
+    CHECK(span.context().sampled);
+  }
+  const auto trace = parse_trace(recorder.tracing.recent_spans(given.trace_id));
+  REQUIRE(trace);
+  REQUIRE(trace->spans.size() == 2);  // several roots may have the same id
+  CHECK(trace->spans[0].id != trace->spans[1].id);
+  for (const auto& span : trace->spans) CHECK(span.parent.empty());
+  // The id is not used again, neither on this thread nor for the children of others.
+  auto next = recorder.tracing.start("next", SpanKind::server, {});
+  CHECK(next.context().trace_id != given.trace_id);
+  CHECK(next.context().trace_id != recorder.tracing.start("next", SpanKind::server, {}).context().trace_id);
+  CHECK(recorder.tracing.start("child", SpanKind::internal, next.context()).context().trace_id ==
+        next.context().trace_id);
+
+  Recorder off({}, "parentbased_always_off");
+  const auto unsampled = off.tracing.start("given", SpanKind::server, given);
+  CHECK(unsampled.context().trace_id == given.trace_id);
+  CHECK_FALSE(unsampled.context().sampled);
+}
+
+TEST_CASE("tracing: a given trace id is sampled by its ratio") {
+  Recorder recorder({}, "parentbased_traceidratio", 0.5);
+  int sampled = 0;
+  for (int byte = 0; byte < 256; ++byte) {
+    TraceContext given;
+    given.trace_id.fill(static_cast<std::uint8_t>(byte));
+    given.trace_id.back() = 1;  // not all 0
+    const bool first = recorder.tracing.start("x", SpanKind::server, given).context().sampled;
+    CHECK(recorder.tracing.start("x", SpanKind::server, given).context().sampled == first);
+    sampled += first ? 1 : 0;
+  }
+  CHECK(sampled == 128);
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <opentelemetry/proto/common/v1/common.pb.h>
 #include <opentelemetry/sdk/common/global_log_handler.h>
 #include <opentelemetry/sdk/resource/resource.h>
+#include <opentelemetry/sdk/trace/id_generator.h>
 #include <opentelemetry/sdk/trace/processor.h>
 #include <opentelemetry/sdk/trace/random_id_generator_factory.h>
 #include <opentelemetry/sdk/trace/samplers/always_off_factory.h>
@@ -70,6 +71,26 @@ class SpanEncoder final : public sdk::trace::SpanProcessor {
   SpanMemory& memory_;
   const Queues& queues_;
 };
+
+/// Random ids, except for the roots of traces whose id is given: the SDK has no other way to choose it.
+class IdGenerator final : public sdk::trace::IdGenerator {
+ public:
+  IdGenerator() : sdk::trace::IdGenerator(false) {}  // not all trace ids are random
+
+  /// The id of the trace that this thread starts next, with its next root span; all 0 = random.
+  static void set_next(const TraceId& id) { next_ = id; }
+
+  otel::trace::TraceId GenerateTraceId() noexcept override {
+    return next_ == TraceId{} ? random_->GenerateTraceId() : otel::trace::TraceId(std::as_const(next_));
+  }
+  otel::trace::SpanId GenerateSpanId() noexcept override { return random_->GenerateSpanId(); }
+
+ private:
+  static thread_local TraceId next_;
+  const std::unique_ptr<sdk::trace::IdGenerator> random_ = sdk::trace::RandomIdGeneratorFactory::Create();
+};
+
+thread_local TraceId IdGenerator::next_{};
 
 /// https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/#general-sdk-configuration
 std::unique_ptr<sdk::trace::Sampler> make_sampler(const Tracing::Options& options) {
@@ -160,7 +181,8 @@ struct Tracing::Implementation {
     if (!options.disabled && options.exporter.contains("console")) add_queue(make_console_exporter(source));
     std::vector<std::unique_ptr<sdk::trace::SpanProcessor>> processors;
     processors.push_back(std::make_unique<SpanEncoder>(options.limits, memory, queues));
-    provider = std::make_unique<sdk::trace::TracerProvider>(std::move(processors), resource, make_sampler(options));
+    provider = std::make_unique<sdk::trace::TracerProvider>(std::move(processors), resource, make_sampler(options),
+                                                            std::make_unique<IdGenerator>());
     tracer = provider->GetTracer(kScope, version);
   }
 
@@ -211,6 +233,7 @@ Span Tracing::start(std::string_view name, SpanKind kind, const TraceContext& pa
   } else {
     otel::context::Context root;
     options.parent = root.SetValue(otel::trace::kIsRootSpanKey, true);
+    IdGenerator::set_next(parent.trace_id);
   }
   Span span;
   span.recording_ = std::make_unique<Span::Recording>();

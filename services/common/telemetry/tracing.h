@@ -63,7 +63,8 @@ class Tracing {
   Tracing(const Tracing&) = delete;
   Tracing& operator=(const Tracing&) = delete;
 
-  /// Without a valid `parent`, the span is a root span. The sampler can use `attributes`.
+  /// Without a valid `parent`, the span is a root span: of the trace `parent.trace_id` or, if that is all 0, of one
+  /// with a random id. The sampler can use `attributes`.
   Span start(std::string_view name, SpanKind kind, const TraceContext& parent, std::span<const Attribute> attributes);
   Span start(std::string_view name, SpanKind kind, const TraceContext& parent,
              std::initializer_list<Attribute> attributes = {}) {
