@@ -94,7 +94,8 @@ def axe():
     """axe(page) fails with the violations that axe-core finds in the page as it is."""
     def axe(page):
         if found := violations(page):
-            pytest.fail("\n".join(found), pytrace=False)
+            look = page.evaluate("`${innerWidth} px wide, ${matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light'}`")
+            pytest.fail("\n".join([f"{look}:", *found]), pytrace=False)
 
     return axe
 

@@ -17,14 +17,15 @@ READY = """(() => {
 FRAMES = """() => {
     window.frames_watched?.stop();
     const watched = window.frames_watched = {frames: 0, longestGapMs: 0, longTasksMs: []};
-    let last = performance.now(), next;
-    const frame = now => {
-        watched.longestGapMs = Math.max(watched.longestGapMs, now - last);
+    let last, next;
+    const frame = () => {
+        const now = performance.now();  // what the callback is given is the time of the frame that it was meant for
+        watched.longestGapMs = Math.max(watched.longestGapMs, now - (last ?? now));
         watched.frames++;
         last = now;
         next = requestAnimationFrame(frame);
     };
-    next = requestAnimationFrame(now => { last = now; next = requestAnimationFrame(frame); });
+    next = requestAnimationFrame(frame);
     const tasks = new PerformanceObserver(list => watched.longTasksMs.push(...list.getEntries().map(entry => entry.duration)));
     tasks.observe({type: 'longtask'});
     watched.stop = () => { cancelAnimationFrame(next); tasks.disconnect(); };
@@ -83,9 +84,8 @@ class Load:
     def wait(self):
         """Until the page is ready to roll and has all that it asked for."""
         self._page.wait_for_selector("#roll:enabled", timeout=30_000)
-        self._page.wait_for_load_state("load")
-        while any(one.bytes is None for one in self._asked.values()):
-            self._page.wait_for_timeout(20)
+        self._page.wait_for_load_state("networkidle", timeout=30_000)
+        assert self.requests and all(one.bytes is not None for one in self.requests), f"not loaded: {self.requests}"
         return self
 
     @property

@@ -4,13 +4,17 @@ import pytest
 
 from states import STATES
 
+LOOKS = [(1366, "light"), (1366, "dark"), (390, "light")]
 
-@pytest.mark.parametrize("width, scheme", [(1366, "light"), (1366, "dark"), (390, "light")])
+
 @pytest.mark.parametrize("state", STATES, ids=lambda state: state.__name__)
-def test_no_violation(open_page, axe, state, width, scheme):
-    page = open_page(width, scheme)
+def test_no_violation(open_page, axe, state):
+    page = open_page()
     state(page)
-    axe(page)
+    for width, scheme in LOOKS:
+        page.set_viewport_size({"width": width, "height": 768})
+        page.emulate_media(color_scheme=scheme)
+        axe(page)
 
 
 def test_violation_is_found(page, axe):
