@@ -7,6 +7,7 @@ import pytest
 from playwright.sync_api import expect
 
 import contract
+from states import ask, settle
 from trace_maker import otlp, span
 
 CODES = {
@@ -21,20 +22,6 @@ LABELS = ".die > span:last-child"
 CONTRACT = contract.read()
 STRATEGIES = [one["name"] for one in CONTRACT["strategies"]]
 SERVICES = [one["name"] for one in CONTRACT["services"]]
-
-
-def ask(page, die="fair", times=None, strategy="all-or-nothing", concurrency=None):
-    page.select_option("#die", die)
-    page.set_checked("#async", times is not None)
-    if times is not None:
-        page.fill("#times", str(times))
-        page.fill("#concurrency", "" if concurrency is None else str(concurrency))
-        page.select_option("#strategy", strategy)
-
-
-def settle(page, state="done"):
-    page.wait_for_selector(f"#run[data-state={state}]")
-    page.wait_for_selector("#trace[data-complete=true]")
 
 
 def bars(page, selector="[data-kind=roll]"):
