@@ -32,10 +32,10 @@ Frontend::Options Frontend::declare(Settings& settings) {
   options.die_service_url = settings.url("DIE_SERVICE_URL", kDieService.url(), "URL of die-service.");
   options.dice_roller_url = settings.url("DICE_ROLLER_URL", kDiceRoller.url(), "URL of dice-roller.");
   options.traces.tempo_url = settings.url(
-      "TEMPO_URL", "", "URL of Tempo, to read traces from; if unset, they are read from the services' memories.");
+      "TEMPO_URL", "", "URL of Tempo, to read the traces from that the services no longer remember completely.");
   for (const auto& service : kServices) {
     if (service.name == std::string_view(kFrontend.name)) continue;
-    options.traces.metrics_urls[service.name] =
+    options.memories.metrics_urls[service.name] =
         settings.url(service.variable_prefix() + "_METRICS_URL", service.metrics_url(),
                      "URL of " + std::string(service.name) + "'s metrics port, to read its spans.");
   }
@@ -49,6 +49,7 @@ Frontend::Options Frontend::declare(Settings& settings) {
   options.traces.max_body_bytes = static_cast<std::size_t>(
       settings.integer("TRACE_MAX_BODY_BYTES", static_cast<std::int64_t>(options.traces.max_body_bytes), 1'024,
                        1LL << 30U, "Maximum bytes of one trace from a service or from Tempo."));
+  options.memories.max_body_bytes = options.traces.max_body_bytes;
   options.max_async_rolls = static_cast<int>(
       settings.integer("MAX_ASYNC_ROLLS", 20, 1, 1000, "Maximum number of rolls per batch; must match dice-roller's."));
   return options;
@@ -64,7 +65,8 @@ Frontend::Frontend(const Options& options, Service& service, const std::string& 
       dice_roller_(
           {.base_url = options.dice_roller_url, .name = kDiceRoller.name, .max_body_bytes = options.max_body_bytes}),
       trace_requests_(kMaxTraceRequests),
-      traces_(options.traces, telemetry_, name),
+      memories_(options.memories, telemetry_, service.clock()),
+      traces_(options.traces, memories_, name),
       dice_list_(options.dice_list, die_service_, service.clock(), telemetry_.log) {
   add_page(service_);
   add_api();
@@ -76,7 +78,7 @@ void Frontend::add_api() {
     write_member(writer, "grafana_url", options_.grafana_url);
     write_member(writer, "max_async_rolls", options_.max_async_rolls);
   });
-  service_.add({.path = route::kConfig, .handler = [config](const Request&) { return Response{.body = config}; }});
+  add_uninstrumented(route::kConfig, [config](const Request&) { return Response{.body = config}; });
   service_.add({.path = route::kDice, .handler = [this](const Request&) -> Answer {
                   if (const auto list = dice_list_.current()) return Response{.body = *list};
                   return std::unexpected(Error{ErrorCode::downstream_unavailable,
@@ -88,7 +90,11 @@ void Frontend::add_api() {
   service_.add({.path = route::kRollAsync,
                 .handler = [this](const Request& request) { return handle_roll_async(request); },
                 .accepts_trace_id = true});
-  service_.add({.path = route::kTrace, .handler = [this](const Request& request) { return handle_trace(request); }});
+  add_uninstrumented(route::kTrace, [this](const Request& request) { return handle_trace(request); });
+}
+
+void Frontend::add_uninstrumented(const char* path, Handler handler) {
+  service_.add({.path = path, .handler = std::move(handler), .uninstrumented = true});
 }
 
 Answer Frontend::handle_roll(const Request& request) {

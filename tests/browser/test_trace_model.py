@@ -25,9 +25,9 @@ def model(page, modules):
     return model
 
 
-def test_rows_are_a_tree_in_start_order(model):
+def test_rows_are_a_tree_in_start_order_and_rolls_in_index_order(model):
     assert model(BATCH)["rows"] == [["GET /roll-async", 0, 0, "ok"], ["GET /roll-async", 1, 5, "ok"], ["async_roll_0", 2, 10, "ok"],
-                                    ["async_roll_2", 2, 10.5, "failed"], ["async_roll_1", 2, 50, "ok"]]
+                                    ["async_roll_1", 2, 50, "ok"], ["async_roll_2", 2, 10.5, "failed"]]
 
 
 def test_services_in_order_of_appearance(model):

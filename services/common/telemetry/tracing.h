@@ -74,7 +74,8 @@ class Tracing {
   /// A context without a span, not sampled: for responses that are not traced.
   TraceContext untraced(const TraceContext& parent) const;
 
-  /// The recent spans of this trace that are still in memory, as OTLP/JSON; empty if there are none.
+  /// The recent spans of this trace that are still in memory, and those that have not ended yet, as OTLP/JSON; empty if
+  /// there are none.
   std::string recent_spans(const TraceId& trace) const;
 
   /// Number of spans that are waiting or being exported, that were exported, and that were dropped. Read in this order,

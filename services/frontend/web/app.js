@@ -1,6 +1,5 @@
 // The page: creates its parts and connects them.
 import { readAddress, writeAddress } from './address.js';
-import { Drawing } from './drawing.js';
 import { Form } from './form.js';
 import { Health } from './health.js';
 import { History } from './history.js';
@@ -42,7 +41,7 @@ function storage() {
   try { return localStorage; } catch { return null; }
 }
 
-const page = { config: { grafana_url: '' }, runs: new Map(), panel: null };
+const page = { config: { grafana_url: '' }, runs: new Map(), shown: null, drawing: null, loading: null, panel: null };
 const watch = new Watch();
 const lanes = new Lanes(CONNECTIONS);
 const tools = { watch, lane: (signal) => lanes.enter(signal) };
@@ -50,7 +49,6 @@ const tools = { watch, lane: (signal) => lanes.enter(signal) };
 // A comparison is linked with all its traces, in the order of its parts.
 const addressOf = (run) => `./${writeAddress(run.kind === 'trace' ? {} : { die: run.die, ...(run.kind === 'batch' && { times: run.times, concurrency: run.concurrency, strategy: run.strategy, seed: run.seed }) }, run.file ? [] : run.traceIds)}`;
 const form = new Form(node('controls'), roll, () => keepAddress());
-const drawing = new Drawing(node('stage'), page.config, { addressOf, onCancel: (run) => run?.cancel() });
 const history = new History(node('history'), { addressOf, storage: storage(), onChoose: ({ run, address }) => {
   if (run) go(run);
   else { window.history.pushState(null, '', address); follow(); }
@@ -59,29 +57,49 @@ const health = new Health(node('service-status'), (names) => form.setDice(names)
   Object.assign(page.config, config);
   if (config.max_async_rolls) form.setMaximum(config.max_async_rolls);
   node('version').textContent = config.version && `version ${config.version}`;
-  drawing.trace();
+  page.drawing?.trace();
   if (config.faults_enabled) openPanel();
 });
 
+/** Loads what draws runs, once: with the first sign that it will be needed, so that the page itself is small. */
+async function loadDrawing() {
+  try {
+    await (page.loading ??= import('./drawing.js').then(({ Drawing }) => {
+      page.drawing = new Drawing(node('stage'), page.config, { addressOf, onCancel: (run) => run.cancel() });
+      requestAnimationFrame(function frame() {
+        page.drawing.tick();
+        requestAnimationFrame(frame);
+      });
+    }));
+  } catch {
+    page.loading = null;
+    health.find();
+  }
+}
+
 /** The form's state and the traces shown, as the address of this moment in the browser's history. */
 function keepAddress() {
-  const run = drawing.run;
+  const run = page.shown;
   window.history.replaceState(null, '', `./${writeAddress(form.fields(), run && !run.file ? run.traceIds : [])}`);
 }
 
-function show(run) {
-  drawing.show(run);
+async function show(run) {
+  page.shown = run;
   history.draw(run);
   title();
+  if (run) await loadDrawing();
+  if (page.shown === run) page.drawing?.show(run);
 }
 
 function title() {
-  document.title = [drawing.told, 'Dice'].filter(Boolean).join(' · ');
+  const run = page.shown;
+  const told = run && (run.state === 'rolling' ? `Rolling ${run.title}` : `${run.title}: ${run.error ? run.error.code.replaceAll('_', ' ') : summary(run.parts[1] ?? run.parts[0])}`);
+  document.title = [told, 'Dice'].filter(Boolean).join(' · ');
 }
 
 /** Shows a run under an address of its own. */
 function go(run) {
-  if (drawing.run === run) return;
+  if (page.shown === run) return;
   show(run);
   window.history.pushState(null, '', `./${writeAddress(form.fields(), run.file ? [] : run.traceIds)}`);
 }
@@ -97,15 +115,15 @@ function follow() {
 
 function changes(run) {
   return () => {
-    if (drawing.run !== run) return;
-    drawing.all();
+    if (page.shown !== run) return;
+    if (page.drawing?.run === run) page.drawing.all();
     title();
   };
 }
 
 function openTraces(run) {
   page.runs.set(run.traceIds[0], run);
-  run.load(tools, changes(run)).then(() => history.draw(drawing.run));
+  run.load(tools, changes(run)).then(() => history.draw(page.shown));
   return run;
 }
 
@@ -116,14 +134,14 @@ async function roll(compare) {
   health.clear();
   history.add(run);
   const changed = changes(run);
-  const known = { traces: 0, done: false };
+  const known = { traces: '', done: false };
   const ended = run.roll(tools, () => {
     changed();
-    if (run.traceIds.length !== known.traces && drawing.run === run) keepAddress();
-    known.traces = run.traceIds.length;
+    if (String(run.traceIds) !== known.traces && page.shown === run) keepAddress();
+    known.traces = String(run.traceIds);
     if (run.state === 'rolling' || known.done) return;
     known.done = true;
-    history.draw(drawing.run);
+    history.draw(page.shown);
     history.save();
     node('announce').textContent = run.error ? '' : run.parts.slice(0, 2).map((part) => `${part.title} ${summary(part)}`.trim()).join('. ');
     if (run.error?.code === 'network') health.find();
@@ -132,7 +150,7 @@ async function roll(compare) {
   go(run);
   node('announce').textContent = `Rolling ${plural(run.parts[0].slots.length, 'die', 'dice')}`;
   await ended;
-  history.draw(drawing.run);
+  history.draw(page.shown);
   history.save();
 }
 
@@ -169,15 +187,12 @@ function setTheme(theme) {
   };
 }
 
-document.addEventListener('keydown', (event) => { if (event.key === 'Escape' && drawing.run?.state === 'rolling') drawing.run.cancel(); });
+document.addEventListener('keydown', (event) => { if (event.key === 'Escape' && page.shown?.state === 'rolling') page.shown.cancel(); });
 document.addEventListener('dragover', (event) => event.preventDefault());
 document.addEventListener('drop', (event) => { event.preventDefault(); openFile(event.dataTransfer.files[0]); });
 node('file').addEventListener('change', ({ target }) => { openFile(target.files[0]); target.value = ''; });
 window.addEventListener('popstate', follow);
-requestAnimationFrame(function frame() {
-  if (drawing.run?.state === 'rolling' || drawing.run?.parts.some(({ model }) => model?.open)) drawing.tick();
-  requestAnimationFrame(frame);
-});
+for (const sign of ['pointerover', 'focusin']) node('controls').addEventListener(sign, loadDrawing, { once: true });
 setTheme(storage()?.getItem('dice.theme'));
 follow();
 history.draw(null);

@@ -4,7 +4,7 @@ import { atOf, drawDetails, drawLogLines } from './details.js';
 import { die, distribution, statistics } from './dice.js';
 import { el, ids } from './dom.js';
 import { grafanaLinks } from './grafana.js';
-import { progressOf, summary, valuesOf } from './run.js';
+import { progressOf, valuesOf } from './run.js';
 import { drawSweep } from './sweep.js';
 import { duration, plural } from './text.js';
 import { judge } from './verdict.js';
@@ -90,18 +90,24 @@ export class Drawing {
     this.dice();
     this.figures();
     this.trace();
-    this.tick();
+    this.headline();
   }
 
-  /** Draws what changes with time alone. */
+  /** Draws what changes with time alone; called for every frame. */
   tick() {
+    const { run } = this;
+    if (!run || (run.state !== 'rolling' && !run.parts.some(({ model }) => model?.open))) return;
+    this.headline();
+    this.waterfall.tick();
+  }
+
+  headline() {
     const { ui, run } = this;
-    if (!run) return;
     const part = run.parts.find(({ state }) => state === 'rolling') ?? run.parts[0];
     const { all, ended, atWork } = progressOf(part);
     ui.elapsed.textContent = run.kind === 'trace' && run.state === 'rolling' ? '' : duration(run.elapsed);
-    ui.progress.textContent = run.state !== 'rolling' || all < 2 ? '' : `${part.step ? `${part.title}: ` : ''}${atWork} of ${all} at work, ${ended} ended`;
-    if (part.model?.open) this.waterfall.tick();
+    ui.progress.textContent = `${part.title && `${part.title}: `}${atWork} of ${plural(all, 'roll')} at work, ${ended} ended.`;
+    ui.progress.hidden = run.state !== 'rolling' || all < 2;
   }
 
   dice() {
@@ -115,7 +121,7 @@ export class Drawing {
     ui.figures.replaceChildren(...list.map(figure), ...numbers);
     ui.figures.hidden = !ui.figures.children.length;
     if (ui.verdict.textContent !== verdict) ui.verdict.textContent = verdict;
-    ui.verdict.hidden = !verdict;
+    ui.verdict.hidden = !verdict || run.state === 'rolling';
     ui.sweep.hidden = run.kind !== 'compare' && run.parts.length < 3 || !drawSweep(ui['sweep-view'], run, (part) => { run.shown = run.parts.indexOf(part); this.all(); });
   }
 
@@ -216,12 +222,5 @@ export class Drawing {
     Object.assign(ui.problem.dataset, { code, trace: traceId });
     ui.problem.replaceChildren(el('strong', { textContent: what }), el('span', { textContent: retryAfter ? said.next : next }),
       el('small', { textContent: [detail && detail !== code && `${code}: ${detail}`, traceId && `trace ${traceId}`].filter(Boolean).join(' · ') }));
-  }
-
-  /** What happened, for the title of the tab. */
-  get told() {
-    const { run } = this;
-    if (!run) return '';
-    return run.state === 'rolling' ? `Rolling ${run.title}` : `${run.title}: ${run.error ? run.error.code.replaceAll('_', ' ') : summary(run.parts[1] ?? run.parts[0])}`;
   }
 }

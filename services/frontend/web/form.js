@@ -12,7 +12,10 @@ export class Form {
     this.update();
   }
 
-  /** `words` are the data- attributes of the strategy's option: its texts, and when it ends a batch. */
+  /**
+   * `words` are the data- attributes of the strategy's option, all optional: `batchFailed`: what happened when a batch fails, and after a | what to do;
+   * `endsOn`: the state of a roll (ok, failed) that ends the batch; `winner`: the word under the dice that succeeded.
+   */
   read() {
     const { die, async, times, strategy, concurrency, seed } = this.ui;
     const number = (input) => (async.checked && input.value ? input.valueAsNumber : null);

@@ -3,7 +3,8 @@ const value = (v = {}) => 'intValue' in v ? Number(v.intValue) : 'arrayValue' in
   : v.stringValue ?? v.doubleValue ?? v.boolValue ?? '';
 const attributes = (list = []) => Object.fromEntries(list.map(({ key, value: v }) => [key, value(v)]));
 const KINDS = ['', 'internal', 'server', 'client', 'producer', 'consumer'];
-const byStart = (a, b) => a.start - b.start || (a.rollIndex ?? 0) - (b.rollIndex ?? 0);
+// Rolls in the order of their indexes, whichever thread was first.
+const inOrder = (a, b) => (a.rollIndex !== undefined && b.rollIndex !== undefined ? a.rollIndex - b.rollIndex : a.start - b.start);
 const isOpen = (span) => !Number(span.endTimeUnixNano);
 
 /** A span that has not ended is `open`, and its `end` is the time of the answer, `timeUnixNano`. */
@@ -37,9 +38,9 @@ export function readTrace({ resourceSpans = [], timeUnixNano }) {
   const visit = (span, depth) => {
     span.depth = depth;
     rows.push(span);
-    span.children.sort(byStart).forEach((child) => visit(child, depth + 1));
+    span.children.sort(inOrder).forEach((child) => visit(child, depth + 1));
   };
-  roots.sort(byStart).forEach((root) => visit(root, 0));
+  roots.sort(inOrder).forEach((root) => visit(root, 0));
   rows.forEach(markRoll);
   return { rows, roots, origin, now, at: performance.now(), rolls: rows.filter((s) => s.roll), open: rows.some((s) => s.open),
     services: [...new Set(rows.map((s) => s.service))], end: Math.max(0, ...rows.map((s) => s.end)) };
@@ -76,7 +77,7 @@ function markRoll(span) {
 export function ownTime(span) {
   const own = [];
   let t = span.start;
-  for (const child of span.children) {
+  for (const child of [...span.children].sort((a, b) => a.start - b.start)) {
     if (child.start > t) own.push([t, Math.min(child.start, span.end)]);
     t = Math.max(t, child.end);
   }
