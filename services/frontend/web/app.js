@@ -18,7 +18,19 @@ const health = new Health(node('service-status'), (names) => form.setDice(names)
   if (config.max_async_rolls) form.setMaximum(config.max_async_rolls);
   node('version').textContent = config.version && `version ${config.version}`;
   drawing.trace();
+  if (config.faults_enabled && !page.load) openLoad();
 });
+
+async function openLoad() {
+  page.load = true;
+  const { LoadPanel } = await import('./load.js');
+  const host = document.createElement('section');
+  host.id = 'load-panel';
+  host.setAttribute('aria-label', 'Load and faults');
+  host.dataset.services = ['front' + 'end', 'dice-' + 'roller', 'die-' + 'service'].join(' ');
+  document.querySelector('main').append(host);
+  page.load = new LoadPanel(host, { dice: () => form.read(), openTrace: (id) => fetch(`api/traces/${id}`), max: page.config.max_async_rolls });
+}
 
 function show(run) {
   drawing.show(run);
