@@ -332,7 +332,7 @@ def test_service_that_is_down_is_seen_in_the_errors(panel, artifacts):
 def test_overload_is_what_it_says(panel, system):
     page = panel()
     text = page.locator(".load-scenarios li", has_text="Overload").inner_text()
-    assert f"--url {system.url(FRONTEND)} --users 200" in text and "at most 100 rolls" in text
+    assert f"--url {system.url(FRONTEND)} --users 200" in text and "at most 100 rolls" in text.replace("\n", " ")
     with page.expect_request("**/roll-async?**times=20**"):
         page.click("button:text-is('Overload')")
     wait_for_points(page, 2)

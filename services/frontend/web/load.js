@@ -22,7 +22,7 @@ class Fault {
   /** `onChange(text)` is called when a fault starts or ends. */
   constructor(name, onChange) {
     Object.assign(this, { name, onChange, setting: NO_FAULT, until: 0 });
-    this.state = el('output', { className: 'load-state' });
+    this.state = el('span', { className: 'load-state' });
     this.clearButton = button('Clear', () => this.put(NO_FAULT), { disabled: true });
     this.node = el('form', { className: 'load-fault', data: { fault: name }, ariaLabel: `Fault of ${name}` }, el('h4', { textContent: name }),
       number('delay', 'Delay, s', { min: 0, max: 60, step: 0.1, value: 0 }), number('errors', 'Errors, %', { min: 0, max: 100, value: 0 }),
@@ -163,8 +163,8 @@ export class LoadPanel {
     const { max } = this;
     const list = [
       { label: `${dice.name} slow`, fault: { ...NO_FAULT, delay_seconds: 1 }, text: [`Watch the latency: p50 and p99 rise by one second, because each request asks ${dice.name} first; in a trace, that call is the long bar.`] },
-      { label: `${dice.name} down`, fault: { ...NO_FAULT, unavailable: true }, text: [`Watch the errors: a few calls fail, then ${rolls.name} stops asking (circuit open) and fails at once, until a probe succeeds some seconds after the end.`] },
-      { label: 'Overload', text: [`Watch the rolls in flight: ${MAX_USERS} users with ${max} dice each are at most ${MAX_USERS * max} rolls, which ${rolls.name} should take without an error. Its limit, 1024 unless set otherwise, is out of reach for a page; past it, requests are turned away at once (overloaded). To see that here, keep this running and start `,
+      { label: `${dice.name} down`, fault: { ...NO_FAULT, unavailable: true }, text: [`Watch the errors: a few calls fail, then ${rolls.name} stops asking (circuit open) and fails at once, until a probe succeeds shortly after the end.`] },
+      { label: 'Overload', text: [`Watch the rolls in flight: ${MAX_USERS} users with ${max} dice each are at most ${MAX_USERS * max} rolls, which should pass without an error, because ${rolls.name} turns requests away (overloaded) only beyond its limit, 1024 unless set otherwise; to get there, meanwhile run `,
         el('code', { textContent: this.#command(`--users 200 --async 1 --max-batch ${max} --think-max 0 --duration 20`) })] },
     ];
     return el('ul', { className: 'load-scenarios' }, ...list.map(({ label, fault, text }) => el('li', {},

@@ -60,7 +60,7 @@ class Lane {
 
   #build(lines, labels) {
     this.labels = labels;
-    this.band = svg('path', { class: 'load-band' });
+    this.band = svg('path', { class: 'load-band', 'vector-effect': 'non-scaling-stroke' });
     this.paths = lines.map((_, i) => svg('path', { 'data-line': i % LINES, 'vector-effect': 'non-scaling-stroke' }));
     this.values = lines.map(() => el('b'));
     this.drawing.replaceChildren(this.band, svg('path', { class: 'load-grid', d: `M0,0H${UNITS}M0,100H${UNITS}`, 'vector-effect': 'non-scaling-stroke' }), ...this.paths);
@@ -99,7 +99,11 @@ export class LoadChart {
     while (points.length * (load.width / 1000) > span + 0.5) span *= 1.5;
     this.span = span;
     const x = (at) => Math.round(((at * load.width) / 1000 / span) * UNITS * 10) / 10;
-    const bands = points.map(({ faulty }, i) => (faulty ? `M${x(i)},0H${x(i + 1)}V100H${x(i)}Z` : '')).join('');
+    let bands = '';
+    points.forEach(({ faulty }, i) => {
+      if (faulty && !points[i - 1]?.faulty) bands += `M${x(i)},0V100`;
+      if (faulty && !points[i + 1]?.faulty) bands += `H${x(i + 1)}V0Z`;
+    });
     const shown = points[this.chosen ?? points.length - 1];
     for (const lane of this.lanes) lane.draw(load, shown, x, bands);
     this.axis.replaceChildren(...[0, 0.25, 0.5, 0.75, 1].map((part) => el('span', { textContent: `${rate(span * part)} s` })));
