@@ -381,7 +381,7 @@ def test_frames_while_it_runs(panel):
     assert count > 15 * 10 and longest < LONGEST_FRAME
 
 
-def test_points_are_merged_and_the_percentiles_are_those_of_prometheus(page):
+def test_points_are_merged_and_the_percentiles_are_those_of_prometheus(page, system):
     """Of the module alone, with a clock that is moved."""
     page.route("**/src/*.js", lambda route: route.fulfill(path=ROOT / "services/frontend/web" / route.request.url.rpartition("/")[2]))
     found = page.evaluate("""async () => {
@@ -394,16 +394,21 @@ def test_points_are_merged_and_the_percentiles_are_those_of_prometheus(page):
         }
         const histogram = new Histogram([100, 200, 400]);
         for (const ms of [50, 150, 150, 150, 300, 300, 300, 300, 900, 900]) histogram.add(ms);
+        const one = new Histogram([100, 200]);
+        one.add(120);
         return { points: load.points.length, width: load.width, ms: load.points.reduce((sum, { ms }) => sum + ms, 0),
-                 faulty: load.points.filter((point) => point.faulty).length,
-                 quantiles: [0.1, 0.25, 0.8, 0.99].map((q) => histogram.quantile(q)), none: new Histogram([1]).quantile(0.5) };
+                 bounds: load.latency.bounds, faulty: load.points.filter((point) => point.faulty).length,
+                 quantiles: [0.1, 0.25, 0.8, 0.99].map((q) => histogram.quantile(q)), none: new Histogram([1]).quantile(0.5),
+                 one: one.quantile(0.99).value };
     }""")
     assert found["points"] <= 300 and found["width"] == 4000 and found["ms"] == found["points"] * 4000 and found["faulty"] in (1, 2)
     # As promql's histogram_quantile: 1 of 10 in the first bucket; 1.5 of the 3 in the second; the last of the 4 in the third.
     assert found["quantiles"][0] == {"value": 100, "from": 0, "to": 100}
     assert found["quantiles"][1] == {"value": 150, "from": 100, "to": 200}
     assert found["quantiles"][2] == {"value": 400, "from": 200, "to": 400}
-    assert found["quantiles"][3]["value"] == 400 and found["none"] is None
+    assert found["quantiles"][3]["value"] == 400 and found["none"] is None and found["one"] == 120
+    buckets = counters(system, FRONTEND, "http_request_duration_seconds_bucket")
+    assert {str(bound / 1000) for bound in found["bounds"]} | {"inf"} == {str(float(dict(key)["le"])) for key in buckets}
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -25,9 +25,9 @@ class Fault {
     this.state = el('span', { className: 'load-state' });
     this.clearButton = button('Clear', () => this.put(NO_FAULT), { disabled: true });
     this.node = el('form', { className: 'load-fault', data: { fault: name }, ariaLabel: `Fault of ${name}` }, el('h4', { textContent: name }),
-      number('delay', 'Delay, s', { min: 0, max: 60, step: 0.1, value: 0 }), number('errors', 'Errors, %', { min: 0, max: 100, value: 0 }),
+      number('delay', 'Delay (s)', { min: 0, max: 60, step: 0.1, value: 0 }), number('errors', 'Errors (%)', { min: 0, max: 100, value: 0 }),
       el('label', { className: 'check' }, el('input', { type: 'checkbox', name: 'unavailable' }), ' Unavailable'),
-      number('seconds', 'For, s', { min: 1, max: 300, value: 30 }),
+      number('seconds', 'For (s)', { min: 1, max: 300, value: 30 }),
       el('span', { className: 'load-buttons' }, el('button', { textContent: 'Apply' }), this.clearButton), this.state);
     this.node.addEventListener('submit', (event) => {
       event.preventDefault();

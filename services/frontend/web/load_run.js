@@ -29,14 +29,14 @@ export class Histogram {
     this.max = Math.max(this.max, other.max);
   }
 
-  /** {value, from, to}, the value as Prometheus' histogram_quantile has it, in the bucket that it is in; null without values. */
+  /** {value, from, to}: as Prometheus' histogram_quantile, but never above the largest value, and its bucket; null without values. */
   quantile(q) {
     const { bounds, counts, total } = this;
     for (let i = 0, below = 0; i < counts.length; below += counts[i++]) {
       if (!counts[i] || below + counts[i] < q * total) continue;
       const from = bounds[i - 1] ?? 0;
       const to = bounds[i] ?? Infinity;
-      return { from, to, value: to === Infinity ? from : from + (to - from) * ((q * total - below) / counts[i]) };
+      return { from, to, value: to === Infinity ? from : Math.min(this.max, from + (to - from) * ((q * total - below) / counts[i])) };
     }
     return null;
   }
@@ -65,7 +65,7 @@ class Point {
   }
 
   rate(n = this.requests) { return n / (this.ms / 1000); }
-  quantile(q) { return this.latency.total ? Math.min(this.latency.quantile(q).value, this.latency.max) : null; }
+  quantile(q) { return this.latency.quantile(q)?.value ?? null; }
 }
 
 export class Load {
