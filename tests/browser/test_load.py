@@ -277,6 +277,13 @@ def test_fault_that_was_set_before_is_shown(panel):
     expect(row.locator(".load-state")).to_have_text("no fault")
 
 
+def test_fault_without_an_end_is_shown(panel, system):
+    page = panel()
+    page.route(f"**/api/faults/{DIE}", lambda route: route.fulfill(json={"delay_seconds": 0.5, "error_rate": 0, "unavailable": False}))
+    page.reload()
+    expect(page.locator(f"[data-fault={DIE}] .load-state")).to_have_text("0.5 s slower, until cleared")
+
+
 def test_values_that_are_not_allowed_are_not_sent(panel):
     page = panel()
     row = page.locator(f"[data-fault={DIE}]")

@@ -57,7 +57,7 @@ class Fault {
       const response = await fetch(`api/faults/${encodeURIComponent(this.name)}`, { cache: 'no-store', signal: AbortSignal.timeout(5000),
         ...setting && { method: 'PUT', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(setting) } });
       const body = await response.json();
-      if (response.ok) this.#set(body, body.remaining_seconds ?? setting?.duration_seconds ?? 0);
+      if (response.ok) this.#set(body, body.remaining_seconds ?? Infinity); // set elsewhere, without an end
       else this.error = response.status === 404 ? 'The services do not allow faults.' : body.error.message;
     } catch {
       this.error = 'The service could not be asked.';
@@ -84,7 +84,7 @@ class Fault {
 
   #draw() {
     const left = Math.ceil((this.until - performance.now()) / 1000);
-    const text = this.error || (this.active ? `${this.text}, ${left} s left` : 'no fault');
+    const text = this.error || (this.active ? `${this.text}, ${Number.isFinite(left) ? `${left} s left` : 'until cleared'}` : 'no fault');
     if (this.state.textContent !== text) this.state.textContent = text;
     this.node.toggleAttribute('data-active', this.active);
     this.clearButton.disabled = !this.active;
