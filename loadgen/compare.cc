@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <random>
 
 #include "common/base/json.h"
 #include "contract/roll.h"
@@ -95,8 +96,8 @@ std::string to_table(const Comparison& comparison) {
     text += "\n";
   }
   return text +
-         "\n  requests    time of the sequential requests ÷ time of the batch, as seen by the user (their random "
-         "delays differ)\n"
+         "\n  requests    time of the sequential requests ÷ time of the batch, as seen by the user (both have the same "
+         "delays)\n"
          "  measured    sum of a batch's roll durations ÷ time of that batch\n"
          "  possible    sum of a batch's roll durations ÷ minimum time for them on that many threads, from its trace\n"
          "  efficiency  measured ÷ possible\n";
@@ -135,12 +136,15 @@ std::expected<Comparison, std::string> Compare::run() {
   auto threads = options_.threads;
   if (threads.empty()) threads.push_back(options_.rolls);
   for (const int one : threads) comparison.concurrent.push_back({.threads = static_cast<std::size_t>(one)});
+  std::random_device random;
+  std::uniform_int_distribution<std::int64_t> any_seed(0, kMaxRollSeed);
   for (int i = 0; i < options_.iterations; ++i) {
-    const auto seconds = sequential();
+    const auto seed = any_seed(random);
+    const auto seconds = sequential(seed);
     if (!seconds) return std::unexpected(seconds.error());
     comparison.sequential_seconds.push_back(*seconds);
     for (std::size_t j = 0; j < threads.size(); ++j) {
-      auto run = batch(threads[j]);
+      auto run = batch(seed, threads[j]);
       if (!run) return std::unexpected(std::move(run.error()));
       comparison.concurrent[j].runs.push_back(std::move(*run));
     }
@@ -148,10 +152,11 @@ std::expected<Comparison, std::string> Compare::run() {
   return comparison;
 }
 
-std::expected<double, std::string> Compare::sequential() {
-  const RollRequest request{.die = options_.die};
+std::expected<double, std::string> Compare::sequential(std::int64_t seed) {
+  RollRequest request{.die = options_.die, .seed = seed};
   const auto start = clock_.now();
   for (int i = 0; i < options_.rolls; ++i) {
+    request.index = i;
     const auto context = random_context();
     const auto answer = target_.request("GET", request.path(), context);
     if (!answer.roll) {
@@ -161,10 +166,12 @@ std::expected<double, std::string> Compare::sequential() {
   return Seconds(clock_.now() - start).count();
 }
 
-std::expected<BatchRun, std::string> Compare::batch(int threads) {
+std::expected<BatchRun, std::string> Compare::batch(std::int64_t seed, int threads) {
   const bool limited = threads < options_.rolls;
-  const RollRequest request{
-      .die = options_.die, .times = options_.rolls, .concurrency = limited ? std::optional(threads) : std::nullopt};
+  const RollRequest request{.die = options_.die,
+                            .times = options_.rolls,
+                            .concurrency = limited ? std::optional(threads) : std::nullopt,
+                            .seed = seed};
   const auto context = random_context();
   const auto start = clock_.now();
   const auto answer = target_.request("GET", request.path(), context);

@@ -1,7 +1,8 @@
-// loadgen compare: compares sequential rolls with concurrent ones.
+// loadgen compare: compares sequential rolls with concurrent ones that have the same delays.
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <expected>
 #include <string>
 #include <vector>
@@ -62,8 +63,8 @@ class Compare {
   std::expected<Comparison, std::string> run();
 
  private:
-  std::expected<double, std::string> sequential();
-  std::expected<BatchRun, std::string> batch(int threads);
+  std::expected<double, std::string> sequential(std::int64_t seed);
+  std::expected<BatchRun, std::string> batch(std::int64_t seed, int threads);
   std::expected<std::vector<double>, std::string> roll_seconds(const std::string& trace_id);
 
   const Options options_;

@@ -49,7 +49,7 @@ std::variant<Tracing::Options, int> tracing_options() {
   const bool enabled = environment("OTEL_TRACES_EXPORTER") || environment("OTEL_EXPORTER_OTLP_ENDPOINT") ||
                        environment("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT");
   if (!enabled) options.exporter = "none";
-  options.memory.spans = 0;  // loadgen has no endpoint for recent spans
+  options.memory.entries = 0;  // loadgen has no endpoint for recent spans
   return options;
 }
 

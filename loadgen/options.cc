@@ -77,6 +77,11 @@ TrafficCommand declare_traffic(Settings& settings) {
   const auto seed = settings.integer("--seed", -1, -1, std::numeric_limits<std::int64_t>::max(),
                                      "Seed that makes the requests repeatable; -1 = random.");
   traffic.seed = seed < 0 ? std::random_device()() : static_cast<std::uint64_t>(seed);
+  const auto roll_seed = settings.integer(
+      "--roll-seed", -1, -1, kMaxRollSeed,
+      "Seed that makes the rolls repeatable, sent with the first request and increased by one for each further one; "
+      "-1 = none is sent.");
+  if (roll_seed >= 0) traffic.roll_seed = roll_seed;
   const auto expected = settings.list(
       "--expect", {"roll_failed", "batch_failed"}, [](std::string& code) { return parse_error_code(code).has_value(); },
       error_codes(), "Error codes that do not fail the run, comma-separated.");

@@ -4,7 +4,8 @@
 # Prints nothing and needs no root if everything is installed.
 set -eu
 
-tools='cmake ninja-build ccache pkg-config git python3 rapidjson-dev libopentelemetry-proto-dev'
+tools='cmake ninja-build ccache pkg-config git python3 esbuild rapidjson-dev
+  libopentelemetry-proto-dev'
 libraries='libpistache-dev libboost-dev prometheus-cpp-dev libyaml-cpp-dev libcurl4-openssl-dev zlib1g-dev libprotobuf-dev
   opentelemetry-cpp-dev'
 test='doctest-dev python3-venv chromium wrk procps ca-certificates'

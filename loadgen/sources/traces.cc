@@ -1,5 +1,7 @@
 #include "loadgen/sources/traces.h"
 
+#include <vector>
+
 #include "contract/names.h"
 
 namespace dice::loadgen {
@@ -20,6 +22,8 @@ std::expected<std::optional<Trace>, SourceError> TraceSource::find(const std::st
   if (response->status != 200 || !trace) {
     return std::unexpected(unexpected_answer(*response));
   }
+  // A span that has not ended has not arrived.
+  std::erase_if(trace->spans, [](const TraceSpan& span) { return span.open(); });
   if (trace->spans.empty()) return std::nullopt;
   return trace;
 }

@@ -19,7 +19,7 @@ class TraceSource {
   const std::string& name() const { return client_.name(); }
   /// Why spans may be missing although nothing is wrong; may be empty.
   std::string detail() const;
-  /// Empty if the trace is not found (yet).
+  /// The spans that have ended; empty if none is found (yet).
   std::expected<std::optional<Trace>, SourceError> find(const std::string& trace_id);
 
  private:

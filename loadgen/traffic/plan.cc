@@ -31,6 +31,11 @@ Seconds Plan::think(Seconds min, Seconds max) {
   return min + (max - min) * std::uniform_real_distribution<double>(0, 1)(random_);
 }
 
+std::int64_t nth_roll_seed(std::int64_t first, std::uint64_t number) {
+  constexpr auto kSeeds = static_cast<std::uint64_t>(kMaxRollSeed) + 1;
+  return static_cast<std::int64_t>((static_cast<std::uint64_t>(first) + number % kSeeds) % kSeeds);
+}
+
 Seconds Schedule::due(std::uint64_t index) const {
   const auto requests = static_cast<double>(index);
   const auto in_ramp = rate_ * ramp_ / 2;

@@ -39,6 +39,9 @@ class Plan {
   std::mt19937_64 random_;
 };
 
+/// The seed of the rolls of request `number` of a run, which counts from 0, if that of the first is `first`.
+std::int64_t nth_roll_seed(std::int64_t first, std::uint64_t number);
+
 /// Open loop: the time at which each request is due, regardless of responses.
 class Schedule {
  public:

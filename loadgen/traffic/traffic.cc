@@ -36,10 +36,11 @@ std::expected<std::vector<std::string>, std::string> Traffic::list_dice() {
   return answer.identifiers.value_or(std::vector<std::string>{});
 }
 
-int Traffic::request(const std::optional<RollRequest>& wanted, std::uint64_t user, TimePoint due) {
+int Traffic::request(std::optional<RollRequest> wanted, std::uint64_t number, TimePoint due) {
+  if (wanted && options_.roll_seed) wanted->seed = nth_roll_seed(*options_.roll_seed, number);
   const std::string route = wanted ? wanted->route() : route::kDice;
   const auto path = wanted ? wanted->path() : route;
-  const auto id = "user-" + std::to_string(user);
+  const auto id = "user-" + std::to_string(number % static_cast<std::uint64_t>(options_.users));
   auto span = tracing_.start("traffic " + route, SpanKind::internal, {}, {{"user.id", id}});
   auto parent = span.context();
   parent.baggage = "user.id=" + id;
@@ -62,8 +63,10 @@ void Traffic::user(std::uint64_t number, TimePoint start, const std::stop_token&
   const bool endless = options_.duration > Seconds(0);
   const auto end = start + to_steady(options_.duration);
   if (!clock_.sleep(options_.ramp * (static_cast<double>(number) / options_.users), stop)) return;
-  for (int left = plan.rolls(options_.rolls); endless ? clock_.now() < end : left > 0; --left) {
-    const bool answered = request(plan.next(), number, clock_.now()) != 0;
+  const auto users = static_cast<std::uint64_t>(options_.users);
+  auto next = number;
+  for (int left = plan.rolls(options_.rolls); endless ? clock_.now() < end : left > 0; --left, next += users) {
+    const bool answered = request(plan.next(), next, clock_.now()) != 0;
     auto pause = plan.think(options_.think_min, options_.think_max);
     if (!answered) pause = std::max(pause, kRetryPause);
     if (!clock_.sleep(endless ? std::min(pause, since(clock_.now(), end)) : pause, stop)) return;
@@ -75,8 +78,7 @@ void Traffic::worker(TimePoint start, std::uint64_t count, const std::stop_token
     const auto due = start + to_steady(schedule_.due(index));
     if (const auto now = clock_.now(); now < due && !clock_.sleep(due - now, stop)) return;
     if (stop.stop_requested()) return;
-    const auto users = static_cast<std::uint64_t>(options_.users);
-    request(Plan(options_.mix, options_.seed, index).next(), index % users, due);
+    request(Plan(options_.mix, options_.seed, index).next(), index, due);
   }
 }
 

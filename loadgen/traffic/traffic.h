@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <expected>
 #include <functional>
+#include <optional>
 #include <set>
 #include <stop_token>
 #include <string>
@@ -39,6 +40,8 @@ class Traffic {
     Seconds think_min{0};
     Seconds think_max{0.5};
     std::uint64_t seed = 0;
+    /// Seed of the first request's rolls, increased by one for each further request; empty = the rolls are random.
+    std::optional<std::int64_t> roll_seed = {};
     /// Error codes that do not fail the run.
     std::set<std::string> expected_failures = {"roll_failed", "batch_failed"};
     /// Timeout of a request.
@@ -58,8 +61,9 @@ class Traffic {
  private:
   void user(std::uint64_t number, TimePoint start, const std::stop_token& stop);
   void worker(TimePoint start, std::uint64_t count, const std::stop_token& stop);
-  /// Returns the status, 0 = no response. Latency is measured from `due`.
-  int request(const std::optional<RollRequest>& wanted, std::uint64_t user, TimePoint due);
+  /// Sends a request whose number in the run is `number`, regardless of timing. Returns the status, 0 = no response.
+  /// Latency is measured from `due`.
+  int request(std::optional<RollRequest> wanted, std::uint64_t number, TimePoint due);
   std::string progress_line(TimePoint start);
 
   const Options options_;

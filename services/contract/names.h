@@ -55,6 +55,9 @@ inline constexpr const char* kUnknownDie = "_unknown";
 /// The span of roll 3 of a batch is async_roll_3. Spans of requests are named after method and route.
 inline constexpr std::string_view kRollSpanPrefix = "async_roll_";
 
+/// Request header of the frontend: the id of the trace to start, if the request continues none.
+inline constexpr std::string_view kTraceIdHeader = "dice-trace-id";
+
 /// Keys of span attributes, those of OpenTelemetry's semantic conventions first. docs/telemetry.md describes them, and
 /// a test compares the two.
 namespace attribute {

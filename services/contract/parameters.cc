@@ -106,10 +106,10 @@ std::string Parameters::required(const std::string& name) {
   return {};
 }
 
-std::optional<int> Parameters::integer(const std::string& name, int min, int max) {
+std::optional<std::int64_t> Parameters::whole_number(const std::string& name, std::int64_t min, std::int64_t max) {
   const auto* text = find(name);
   if (text == nullptr) return std::nullopt;
-  int value = 0;
+  std::int64_t value = 0;
   const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), value);
   if (error == std::errc() && end == text->data() + text->size() && value >= min && value <= max) return value;
   fail(name, "must be a whole number from " + std::to_string(min) + " to " + std::to_string(max));
@@ -119,6 +119,10 @@ std::optional<int> Parameters::integer(const std::string& name, int min, int max
 int Parameters::required_integer(const std::string& name, int min, int max) {
   if (find(name) == nullptr) fail(name, "is required");
   return integer(name, min, max).value_or(min);
+}
+
+void Parameters::only_with(const std::string& name, const std::string& other) {
+  if (find(name) != nullptr && find(other) == nullptr) fail(name, "is only allowed with " + in_quotes(other));
 }
 
 std::optional<std::string> Parameters::choice(const std::string& name, std::span<const std::string_view> allowed) {

@@ -1,7 +1,9 @@
 // Query parameters: percent-encoding, and validation with errors that name the parameter.
 #pragma once
 
+#include <concepts>
 #include <cstddef>
+#include <cstdint>
 #include <expected>
 #include <map>
 #include <optional>
@@ -41,14 +43,22 @@ class Parameters {
 
   /// The value must have 1 to `kMaxParameterBytes` bytes.
   std::string required(const std::string& name);
-  std::optional<int> integer(const std::string& name, int min, int max);
+  /// In decimal digits, with a minus sign if negative.
+  template <std::signed_integral Integer>
+  std::optional<Integer> integer(const std::string& name, Integer min, Integer max) {
+    return whole_number(name, min, max).transform([](std::int64_t value) { return static_cast<Integer>(value); });
+  }
   int required_integer(const std::string& name, int min, int max);
   std::optional<std::string> choice(const std::string& name, std::span<const std::string_view> allowed);
+
+  /// `name` is an error unless `other` is there, too.
+  void only_with(const std::string& name, const std::string& other);
 
   const std::optional<Error>& error() const { return error_; }
 
  private:
   const std::string* find(const std::string& name) const;
+  std::optional<std::int64_t> whole_number(const std::string& name, std::int64_t min, std::int64_t max);
   void fail(const std::string& name, const std::string& message);
 
   const QueryParameters& query_;

@@ -12,9 +12,15 @@ constexpr std::string_view kDieParameter = "die";
 constexpr std::string_view kTimes = "times";
 constexpr std::string_view kStrategy = "strategy";
 constexpr std::string_view kConcurrency = "concurrency";
+constexpr std::string_view kSeed = "seed";
+constexpr std::string_view kIndex = "index";
 
 void append(std::string& path, std::string_view name, std::string_view value) {
   path.append(path.contains('?') ? "&" : "?").append(name).append("=").append(percent_encode(value));
+}
+
+std::optional<std::int64_t> parse_seed(Parameters& parameters) {
+  return parameters.integer(std::string(kSeed), std::int64_t{0}, kMaxRollSeed);
 }
 
 std::optional<BatchAnswer::Failed> parse_failed(JsonView value) {
@@ -34,19 +40,25 @@ std::string RollRequest::path() const {
   if (times) append(path, kTimes, std::to_string(*times));
   if (strategy) append(path, kStrategy, name_of(*strategy));
   if (concurrency) append(path, kConcurrency, std::to_string(*concurrency));
+  if (seed) append(path, kSeed, std::to_string(*seed));
+  if (index) append(path, kIndex, std::to_string(*index));
   return path;
 }
 
 std::expected<RollRequest, Error> parse_roll(const QueryParameters& query) {
-  constexpr std::array kAllowed = {kDieParameter};
+  constexpr std::array kAllowed = {kDieParameter, kSeed, kIndex};
   Parameters parameters(query, kAllowed);
-  RollRequest request{.die = parameters.required(std::string(kDieParameter))};
+  RollRequest request;
+  request.die = parameters.required(std::string(kDieParameter));
+  request.seed = parse_seed(parameters);
+  request.index = parameters.integer(std::string(kIndex), 0, kMaxRollIndex);
+  parameters.only_with(std::string(kIndex), std::string(kSeed));
   if (parameters.error()) return std::unexpected(*parameters.error());
   return request;
 }
 
 std::expected<RollRequest, Error> parse_batch(const QueryParameters& query, int max_rolls) {
-  constexpr std::array kAllowed = {kDieParameter, kTimes, kStrategy, kConcurrency};
+  constexpr std::array kAllowed = {kDieParameter, kTimes, kStrategy, kConcurrency, kSeed};
   static constexpr auto kNames = strategy_names();
   Parameters parameters(query, kAllowed);
   RollRequest request;
@@ -54,6 +66,7 @@ std::expected<RollRequest, Error> parse_batch(const QueryParameters& query, int 
   request.times = parameters.required_integer(std::string(kTimes), 1, max_rolls);
   if (const auto name = parameters.choice(std::string(kStrategy), kNames)) request.strategy = parse_strategy(*name);
   request.concurrency = parameters.integer(std::string(kConcurrency), 1, max_rolls);
+  request.seed = parse_seed(parameters);
   if (parameters.error()) return std::unexpected(*parameters.error());
   return request;
 }
@@ -70,7 +83,15 @@ std::vector<ParameterRow> roll_parameters() {
       {kTimes, kBatch, rolls, "none: required"},
       {kStrategy, kBatch, std::move(strategies), "`ROLL_STRATEGY` (`" + std::string(name_of(kDefaultStrategy)) + "`)"},
       {kConcurrency, kBatch, rolls + ": the maximum number of concurrent rolls; more than `times` counts as `times`",
-       "`times`"}};
+       "`times`"},
+      {kSeed, "both",
+       "an integer from 0 to " + std::to_string(kMaxRollSeed) +
+           ": the same seed, die and index give the same delay, failure and face",
+       "random, unless `ROLL_SEED` is set"},
+      {kIndex, "`/roll`",
+       "an integer from 0 to " + std::to_string(kMaxRollIndex) +
+           ", only with `seed`: which roll of a batch with that seed to make",
+       "`0`"}};
 }
 
 void write_members(JsonWriter& writer, const RollAnswer& answer) { write_member(writer, "roll", answer.roll); }

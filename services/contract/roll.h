@@ -17,6 +17,11 @@
 
 namespace dice {
 
+/// The largest integer that JavaScript can count to: 2^53 - 1.
+inline constexpr std::int64_t kMaxRollSeed = (std::int64_t{1} << 53U) - 1;
+/// That of the last roll of the largest batch that MAX_ASYNC_ROLLS can allow.
+inline constexpr int kMaxRollIndex = 999;
+
 struct RollRequest {
   std::string die;
   /// Number of rolls of a batch (/roll-async); empty for /roll.
@@ -25,6 +30,10 @@ struct RollRequest {
   std::optional<Strategy> strategy = {};
   /// Maximum number of concurrent rolls; empty = `times`.
   std::optional<int> concurrency = {};
+  /// Rolls with the same seed, die and index have the same delay, failure and face; empty = random.
+  std::optional<std::int64_t> seed = {};
+  /// For /roll with a seed: which roll of a batch with this seed to make; empty = 0.
+  std::optional<int> index = {};
 
   const char* route() const;
   /// Including the query.

@@ -30,8 +30,8 @@ std::expected<Die, std::string> parse_die(std::string_view json) {
   return die;
 }
 
-Random::Random(std::uint64_t seed, std::uint64_t request, std::uint64_t index) : state_(seed) {
-  for (const auto part : {request, index}) state_ = (*this)() ^ part;
+Random::Random(const RandomSource& source, std::uint64_t index) : state_(source.seed) {
+  for (const auto part : {source.request, index}) state_ = (*this)() ^ part;
 }
 
 Random::result_type Random::operator()() {

@@ -22,6 +22,13 @@ struct Die {
 /// Parses die-service's response. The error says why it is invalid.
 std::expected<Die, std::string> parse_die(std::string_view json);
 
+/// What the rolls of one request draw from.
+struct RandomSource {
+  std::uint64_t seed = 0;
+  /// The number of the request; 0 if the seed is the request's own.
+  std::uint64_t request = 0;
+};
+
 /// SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, OOPSLA 2014). Small enough for one
 /// generator per roll, so that the result of a roll does not depend on its thread or timing.
 class Random {
@@ -29,8 +36,8 @@ class Random {
   using result_type = std::uint64_t;
 
   explicit Random(std::uint64_t seed) : state_(seed) {}
-  /// The generator of roll `index` of request `request` under `seed`.
-  Random(std::uint64_t seed, std::uint64_t request, std::uint64_t index);
+  /// The generator of roll `index`.
+  Random(const RandomSource& source, std::uint64_t index);
 
   static constexpr result_type min() { return 0; }
   static constexpr result_type max() { return UINT64_MAX; }
@@ -57,6 +64,8 @@ struct Draw {
   int value = 0;
 };
 
+/// The delay depends on the bounds and `random` only, the failure also on the error rate: other dice have the same
+/// delays.
 Draw draw(const Die& die, const RollDelay& delay, Random& random);
 
 struct Roll {

@@ -9,7 +9,6 @@
 #include "common/base/json.h"
 #include "common/base/version.h"
 #include "contract/names.h"
-#include "contract/roll.h"
 
 namespace dice {
 namespace {
@@ -125,8 +124,9 @@ Answer Roller::handle_roll(const Request& request) {
   if (!wanted) return std::unexpected(std::move(wanted.error()));
   auto ticket = admit(1);
   if (!ticket) return std::unexpected(std::move(ticket.error()));
-  return Work(
-      [this, &request, die = std::move(wanted->die), ticket = std::move(*ticket)] { return roll_once(request, die); });
+  return Work([this, &request, wanted = std::move(*wanted), ticket = std::move(*ticket)] {
+    return roll_once(request, wanted);
+  });
 }
 
 Answer Roller::handle_roll_async(const Request& request) {
@@ -139,15 +139,21 @@ Answer Roller::handle_roll_async(const Request& request) {
       .strategy = wanted->strategy.value_or(options_.strategy)};
   auto ticket = admit(batch.times);
   if (!ticket) return std::unexpected(std::move(ticket.error()));
-  return Work([this, &request, die = std::move(wanted->die), batch, ticket = std::move(*ticket)] {
-    return roll_batch(request, die, batch);
+  return Work([this, &request, wanted = std::move(*wanted), batch, ticket = std::move(*ticket)] {
+    return roll_batch(request, wanted, batch);
   });
 }
 
-Result Roller::roll_once(const Request& request, const std::string& identifier) {
-  const auto die = dice_.fetch(identifier, request.trace(), request.stop);
+RandomSource Roller::random_source(const RollRequest& wanted) {
+  const auto number = requests_++;
+  if (wanted.seed) return {.seed = static_cast<std::uint64_t>(*wanted.seed), .request = 0};
+  return {.seed = seed_, .request = number};
+}
+
+Result Roller::roll_once(const Request& request, const RollRequest& wanted) {
+  const auto die = dice_.fetch(wanted.die, request.trace(), request.stop);
   if (!die) return std::unexpected(die.error());
-  Random random(seed_, requests_++, 0);
+  Random random(random_source(wanted), static_cast<std::uint64_t>(wanted.index.value_or(0)));
   const auto result = roll(draw(*die, options_.delay, random), clock_, request.stop);
   rolls_.single_roll(request, *die, result);
   switch (result.state) {
@@ -159,17 +165,17 @@ Result Roller::roll_once(const Request& request, const std::string& identifier) 
   return cancelled();
 }
 
-Result Roller::roll_batch(const Request& request, const std::string& identifier, const BatchOptions& batch) {
+Result Roller::roll_batch(const Request& request, const RollRequest& wanted, const BatchOptions& batch) {
   rolls_.batch_requested(request, batch);
-  const auto die = dice_.fetch(identifier, request.trace(), request.stop);
+  const auto die = dice_.fetch(wanted.die, request.trace(), request.stop);
   if (!die) return std::unexpected(die.error());
   rolls_.batch_started(request, *die, batch);
-  const auto number = requests_++;
+  const auto source = random_source(wanted);
   const auto start = clock_.now();
   const auto result = run_batch(batch, roll_threads_, request.stop,
                                 [&](std::size_t index, const std::stop_token& stop, const Settle& settle) {
                                   return rolls_.roll_of_batch(request, *die, index, [&] {
-                                    Random random(seed_, number, index);
+                                    Random random(source, index);
                                     return settle(roll(draw(*die, options_.delay, random), clock_, stop));
                                   });
                                 });

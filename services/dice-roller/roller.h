@@ -8,6 +8,7 @@
 
 #include "common/concurrency/admission.h"
 #include "common/service.h"
+#include "contract/roll.h"
 #include "dice-roller/batch.h"
 #include "dice-roller/die_client.h"
 #include "dice-roller/metrics.h"
@@ -22,7 +23,8 @@ class Roller {
     RollDelay delay;
     int max_async_rolls = 20;
     Strategy strategy = kDefaultStrategy;
-    /// Makes faces, failures and delays repeatable: the n-th request after the start always has the same result.
+    /// Makes faces, failures and delays repeatable: the n-th request after the start always has the same result, unless
+    /// it has a seed of its own.
     std::optional<std::uint64_t> seed;
     std::size_t max_roll_threads = 1024;
     /// 0 = no limit.
@@ -39,8 +41,10 @@ class Roller {
   Answer handle_roll_async(const Request& request);
   /// Checks the rate limit, then the number of rolls in progress.
   std::expected<Admission::Ticket, Error> admit(std::size_t rolls);
-  Result roll_once(const Request& request, const std::string& identifier);
-  Result roll_batch(const Request& request, const std::string& identifier, const BatchOptions& batch);
+  Result roll_once(const Request& request, const RollRequest& wanted);
+  Result roll_batch(const Request& request, const RollRequest& wanted, const BatchOptions& batch);
+  /// What a request's rolls draw from, each with its index. Call once per request.
+  RandomSource random_source(const RollRequest& wanted);
 
   const Options options_;
   Telemetry& telemetry_;

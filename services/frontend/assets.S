@@ -1,7 +1,9 @@
-/* The files of the web page, embedded unchanged. */
-#define ASSET(name, file)               \
+/* The files of the web page, each as it is and then compressed. */
+#define ASSET(name, file, compressed)   \
   .global dice_asset_##name;            \
   dice_asset_##name: .incbin file;      \
+  .global dice_asset_##name##_gzip;     \
+  dice_asset_##name##_gzip: .incbin compressed; \
   .global dice_asset_##name##_end;      \
   dice_asset_##name##_end: .byte 0
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <span>
+#include <string>
 #include <string_view>
 
 namespace dice {
@@ -10,7 +11,13 @@ struct Asset {
   /// The path of the URL.
   std::string_view path;
   std::string_view content_type;
-  std::string_view content;
+  /// What is sent, and its ETag, quoted.
+  struct Form {
+    std::string_view content;
+    std::string etag;
+  };
+  Form plain;
+  Form gzip;
 };
 
 std::span<const Asset> assets();

@@ -6,14 +6,11 @@
 #include "common/base/version.h"
 #include "contract/names.h"
 #include "contract/roll.h"
-#include "frontend/assets.h"
+#include "frontend/page.h"
 
 namespace dice {
 namespace {
 
-constexpr const char* kPolicy =
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; "
-    "form-action 'none'; frame-ancestors 'none'";
 constexpr std::size_t kMaxTraceRequests = 4;
 
 /// Parses dice-roller's response and writes it again, so that only what the contract defines is passed on, plus the
@@ -35,10 +32,10 @@ Frontend::Options Frontend::declare(Settings& settings) {
   options.die_service_url = settings.url("DIE_SERVICE_URL", kDieService.url(), "URL of die-service.");
   options.dice_roller_url = settings.url("DICE_ROLLER_URL", kDiceRoller.url(), "URL of dice-roller.");
   options.traces.tempo_url = settings.url(
-      "TEMPO_URL", "", "URL of Tempo, to read traces from; if unset, they are read from the services' memories.");
+      "TEMPO_URL", "", "URL of Tempo, to read the traces from that the services no longer remember completely.");
   for (const auto& service : kServices) {
     if (service.name == std::string_view(kFrontend.name)) continue;
-    options.traces.metrics_urls[service.name] =
+    options.memories.metrics_urls[service.name] =
         settings.url(service.variable_prefix() + "_METRICS_URL", service.metrics_url(),
                      "URL of " + std::string(service.name) + "'s metrics port, to read its spans.");
   }
@@ -52,6 +49,7 @@ Frontend::Options Frontend::declare(Settings& settings) {
   options.traces.max_body_bytes = static_cast<std::size_t>(
       settings.integer("TRACE_MAX_BODY_BYTES", static_cast<std::int64_t>(options.traces.max_body_bytes), 1'024,
                        1LL << 30U, "Maximum bytes of one trace from a service or from Tempo."));
+  options.memories.max_body_bytes = options.traces.max_body_bytes;
   options.max_async_rolls = static_cast<int>(
       settings.integer("MAX_ASYNC_ROLLS", 20, 1, 1000, "Maximum number of rolls per batch; must match dice-roller's."));
   return options;
@@ -67,23 +65,11 @@ Frontend::Frontend(const Options& options, Service& service, const std::string& 
       dice_roller_(
           {.base_url = options.dice_roller_url, .name = kDiceRoller.name, .max_body_bytes = options.max_body_bytes}),
       trace_requests_(kMaxTraceRequests),
-      traces_(options.traces, telemetry_, name),
+      memories_(options.memories, telemetry_, service.clock()),
+      traces_(options.traces, memories_, name),
       dice_list_(options.dice_list, die_service_, service.clock(), telemetry_.log) {
-  add_page();
+  add_page(service_);
   add_api();
-}
-
-void Frontend::add_page() {
-  for (const auto& asset : assets()) {
-    service_.add({.path = std::string(asset.path), .handler = [&asset](const Request&) {
-                    return Response{.body = std::string(asset.content),
-                                    .content_type = std::string(asset.content_type),
-                                    .headers = {{"Content-Security-Policy", kPolicy},
-                                                {"X-Content-Type-Options", "nosniff"},
-                                                {"Referrer-Policy", "no-referrer"},
-                                                {"Cache-Control", "no-cache"}}};
-                  }});
-  }
 }
 
 void Frontend::add_api() {
@@ -92,16 +78,23 @@ void Frontend::add_api() {
     write_member(writer, "grafana_url", options_.grafana_url);
     write_member(writer, "max_async_rolls", options_.max_async_rolls);
   });
-  service_.add({.path = route::kConfig, .handler = [config](const Request&) { return Response{.body = config}; }});
+  add_uninstrumented(route::kConfig, [config](const Request&) { return Response{.body = config}; });
   service_.add({.path = route::kDice, .handler = [this](const Request&) -> Answer {
                   if (const auto list = dice_list_.current()) return Response{.body = *list};
                   return std::unexpected(Error{ErrorCode::downstream_unavailable,
                                                "the list of dice has not been fetched from die-service yet", 1});
                 }});
-  service_.add({.path = route::kRoll, .handler = [this](const Request& request) { return handle_roll(request); }});
-  service_.add(
-      {.path = route::kRollAsync, .handler = [this](const Request& request) { return handle_roll_async(request); }});
-  service_.add({.path = route::kTrace, .handler = [this](const Request& request) { return handle_trace(request); }});
+  service_.add({.path = route::kRoll,
+                .handler = [this](const Request& request) { return handle_roll(request); },
+                .accepts_trace_id = true});
+  service_.add({.path = route::kRollAsync,
+                .handler = [this](const Request& request) { return handle_roll_async(request); },
+                .accepts_trace_id = true});
+  add_uninstrumented(route::kTrace, [this](const Request& request) { return handle_trace(request); });
+}
+
+void Frontend::add_uninstrumented(const char* path, Handler handler) {
+  service_.add({.path = path, .handler = std::move(handler), .uninstrumented = true});
 }
 
 Answer Frontend::handle_roll(const Request& request) {

@@ -9,6 +9,7 @@
 #include "common/service.h"
 #include "contract/roll.h"
 #include "frontend/dice_list.h"
+#include "frontend/memories.h"
 #include "frontend/metrics.h"
 #include "frontend/traces.h"
 
@@ -25,6 +26,7 @@ class Frontend {
     int max_async_rolls = 20;
     /// Maximum length of a response from dice-roller or die-service.
     std::size_t max_body_bytes = 64UL << 10U;
+    Memories::Options memories;
     Traces::Options traces;
     DiceList::Options dice_list;
   };
@@ -35,8 +37,9 @@ class Frontend {
   Frontend(const Options& options, Service& service, const std::string& name);
 
  private:
-  void add_page();
   void add_api();
+  /// For the page, under /api: looking at a trace must not create one, and must work while faults are injected.
+  void add_uninstrumented(const char* path, Handler handler);
   Answer handle_roll(const Request& request);
   Answer handle_roll_async(const Request& request);
   Answer handle_trace(const Request& request);
@@ -52,6 +55,7 @@ class Frontend {
   Client dice_roller_;
   /// Limits concurrent requests for traces, because assembling a trace takes much memory.
   Admission trace_requests_;
+  Memories memories_;
   Traces traces_;
   DiceList dice_list_;
 };

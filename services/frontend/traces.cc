@@ -1,5 +1,7 @@
 #include "frontend/traces.h"
 
+#include <algorithm>
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <set>
@@ -29,6 +31,7 @@ bool is_complete(const Trace& trace, std::string_view entry_service) {
   std::set<std::string_view> ids;
   std::map<std::string_view, Children> children;
   for (const auto& span : trace.spans) {
+    if (span.open()) return false;
     ids.insert(span.id);
     auto& siblings = children[span.parent];
     ++siblings.all;
@@ -44,51 +47,40 @@ bool is_complete(const Trace& trace, std::string_view entry_service) {
   return !trace.spans.empty();
 }
 
-Traces::Traces(const Options& options, Telemetry& telemetry, std::string service)
+Traces::Traces(const Options& options, Memories& memories, std::string service)
     : options_(options),
-      telemetry_(telemetry),
+      memories_(memories),
       service_(std::move(service)),
-      tempo_({.base_url = options.tempo_url, .name = "Tempo", .max_body_bytes = options.max_body_bytes}) {
-  for (const auto& [name, url] : options.metrics_urls) {
-    services_.push_back(std::make_unique<Client>(
-        Client::Options{.base_url = url, .name = name, .max_body_bytes = options.max_body_bytes}));
-  }
-}
+      tempo_({.base_url = options.tempo_url, .name = "Tempo", .max_body_bytes = options.max_body_bytes}) {}
 
 std::expected<std::string, Error> Traces::find(const TraceId& id, const std::stop_token& stop) {
-  auto trace = options_.tempo_url.empty() ? from_services(id, stop) : from_tempo(id, stop);
-  if (!trace) return std::unexpected(std::move(trace.error()));
-  if (trace->resource_spans().empty()) {
+  JoinedTrace trace;
+  for (const auto& body : memories_.spans(id, stop)) trace.add(body);
+  bool complete = is_complete(trace.trace(), service_);
+  // A running trace is not asked for: Tempo has only spans that have ended.
+  if (!complete && !options_.tempo_url.empty() && std::ranges::none_of(trace.trace().spans, &TraceSpan::open)) {
+    if (auto error = add_from_tempo(id, stop, trace); error && trace.trace().spans.empty()) {
+      return std::unexpected(std::move(*error));
+    }
+    complete = is_complete(trace.trace(), service_);
+  }
+  if (trace.trace().spans.empty()) {
     return std::unexpected(Error{ErrorCode::trace_not_found, "no span of trace " + to_hex(id) + " is known (yet)"});
   }
-  return std::string(R"({"complete":)") + (is_complete(trace->trace(), service_) ? "true" : "false") +
-         R"(,"resourceSpans":[)" + trace->resource_spans() + "]}";
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  const auto nanoseconds = std::chrono::duration_cast<std::chrono::nanoseconds>(now).count();
+  return std::string(R"({"complete":)") + (complete ? "true" : "false") + R"(,"timeUnixNano":")" +
+         std::to_string(nanoseconds) + R"(","resourceSpans":[)" + trace.resource_spans() + "]}";
 }
 
-std::expected<JoinedTrace, Error> Traces::from_tempo(const TraceId& id, const std::stop_token& stop) {
+std::optional<Error> Traces::add_from_tempo(const TraceId& id, const std::stop_token& stop, JoinedTrace& trace) {
   auto answer = tempo_.get(
       {.path = "/api/traces/" + to_hex(id), .route = route::kTrace, .timeout = options_.timeout, .stop = stop},
       nullptr);
-  if (!answer) return std::unexpected(std::move(answer.error()));
-  JoinedTrace trace;
-  if (answer->status == status_of(ErrorCode::trace_not_found)) return trace;
-  if (answer->status != 200 || !trace.add(answer->body)) {
-    return std::unexpected(Error{ErrorCode::downstream_invalid, "Tempo returned an invalid response"});
-  }
-  return trace;
-}
-
-JoinedTrace Traces::from_services(const TraceId& id, const std::stop_token& stop) {
-  JoinedTrace trace;
-  trace.add(telemetry_.tracing.recent_spans(id));
-  for (const auto& service : services_) {
-    // A service that is down or has no such spans leaves a gap, which `is_complete` detects.
-    const auto body = service->get_body(
-        {.path = "/debug/spans/" + to_hex(id), .route = route::kSpans, .timeout = options_.timeout, .stop = stop},
-        nullptr);
-    if (body) trace.add(*body);
-  }
-  return trace;
+  if (!answer) return std::move(answer.error());
+  if (answer->status == status_of(ErrorCode::trace_not_found)) return std::nullopt;
+  if (answer->status == 200 && trace.add(answer->body)) return std::nullopt;
+  return Error{ErrorCode::downstream_invalid, "Tempo returned an invalid response"};
 }
 
 }  // namespace dice

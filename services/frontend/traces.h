@@ -1,55 +1,50 @@
-// Reads whole traces, from Tempo or from the recent spans of each service.
+// Reads whole traces, from the recent spans of each service and from Tempo.
 #pragma once
 
 #include <cstddef>
 #include <expected>
-#include <map>
-#include <memory>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "common/http/client.h"
-#include "common/telemetry/telemetry.h"
 #include "common/telemetry/trace_model.h"
+#include "frontend/memories.h"
 
 namespace dice {
 
-/// Whether a trace is complete, as far as its spans show: it has every parent (except that of a server span of
-/// `entry_service`, which may be the client's own span), the server span of every call that got a response, and every
-/// roll of a batch.
+/// Whether a trace is complete, as far as its spans show: all have ended, and it has every parent (except that of a
+/// server span of `entry_service`, which may be the client's own span), the server span of every call that got a
+/// response, and every roll of a batch.
 bool is_complete(const Trace& trace, std::string_view entry_service);
 
 /// Thread-safe; `find` blocks.
 class Traces {
  public:
   struct Options {
-    /// Empty = read from the services.
+    /// Empty = read from the services only.
     std::string tempo_url;
-    /// Metrics ports of the other services, by their names.
-    std::map<std::string, std::string> metrics_urls;
     Seconds timeout{2};
-    /// Maximum length of a response.
+    /// Maximum length of Tempo's response.
     std::size_t max_body_bytes = 8UL << 20U;
   };
 
-  /// `telemetry` has the frontend's own spans and must outlive this object.
-  Traces(const Options& options, Telemetry& telemetry, std::string service);
+  /// `memories` must outlive this object.
+  Traces(const Options& options, Memories& memories, std::string service);
 
-  /// {"complete":…,"resourceSpans":[…]}
+  /// {"complete":…,"timeUnixNano":…,"resourceSpans":[…]}: what the services remember. Tempo adds its spans if some are
+  /// missing, unless the trace is still running.
   std::expected<std::string, Error> find(const TraceId& id, const std::stop_token& stop);
 
  private:
-  std::expected<JoinedTrace, Error> from_tempo(const TraceId& id, const std::stop_token& stop);
-  JoinedTrace from_services(const TraceId& id, const std::stop_token& stop);
+  /// The error if Tempo could not be read.
+  std::optional<Error> add_from_tempo(const TraceId& id, const std::stop_token& stop, JoinedTrace& trace);
 
   const Options options_;
-  Telemetry& telemetry_;
+  Memories& memories_;
   const std::string service_;
   Client tempo_;
-  /// One per entry of `metrics_urls`.
-  std::vector<std::unique_ptr<Client>> services_;
 };
 
 }  // namespace dice

@@ -1,4 +1,4 @@
-"""Runs the page in Chromium with the real services on free ports.
+"""Runs the page in Chromium and Firefox with the real services on free ports.
 
 DICE_BIN: folder of the programs (default build/release/bin). ARTIFACTS: folder for screenshots (default build/artifacts).
 """
@@ -15,6 +15,9 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tools"))
 
 import run  # noqa: E402
+
+from accessibility import violations  # noqa: E402
+from firefox import Firefox  # noqa: E402
 
 ENVIRONMENT = {"ROLL_DELAY_MIN_SECONDS": 0.05, "ROLL_DELAY_MAX_SECONDS": 0.3, "ROLL_SEED": 7, "OTEL_TRACES_EXPORTER": "none"}
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
@@ -84,6 +87,40 @@ def open_page(system, browser):
 @pytest.fixture
 def page(open_page):
     return open_page()
+
+
+@pytest.fixture
+def axe():
+    """axe(page) fails with the violations that axe-core finds in the page as it is."""
+    def axe(page):
+        if found := violations(page):
+            look = page.evaluate("`${innerWidth} px wide, ${matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light'}`")
+            pytest.fail("\n".join([f"{look}:", *found]), pytrace=False)
+
+    return axe
+
+
+@pytest.fixture(scope="session")
+def firefox_browser(tmp_path_factory):
+    browser = Firefox(tmp_path_factory.mktemp("firefox"))
+    yield browser
+    browser.close()
+
+
+@pytest.fixture
+def firefox(system, firefox_browser):
+    """Firefox with the page, opened by a new visitor; at the end, nothing may have gone wrong, as for `open_page`."""
+    firefox_browser.open(system.url("frontend") + "/")
+    firefox_browser.wait("document.querySelector('#roll:enabled')")
+    yield firefox_browser
+    faults = firefox_browser.take_faults()
+    assert not faults, faults
+
+
+@pytest.fixture
+def modules(page):
+    """Serves the page's modules, which its app.js contains, one by one under src/."""
+    page.route("**/src/*.js", lambda route: route.fulfill(path=ROOT / "services/frontend/web" / route.request.url.rpartition("/")[2]))
 
 
 @pytest.fixture(scope="session")

@@ -361,7 +361,7 @@ def test_turned_away(panel, system):
         page.click(".load-form button")
         ended(page)
         assert set(errors(page)) == {"overloaded"}
-        expect(page.locator("[data-total=error]")).to_contain_text("rolls are in progress")
+        expect(page.locator("[data-total=error]")).to_contain_text("dice roller is busy")
     finally:
         system.restart(ROLLER)
 
@@ -420,8 +420,9 @@ def test_points_are_merged_and_the_percentiles_are_those_of_prometheus(page, sys
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1366])
-def test_looks(panel, artifacts, width, scheme):
+def test_looks(panel, artifacts, axe, width, scheme):
     page = panel(width=width, scheme=scheme)
+    axe(page)
     page.locator(".load").screenshot(path=artifacts / f"load-idle-{width}-{scheme}.png")
     for name, value in ((FRONTEND, "10"), (ROLLER, "0")):
         page.locator(f"[data-fault={name}] [name=errors]").fill(value)
@@ -430,6 +431,7 @@ def test_looks(panel, artifacts, width, scheme):
     wait_for_points(page, 6)
     page.locator(".load-plot").focus()
     page.keyboard.press("ArrowLeft")
+    axe(page)
     page.locator(".load").screenshot(path=artifacts / f"load-{width}-{scheme}.png")
     if scheme == "light" and width > 640:
         page.emulate_media(forced_colors="active")

@@ -13,10 +13,10 @@ BATCH = otlp(
 
 
 @pytest.fixture
-def model(page):
+def model(page, modules):
     def model(trace):
         return page.evaluate("""async trace => {
-            const { readTrace, criticalPath, overlap, figures, ownTime } = await import(new URL('trace.js', location.href));
+            const { readTrace, criticalPath, overlap, figures, ownTime } = await import(new URL('src/trace.js', location.href));
             const model = readTrace(trace);
             return {rows: model.rows.map(({name, depth, start, state}) => [name, depth, start, state]), overlap: overlap(model),
                     path: criticalPath(model).map(({span, from, to}) => [span.name, span.service, from, to]),
@@ -25,9 +25,9 @@ def model(page):
     return model
 
 
-def test_rows_are_a_tree_in_start_order(model):
+def test_rows_are_a_tree_in_start_order_and_rolls_in_index_order(model):
     assert model(BATCH)["rows"] == [["GET /roll-async", 0, 0, "ok"], ["GET /roll-async", 1, 5, "ok"], ["async_roll_0", 2, 10, "ok"],
-                                    ["async_roll_2", 2, 10.5, "failed"], ["async_roll_1", 2, 50, "ok"]]
+                                    ["async_roll_1", 2, 50, "ok"], ["async_roll_2", 2, 10.5, "failed"]]
 
 
 def test_services_in_order_of_appearance(model):

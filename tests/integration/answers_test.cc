@@ -3,9 +3,12 @@
 
 #include <algorithm>
 #include <fstream>
+#include <mutex>
+#include <set>
+#include <utility>
+#include <vector>
 
 #include "common/base/version.h"
-#include "frontend/assets.h"
 #include "support/http.h"
 #include "support/system.h"
 #include "support/wait.h"
@@ -100,6 +103,123 @@ TEST_CASE("the same seed gives the same rolls, whatever the concurrency") {
   CHECK(first.find("total") != std::string::npos);
 }
 
+/// What became of each roll of a batch, by index: its value, or `kFailed`.
+using Fates = std::vector<int>;
+constexpr int kFailed = 0;
+
+/// The same rolls, one request for each.
+Fates fates_of_singles(std::uint16_t port, const std::string& die, const std::string& seed, int count) {
+  Fates fates;
+  for (int index = 0; index < count; ++index) {
+    const auto path = "/roll?die=" + die + "&seed=" + seed + "&index=" + std::to_string(index);
+    const auto reply = get(port, path);
+    REQUIRE((reply.status == 200 || error_code(reply.body) == "roll_failed"));
+    fates.push_back(reply.status == 200 ? json(reply.body)["roll"].GetInt() : kFailed);
+  }
+  return fates;
+}
+
+Fates fates_of_batch(const std::string& body) {
+  const auto batch = json(body);
+  Fates fates;
+  for (const auto& roll : batch["rolls"].GetArray()) fates.push_back(roll.GetInt());
+  if (!batch.HasMember("failed")) return fates;
+  for (const auto& failed : batch["failed"].GetArray()) {
+    fates.insert(fates.begin() + failed["index"].GetInt(), kFailed);
+  }
+  return fates;
+}
+
+TEST_CASE("a request's seed decides each roll by its index: alone or in a batch, whatever concurrency and strategy") {
+  const System system(quick());
+  const System seeded(quick({{"ROLL_SEED", "42"}}));
+  const auto frontend = system.frontend.port();
+  std::set<Fates> all;
+  for (const std::string seed : {"0", "1", "42", "9007199254740991"}) {
+    CAPTURE(seed);
+    const auto risky = fates_of_singles(frontend, "risky", seed, 20);
+    const auto fair = fates_of_singles(frontend, "fair", seed, 20);
+    const auto failed = std::ranges::count(risky, kFailed);
+    REQUIRE(failed > 0);
+    REQUIRE(failed < 20);
+    CHECK(std::ranges::count(fair, kFailed) == 0);
+    CHECK(all.insert(risky).second);
+    CHECK(fates_of_singles(seeded.dice_roller.port(), "risky", seed, 20) == risky);
+    CHECK(fates_of_singles(seeded.frontend.port(), "fair", seed, 20) == fair);
+    CHECK(json(get(frontend, "/roll?die=fair&seed=" + seed).body)["roll"].GetInt() == fair[0]);
+
+    const auto batch = [&](const std::string& die, const std::string& more) {
+      return "/roll-async?die=" + die + "&times=20&seed=" + seed + more;
+    };
+    for (const std::string concurrency : {"", "&concurrency=1", "&concurrency=3"}) {
+      CAPTURE(concurrency);
+      CHECK(fates_of_batch(get(frontend, batch("risky", "&strategy=best-effort" + concurrency)).body) == risky);
+      CHECK(fates_of_batch(get(seeded.dice_roller.port(), batch("fair", concurrency)).body) == fair);
+      check_error(get(frontend, batch("risky", concurrency)), 500, "batch_failed");
+      const auto first = json(get(frontend, batch("risky", "&strategy=first-success" + concurrency)).body);
+      REQUIRE(first["rolls"].Size() == 1);
+      CHECK(std::ranges::count(risky, first["rolls"][0].GetInt()) > 0);
+      if (!first.HasMember("failed")) continue;
+      for (const auto& one : first["failed"].GetArray()) CHECK(risky[one["index"].GetUint()] == kFailed);
+    }
+    const auto first_failure = std::ranges::find(risky, kFailed) - risky.begin();
+    check_error(get(frontend, batch("risky", "&concurrency=1")), 500, "batch_failed",
+                "roll " + std::to_string(first_failure) + " of 20");
+    const auto first_success = std::ranges::find_if(risky, [](int fate) { return fate != kFailed; });
+    const auto first = json(get(frontend, batch("risky", "&strategy=first-success&concurrency=1")).body);
+    CHECK(first["rolls"][0].GetInt() == *first_success);
+  }
+}
+
+/// Sleeps take no time and are remembered.
+class RememberingClock final : public Clock {
+ public:
+  TimePoint now() const override { return std::chrono::steady_clock::now(); }
+  bool sleep(Seconds duration, const std::stop_token& stop) override {
+    const std::lock_guard lock(mutex_);
+    sleeps_.push_back(duration.count());
+    return !stop.stop_requested();
+  }
+  /// Those since the last call, in order.
+  std::vector<double> take() {
+    const std::lock_guard lock(mutex_);
+    return std::exchange(sleeps_, {});
+  }
+
+ private:
+  std::mutex mutex_;
+  std::vector<double> sleeps_;
+};
+
+TEST_CASE("a request's seed decides the delays, too, which are those of any other die") {
+  RememberingClock clock;
+  const System system({{"OTEL_TRACES_EXPORTER", "none"}}, &clock);
+  const auto port = system.frontend.port();
+  (void)fates_of_singles(port, "fair", "7", 20);
+  auto delays = clock.take();
+  REQUIRE(delays.size() == 20);
+  (void)fates_of_singles(port, "risky", "7", 20);
+  CHECK(clock.take() == delays);
+  CHECK(get(port, "/roll-async?die=fair&times=20&seed=7&concurrency=1").status == 200);
+  CHECK(clock.take() == delays);
+  CHECK(get(port, "/roll?die=fair&seed=7").status == 200);
+  CHECK(clock.take() == std::vector(1, delays[0]));
+  std::ranges::sort(delays);
+  CHECK(std::ranges::adjacent_find(delays) == delays.end());
+  CHECK(delays.front() >= 0);
+  CHECK(delays.back() <= 1);
+  for (const std::string more : {"", "&concurrency=3"}) {
+    CHECK(get(port, "/roll-async?die=risky&times=20&strategy=best-effort&seed=7" + more).status == 200);
+    auto others = clock.take();
+    std::ranges::sort(others);
+    CHECK(others == delays);
+  }
+  CHECK(get(port, "/roll-async?die=fair&times=20&seed=8&concurrency=1").status == 200);
+  auto others = clock.take();
+  std::ranges::sort(others);
+  CHECK(others != delays);
+}
+
 TEST_CASE("all-or-nothing fails as a whole; best effort keeps what succeeded and says what failed") {
   const System system(quick({{"ROLL_SEED", "7"}}));
   const std::string path = "/roll-async?die=risky&times=20";
@@ -163,7 +283,17 @@ TEST_CASE("an invalid parameter results in 400 with its name and the allowed val
     for (const auto& [path, in_message] :
          {Case{"/roll", "'die' is required"},
           {"/roll?die=", "'die' is required"},
-          {"/roll?die=fair&times=2", "'times' is not a parameter; allowed: die"},
+          {"/roll?die=fair&times=2", "'times' is not a parameter; allowed: die, seed, index"},
+          {"/roll?die=fair&seed=-1", "'seed' must be a whole number from 0 to 9007199254740991"},
+          {"/roll?die=fair&seed=9007199254740992", "0 to 9007199254740991"},
+          {"/roll?die=fair&seed=", "0 to 9007199254740991"},
+          {"/roll?die=fair&seed=%2B7", "0 to 9007199254740991"},
+          {"/roll?die=fair&seed=7&index=-1", "'index' must be a whole number from 0 to 999"},
+          {"/roll?die=fair&seed=7&index=1000", "0 to 999"},
+          {"/roll?die=fair&index=3", "'index' is only allowed with 'seed'"},
+          {"/roll-async?die=fair&times=3&seed=9007199254740992", "'seed' must be"},
+          {"/roll-async?die=fair&times=3&seed=1e3", "0 to 9007199254740991"},
+          {"/roll-async?die=fair&times=3&seed=7&index=3", "'index' is not a parameter"},
           {"/roll?die=%ff", "'die' is not percent-encoded UTF-8"},
           {"/roll?die=%4", "'die' is not percent-encoded UTF-8"},
           {"/roll-async?die=fair", "'times' is required"},
@@ -205,23 +335,6 @@ TEST_CASE("the frontend returns 502 for the list of dice until die-service is av
   CHECK(get(alone.port(), "/readyz").status == 200);
   const System system(quick());
   CHECK(eventually([&] { return get(system.frontend.port(), "/dice").status == 200; }));
-}
-
-TEST_CASE("the page and all of its files are served with a strict content security policy") {
-  const RunningService frontend(RunningService::Kind::frontend, quick({{"GRAFANA_URL", "http://grafana:3000/"}}));
-  CHECK(assets().size() > 10);
-  for (const auto& asset : assets()) {
-    CAPTURE(asset.path);
-    auto reply = get(frontend.port(), std::string(asset.path));
-    CHECK(reply.status == 200);
-    CHECK(reply.body == asset.content);
-    CHECK(reply.headers["content-type"] == asset.content_type);
-    CHECK(reply.body.size() > 100);
-    CHECK(reply.headers["content-security-policy"].starts_with(
-        "default-src 'none'; script-src 'self'; style-src 'self'"));
-    CHECK(reply.headers["x-content-type-options"] == "nosniff");
-  }
-  CHECK(json(get(frontend.port(), "/api/config").body)["grafana_url"] == "http://grafana:3000");
 }
 
 TEST_CASE("a changed dice file takes effect without a restart; an invalid one is reported and ignored") {

@@ -2,11 +2,19 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstdlib>
 #include <map>
 #include <set>
+#include <thread>
+#include <utility>
 
+#include "common/telemetry/trace_model.h"
 #include "support/http.h"
+#include "support/manual_clock.h"
 #include "support/otlp_receiver.h"
+#include "support/stub_server.h"
 #include "support/system.h"
 #include "support/wait.h"
 
@@ -248,6 +256,68 @@ TEST_CASE("repeated tracestate headers are one list, and two traceparent headers
   CHECK(both[1].attribute("url.query") == "x");
 }
 
+TEST_CASE("a client can name the trace that the frontend starts: the span stays a root") {
+  const OtlpReceiver receiver;
+  const System system(exporting(receiver));
+  const auto frontend = system.frontend.port();
+  const std::string id = "3af7651916cd43dd8448eb211c80319c";
+  auto reply = get(frontend, "/roll-async?die=fair&times=2", {{"dice-trace-id", id}});
+  CHECK(trace_id(reply.body) == id);
+  CHECK(reply.headers["traceresponse"].starts_with("00-" + id + "-"));
+  CHECK(reply.headers["traceresponse"].ends_with("-01"));
+  const auto spans = receiver.wait_for(id, 7);
+  REQUIRE(spans.size() == 7);
+  CHECK(find(spans, "frontend", "server").parent_span_id.empty());
+  CHECK(json(get(frontend, "/api/traces/" + id).body)["complete"].GetBool());
+  // Several requests may name the same trace; the header's name has no case, and an error has the id, too.
+  CHECK(trace_id(get(frontend, "/roll?die=", {{"Dice-Trace-ID", " " + id + "\t"}}).body) == id);
+  CHECK(receiver.wait_for(id, 8).size() == 8);
+  CHECK(json(get(frontend, "/api/traces/" + id).body)["complete"].GetBool());
+  // A malformed traceparent is none.
+  CHECK(trace_id(get(frontend, "/roll?die=", {{"traceparent", "00-" + id}, {"dice-trace-id", id}}).body) == id);
+}
+
+TEST_CASE("a name for the trace is ignored if it is invalid, or a trace is continued, or another service gets it") {
+  const System system(quick());
+  const std::string id = "4af7651916cd43dd8448eb211c80319c";
+  const auto trace_of = [&](std::uint16_t port, const std::string& path, const Headers& headers) {
+    const auto made = get(port, path, headers).headers["traceresponse"].substr(3, 32);
+    CHECK(parse_trace_id(made));
+    return made;
+  };
+  const auto frontend = system.frontend.port();
+  const std::set<std::string> made = {
+      trace_of(frontend, "/roll?die=fair", {{"dice-trace-id", id.substr(1)}}),
+      trace_of(frontend, "/roll?die=fair", {{"dice-trace-id", id + "0"}}),
+      trace_of(frontend, "/roll?die=fair", {{"dice-trace-id", "4AF7651916CD43DD8448EB211C80319C"}}),
+      trace_of(frontend, "/roll?die=fair", {{"dice-trace-id", std::string(32, '0')}}),
+      trace_of(frontend, "/roll?die=fair", {{"dice-trace-id", ""}}),
+      trace_of(frontend, "/roll?die=fair", {{"dice-trace-id", id}, {"dice-trace-id", id}}),
+      trace_of(frontend, "/dice", {{"dice-trace-id", id}}),
+      trace_of(system.dice_roller.port(), "/roll?die=fair", {{"dice-trace-id", id}}),
+      trace_of(system.die_service.port(), "/dice", {{"dice-trace-id", id}})};
+  CHECK(made.size() == 9);  // all different
+  CHECK_FALSE(made.contains(id));
+  const std::string parent = "5af7651916cd43dd8448eb211c80319c";
+  CHECK(trace_of(frontend, "/roll?die=fair",
+                 {{"traceparent", "00-" + parent + "-b7ad6b7169203331-01"}, {"dice-trace-id", id}}) == parent);
+  CHECK(get(frontend, "/api/traces/" + id).status == 404);
+}
+
+TEST_CASE("the frontend's sampler decides on a trace that a client names") {
+  for (const auto& variables :
+       {Variables{{"OTEL_TRACES_SAMPLER", "always_off"}}, Variables{{"OTEL_TRACES_SAMPLER", "parentbased_always_off"}},
+        Variables{{"OTEL_TRACES_SAMPLER", "parentbased_traceidratio"}, {"OTEL_TRACES_SAMPLER_ARG", "0"}}}) {
+    const System system(quick(variables));
+    const std::string id = "6af7651916cd43dd8448eb211c80319c";
+    auto reply = get(system.frontend.port(), "/roll?die=fair", {{"dice-trace-id", id}});
+    CHECK(trace_id(reply.body) == id);
+    CHECK(reply.headers["traceresponse"].starts_with("00-" + id + "-"));
+    CHECK(reply.headers["traceresponse"].ends_with("-00"));
+    CHECK(get(system.frontend.port(), "/api/traces/" + id).status == 404);
+  }
+}
+
 TEST_CASE("the frontend assembles the trace from the services' recent spans, in standard OTLP JSON") {
   const System system(quick());
   const auto id = trace_id(get(system.frontend.port(), "/roll-async?die=fair&times=10").body);
@@ -255,6 +325,8 @@ TEST_CASE("the frontend assembles the trace from the services' recent spans, in 
   CHECK(reply.status == 200);
   const auto trace = json(reply.body);
   CHECK(trace["complete"].GetBool() == true);
+  const auto now = std::chrono::system_clock::now().time_since_epoch() / std::chrono::nanoseconds(1);
+  CHECK(std::abs(std::stoll(trace["timeUnixNano"].GetString()) - now) < 60'000'000'000);
   std::size_t count = 0;
   for (const auto& resource : trace["resourceSpans"].GetArray()) {
     for (const auto& span : resource["scopeSpans"][0]["spans"].GetArray()) {
@@ -271,6 +343,199 @@ TEST_CASE("the frontend assembles the trace from the services' recent spans, in 
   for (const auto& bad : {std::string("xyz"), std::string(32, '0'), std::string(33, 'a'), std::string(32, 'A')}) {
     CHECK(get(system.frontend.port(), "/api/traces/" + bad).status == 400);
   }
+}
+
+std::vector<TraceSpan> spans_of(const System& system, const std::string& id, bool* complete = nullptr) {
+  const auto reply = get(system.frontend.port(), "/api/traces/" + id);
+  if (reply.status == 404) return {};
+  auto trace = parse_trace(reply.body);
+  CHECK(reply.status == 200);
+  CHECK(trace);
+  if (!trace) return {};
+  if (complete != nullptr) *complete = trace->complete.value_or(false);
+  return trace->spans;
+}
+
+TEST_CASE("a running batch can be watched: its rolls are there before they have ended") {
+  ManualClock clock;
+  const System system(
+      {{"OTEL_TRACES_EXPORTER", "none"}, {"ROLL_DELAY_MIN_SECONDS", "10"}, {"ROLL_DELAY_MAX_SECONDS", "10"}}, &clock);
+  const std::string id = "0af7651916cd43dd8448eb211c80319c";
+  Connection client(system.frontend.port());
+  client.send("GET /roll-async?die=fair&times=6&concurrency=4 HTTP/1.1\r\nHost: x\r\ntraceparent: 00-" + id +
+              "-b7ad6b7169203331-01\r\n\r\n");
+  const auto check = [&](std::size_t open_rolls, std::size_t ended_rolls) {
+    CAPTURE(ended_rolls);
+    bool complete = true;
+    const auto spans = spans_of(system, id, &complete);
+    CHECK_FALSE(complete);
+    const auto rolls = [&](bool open) {
+      return static_cast<std::size_t>(std::ranges::count_if(
+          spans, [&](const auto& span) { return span.name.starts_with("async_roll_") && span.open() == open; }));
+    };
+    CHECK(rolls(true) == open_rolls);
+    CHECK(rolls(false) == ended_rolls);
+    CHECK(spans.size() == 5 + open_rolls + ended_rolls);
+    const auto die = std::ranges::find(spans, "die-service", &TraceSpan::service);
+    REQUIRE(die != spans.end());
+    CHECK_FALSE(die->open());
+    const auto batch =
+        std::ranges::find_if(spans, [](const auto& span) { return span.integer("async.batch_size").has_value(); });
+    REQUIRE(batch != spans.end());
+    CHECK(batch->open());
+    CHECK(batch->integer("async.batch_size") == 6);
+    CHECK(batch->events.size() == ended_rolls);
+  };
+  REQUIRE(clock.wait_for_sleepers(4));
+  check(4, 0);
+  clock.advance(Seconds(11));
+  REQUIRE(clock.wait_for_sleepers(2));
+  REQUIRE(eventually([&] {
+    const auto spans = spans_of(system, id);
+    return std::ranges::count_if(spans, [](const auto& span) { return span.open(); }) == 3 + 2;
+  }));
+  check(2, 4);
+  clock.advance(Seconds(11));
+  CHECK(client.receive().status == 200);
+  bool complete = false;
+  const auto spans = spans_of(system, id, &complete);
+  CHECK(complete);
+  CHECK(spans.size() == 11);
+  CHECK(std::ranges::none_of(spans, &TraceSpan::open));
+}
+
+TEST_CASE("while batches run, every answer about their traces is consistent") {
+  const System system(quick({{"ROLL_DELAY_MAX_SECONDS", "0.005"}}));
+  constexpr int kBatches = 200;
+  const auto id_of = [](int batch) {
+    auto id = std::to_string(batch);
+    return std::string(32 - id.size(), 'a') + id;
+  };
+  std::atomic<int> running = 0;
+  std::atomic<int> polls = 0;
+  std::atomic<int> open_seen = 0;
+  {
+    const std::jthread reader([&] {
+      std::set<std::string> ended;
+      int last = -1;
+      for (int batch = 0; (batch = running) < kBatches;) {
+        if (std::exchange(last, batch) != batch) ended.clear();
+        bool complete = false;
+        const auto spans = spans_of(system, id_of(batch), &complete);
+        ++polls;
+        std::set<std::string> ids;
+        bool open = false;
+        for (const auto& span : spans) {
+          CHECK(ids.insert(span.id).second);
+          CHECK(span.trace_id == id_of(batch));
+          if (ended.contains(span.id)) CHECK_FALSE(span.open());
+          if (!span.open()) ended.insert(span.id);
+          open = open || span.open();
+        }
+        CHECK(std::ranges::includes(ids, ended));  // none is lost
+        if (open) ++open_seen;
+        if (complete) CHECK((!open && spans.size() == 10));
+      }
+    });
+    Connection client(system.frontend.port());
+    for (int batch = 0; batch < kBatches; ++batch) {
+      running = batch;
+      client.send("GET /roll-async?die=fair&times=5 HTTP/1.1\r\nHost: x\r\ntraceparent: 00-" + id_of(batch) +
+                  "-b7ad6b7169203331-01\r\n\r\n");
+      REQUIRE(client.receive().status == 200);
+      bool complete = false;
+      REQUIRE(spans_of(system, id_of(batch), &complete).size() == 10);
+      REQUIRE(complete);
+    }
+    running = kBatches;
+  }
+  CHECK(polls > kBatches / 2);
+  CHECK(open_seen > 0);
+}
+
+TEST_CASE("looking at a trace leaves no trace") {
+  const System system(quick());
+  const std::string id = "0af7651916cd43dd8448eb211c80319c";
+  for (const std::string& path : {std::string("/api/config"), "/api/traces/" + id}) {
+    auto reply = get(system.frontend.port(), path, {{"traceparent", "00-" + id + "-b7ad6b7169203331-01"}});
+    CHECK(reply.headers["traceresponse"].ends_with("-00"));
+    CHECK(spans_of(system, id).empty());
+  }
+  for (const auto& line : system.frontend.log()) CHECK(line["message"] != "Request");
+}
+
+/// A Tempo that has these spans, each in a trace of its own resource, and counts requests.
+struct TempoStub {
+  std::atomic<int> requests = 0;
+  std::atomic<int> status = 200;
+  std::string body = R"({"batches":[]})";
+  StubServer server{[this](const std::string& head) {
+    CHECK(target_of(head).starts_with("/api/traces/"));
+    ++requests;
+    return Reply{.status = status, .headers = {{"content-type", "application/json"}}, .body = body};
+  }};
+};
+
+TEST_CASE("with Tempo, a trace that the services remember completely is not asked for; otherwise the two are joined") {
+  TempoStub tempo;
+  System system(quick({{"TEMPO_URL", tempo.server.url()}}));
+  const auto id = trace_id(get(system.frontend.port(), "/roll?die=fair").body);
+  const auto whole = get(system.frontend.port(), "/api/traces/" + id).body;
+  CHECK(json(whole)["complete"].GetBool());
+  CHECK(tempo.requests == 0);
+
+  system.die_service.stop();
+  bool complete = true;
+  SUBCASE("Tempo has all spans") {
+    tempo.body = whole;
+    CHECK(spans_of(system, id, &complete).size() == 5);
+    CHECK(complete);
+  }
+  SUBCASE("Tempo has nothing") {
+    tempo.status = 404;
+    CHECK(spans_of(system, id, &complete).size() == 4);
+    CHECK_FALSE(complete);
+  }
+  SUBCASE("Tempo fails") {
+    tempo.status = 500;
+    CHECK(spans_of(system, id, &complete).size() == 4);
+    CHECK_FALSE(complete);
+    const auto reply = get(system.frontend.port(), "/api/traces/" + std::string(32, 'a'));
+    CHECK(reply.status == 502);
+    CHECK(error_code(reply.body) == "downstream_invalid");
+    CHECK(tempo.requests == 2);
+    return;
+  }
+  CHECK(tempo.requests == 1);
+}
+
+TEST_CASE("with Tempo, a running trace is read from the services only") {
+  TempoStub tempo;
+  tempo.status = 500;
+  ManualClock clock;
+  const System system(
+      {{"OTEL_TRACES_EXPORTER", "none"}, {"ROLL_DELAY_MIN_SECONDS", "1"}, {"TEMPO_URL", tempo.server.url()}}, &clock);
+  const std::string id = "0af7651916cd43dd8448eb211c80319c";
+  Connection client(system.frontend.port());
+  client.send("GET /roll-async?die=fair&times=3 HTTP/1.1\r\nHost: x\r\ntraceparent: 00-" + id +
+              "-b7ad6b7169203331-01\r\n\r\n");
+  REQUIRE(clock.wait_for_sleepers(3));
+  CHECK(spans_of(system, id).size() == 8);
+  CHECK(tempo.requests == 0);
+  clock.advance(Seconds(2));
+  CHECK(client.receive().status == 200);
+}
+
+TEST_CASE("a service that does not respond delays one look at a trace, not each") {
+  const CannedServer silent({""});
+  const System system(quick({{"DIE_SERVICE_METRICS_URL", silent.url()}}));
+  const auto id = trace_id(get(system.frontend.port(), "/roll?die=fair").body);
+  bool complete = true;
+  CHECK(spans_of(system, id, &complete).size() == 4);  // takes the timeout of 2 s
+  const auto start = std::chrono::steady_clock::now();
+  for (int i = 0; i < 5; ++i) CHECK(spans_of(system, id, &complete).size() == 4);
+  CHECK_FALSE(complete);
+  CHECK(std::chrono::steady_clock::now() - start < std::chrono::seconds(1));
 }
 
 TEST_CASE("a trace without the spans of a service is returned, but not complete") {

@@ -134,6 +134,17 @@ class EndToEnd(unittest.TestCase):
         self.assertEqual(code, 0, out + err)
         self.assertEqual(json.loads(out)["seed"], 7)
 
+    def test_traffic_with_a_roll_seed_has_the_same_outcomes_again(self):
+        def outcomes(roll_seed):
+            code, out, err = loadgen("traffic", "--url", self.system.url("frontend"), "--json", "--users", "8", "--rolls", "8", "--think-max",
+                                     "0", "--seed", "7", env={"LOADGEN_ROLL_SEED": roll_seed})
+            self.assertEqual(code, 0, out + err)
+            return {route: one["outcomes"] for route, one in json.loads(out)["routes"].items()}
+        first = outcomes("1")
+        self.assertTrue(any("roll_failed" in outcome for outcome in first["/roll"]), first)
+        self.assertEqual(outcomes("1"), first)
+        self.assertNotEqual(outcomes("2000"), first)
+
     def test_traffic_has_spans_of_its_own_which_the_frontend_joins(self):
         code, _, err = loadgen("traffic", "--url", self.system.url("frontend"), "--users", "1", "--rolls", "1",
                                env={"OTEL_TRACES_EXPORTER": "console"})
@@ -209,6 +220,7 @@ class EndToEnd(unittest.TestCase):
                                 (["compare", "--concurrency", "1,0"], "a whole number from 1 to 1000"),
                                 (["traffic", "--think-min", "2"], "--think-max"),
                                 (["traffic", "--expect", "bad_luck"], "--expect: \"bad_luck\" is not allowed; allowed: malformed_request, "),
+                                (["traffic", "--roll-seed", "9007199254740992"], "a whole number from -1 to 9007199254740991"),
                                 (["dance"], "dance"), ([], "allowed: traffic, compare, verify")):
             code, _, err = loadgen(*arguments)
             self.assertEqual(code, 2, arguments)

@@ -46,6 +46,14 @@ TEST_CASE("the mix") {
   CHECK_FALSE(Plan(list, 7, 0).next());
 }
 
+TEST_CASE("each request has the next seed; after the highest comes 0") {
+  CHECK(nth_roll_seed(7, 0) == 7);
+  CHECK(nth_roll_seed(7, 3) == 10);
+  CHECK(nth_roll_seed(dice::kMaxRollSeed, 0) == dice::kMaxRollSeed);
+  CHECK(nth_roll_seed(dice::kMaxRollSeed, 2) == 1);
+  CHECK(nth_roll_seed(dice::kMaxRollSeed, UINT64_MAX) == dice::kMaxRollSeed - 1);
+}
+
 TEST_CASE("an open loop at a steady rate") {
   const Schedule schedule(1000, Seconds(0));
   CHECK(schedule.due(0) == Seconds(0));

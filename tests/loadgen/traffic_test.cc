@@ -2,9 +2,14 @@
 
 #include <doctest/doctest.h>
 
+#include <mutex>
+#include <set>
+#include <utility>
+
 #include "contract/names.h"
 #include "loadgen/compare.h"
 #include "support/http.h"
+#include "support/stub_server.h"
 #include "tampered_system.h"
 
 using namespace dice::loadgen;
@@ -40,6 +45,31 @@ class Generator {
   dice::SteadyClock clock;
 };
 
+/// A server that remembers the targets of requests.
+class Recorder {
+ public:
+  explicit Recorder(const dice::test::StubServer::Handler& answer)
+      : server_([this, answer](const std::string& head) {
+          {
+            const std::lock_guard lock(mutex_);
+            targets_.push_back(dice::test::target_of(head));
+          }
+          return answer(head);
+        }) {}
+
+  std::string url() const { return server_.url(); }
+  /// Those since the last call, in order.
+  std::vector<std::string> take() {
+    const std::lock_guard lock(mutex_);
+    return std::exchange(targets_, {});
+  }
+
+ private:
+  std::mutex mutex_;
+  std::vector<std::string> targets_;
+  dice::test::StubServer server_;
+};
+
 }  // namespace
 
 TEST_CASE("closed loop: every user sends the requests of its seed, and expected failures do not fail the run") {
@@ -68,6 +98,46 @@ TEST_CASE("open loop: all due requests are sent") {
   const auto summary = generator.run();
   CHECK(summary.tally.count() == 200);
   CHECK_MESSAGE(summary.tally.unexpected() == 0, to_table(summary));
+}
+
+TEST_CASE("each roll request has the seed that follows from its place in the plan, in closed and open loop") {
+  Recorder recorder([](const std::string&) { return dice::test::Reply{200, {}, R"({"roll":1})"}; });
+  Generator generator(recorder.url());
+  generator.options.users = 3;
+  generator.options.rolls = 5;
+  generator.options.roll_seed = 100;
+  const auto planned = [&](Plan& plan, std::int64_t seed) {
+    auto request = plan.next();
+    request->seed = seed;
+    return request->path();
+  };
+  std::multiset<std::string> expected;
+  for (std::uint64_t user = 0; user < 3; ++user) {
+    Plan plan(generator.options.mix, 1, user);
+    const auto start = static_cast<std::int64_t>(100 + user);
+    for (std::int64_t left = plan.rolls(5), seed = start; left > 0; --left, seed += 3) {
+      expected.insert(planned(plan, seed));
+      (void)plan.think(Seconds(0), Seconds(0));
+    }
+  }
+  (void)generator.run();
+  const auto closed = recorder.take();
+  CHECK(std::multiset(closed.begin(), closed.end()) == expected);
+
+  generator.options.rate = 1000;
+  generator.options.duration = Seconds(0.02);
+  generator.options.workers = 1;
+  (void)generator.run();
+  const auto open = recorder.take();
+  REQUIRE(open.size() == 20);
+  for (std::size_t i = 0; i < open.size(); ++i) {
+    Plan plan(generator.options.mix, 1, i);
+    CHECK(open[i] == planned(plan, static_cast<std::int64_t>(100 + i)));
+  }
+
+  generator.options.roll_seed.reset();
+  (void)generator.run();
+  for (const auto& target : recorder.take()) CHECK_FALSE(target.contains("seed="));
 }
 
 TEST_CASE("an unexpected failure fails the run, with an example") {
@@ -137,6 +207,33 @@ TEST_CASE("compare: speedups are calculated per batch") {
   const Concurrent one{.threads = 1, .runs = {{.seconds = 2.5, .roll_seconds = {1, 0.5, 1}}}};
   CHECK(one.possible_speedup() == 1);
   CHECK(one.efficiency() == 1);
+}
+
+TEST_CASE("compare: both halves of an iteration have the same seed, and the next iteration another") {
+  TamperedSystem system;
+  const auto port = static_cast<std::uint16_t>(std::stoi(system.url().substr(system.url().rfind(':') + 1)));
+  Recorder recorder([port](const std::string& head) { return dice::test::forward(port, head); });
+  dice::SteadyClock clock;
+  Target target(recorder.url());
+  TraceSource traces("frontend", system.url());
+  const auto comparison =
+      Compare({.rolls = 3, .iterations = 2, .threads = {1, 3}}, target, traces, clock).run().value();
+  const auto targets = recorder.take();
+  REQUIRE(targets.size() == 10);
+  std::set<std::string> seeds;
+  for (std::size_t i = 0; i < targets.size(); i += 5) {
+    const std::string start = "/roll?die=fair&seed=";
+    REQUIRE(targets[i].starts_with(start));
+    const auto seed = "&seed=" + targets[i].substr(start.size(), targets[i].find("&index") - start.size());
+    seeds.insert(seed);
+    for (std::size_t index = 0; index < 3; ++index) {
+      CHECK(targets[i + index] == "/roll?die=fair" + seed + "&index=" + std::to_string(index));
+    }
+    CHECK(targets[i + 3] == "/roll-async?die=fair&times=3&concurrency=1" + seed);
+    CHECK(targets[i + 4] == "/roll-async?die=fair&times=3" + seed);
+  }
+  CHECK(seeds.size() == 2);
+  CHECK(to_table(comparison).contains("both have the same delays"));
 }
 
 TEST_CASE("compare: several thread counts") {

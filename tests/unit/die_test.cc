@@ -20,7 +20,7 @@ const Die kRisky{"risky", {1, 2, 3, 4, 5, 6}, 0.3};
 const RollDelay kDelay{Seconds(0.25), Seconds(1.5)};
 
 Draw draw_of(const Die& die, std::uint64_t seed, std::uint64_t request, std::uint64_t index) {
-  Random random(seed, request, index);
+  Random random({.seed = seed, .request = request}, index);
   return draw(die, kDelay, random);
 }
 
@@ -67,6 +67,17 @@ TEST_CASE("die: a roll's result does not depend on other rolls, and no two rolls
   const auto alone = draw_of(kFair, kSeed, 7, 3);
   (void)draw_of(kFair, kSeed, 7, 2);
   CHECK(parts(draw_of(kFair, kSeed, 7, 3)) == parts(alone));
+}
+
+TEST_CASE("die: other dice have the same delays, and every failure of a die is one of a die that fails more often") {
+  const Die many{"many", std::vector<int>(1000, 7), 0};
+  const Die worse{"worse", {1}, 0.6};
+  for (std::uint64_t i = 0; i < 200; ++i) {
+    const auto drawn = draw_of(kRisky, kSeed, 0, i);
+    for (const auto* die : {&kFair, &many, &worse}) CHECK(draw_of(*die, kSeed, 0, i).delay == drawn.delay);
+    CHECK(draw_of(kFair, kSeed, 0, i).value == drawn.value);
+    if (drawn.fails) CHECK(draw_of(worse, kSeed, 0, i).fails);
+  }
 }
 
 TEST_CASE("die: all faces are equally likely, across requests and within a batch") {
@@ -131,7 +142,7 @@ TEST_CASE("die: delay, failure and face are independent") {
   const Die coin{"coin", {0, 1}, 0.5};
   std::vector<int> counts(8);
   for (std::uint64_t i = 0; i < 40'000; ++i) {
-    Random random(kSeed, i, 0);
+    Random random({.seed = kSeed, .request = i}, 0);
     const auto drawn = draw(coin, {Seconds(0), Seconds(1)}, random);
     ++counts[(drawn.fails ? 4U : 0U) + (drawn.value == 1 ? 2U : 0U) + (drawn.delay >= Seconds(0.5) ? 1U : 0U)];
   }

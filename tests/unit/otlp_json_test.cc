@@ -215,7 +215,7 @@ TEST_CASE("OTLP JSON: a span is written in standard form and read back") {
       "events":[{"timeUnixNano":"3","name":"e","attributes":[{"key":"i","value":{"intValue":"1"}}],
                  "droppedAttributesCount":4}],
       "droppedEventsCount":5,"status":{"code":2}},
-     {"name":"","kind":0,"startTimeUnixNano":"0","endTimeUnixNano":"0","status":{}}]}]}]})"));
+     {"name":"","kind":0,"startTimeUnixNano":"0","status":{}}]}]}]})"));
   const auto read = parse_trace(json);
   REQUIRE(read);
   REQUIRE(read->spans.size() == 2);
@@ -223,7 +223,42 @@ TEST_CASE("OTLP JSON: a span is written in standard form and read back") {
   CHECK(read->spans[0].kind == SpanKind::server);
   CHECK(read->spans[0].integer("int") == -7);
   CHECK(read->spans[0].error);
+  CHECK_FALSE(read->spans[0].open());
+  CHECK(read->spans[1].open());
   CHECK(converted(json) == json);
+}
+
+TEST_CASE("OTLP JSON: a span that is there twice is written once, as the first") {
+  proto::trace::v1::Span span;
+  span.set_trace_id(std::string(16, '\x01'));
+  span.set_span_id(std::string(8, '\x01'));
+  span.set_end_time_unix_nano(7);
+  const auto ended = std::make_shared<const std::string>(span.SerializeAsString());
+  span.clear_end_time_unix_nano();
+  const auto open = std::make_shared<const std::string>(span.SerializeAsString());
+  const std::vector<EncodedSpan> both = {ended, open};
+  const auto read = parse_trace(to_otlp_json({}, both));
+  REQUIRE(read);
+  REQUIRE(read->spans.size() == 1);
+  CHECK(read->spans[0].end_nanoseconds == 7);
+}
+
+TEST_CASE("OTLP JSON: a span that two sources of a trace have is taken from the first") {
+  const auto resource = [](const std::string& service, const std::string& spans) {
+    return R"({"resource":{"attributes":[{"key":"service.name","value":{"stringValue":")" + service +
+           R"("}}]},"scopeSpans":[{"spans":[)" + spans + "]}]}";
+  };
+  const auto source = [](const std::string& resources) { return R"({"resourceSpans":[)" + resources + "]}"; };
+  const std::string a = R"({"spanId":"000000000000000a","name":"first"})";
+  const std::string a_again = R"({"spanId":"AAAAAAAAAAo=","name":"second"})";
+  const std::string b = R"({"spanId":"000000000000000b","name":"b"})";
+  const std::string nameless = R"({"name":"without an id"})";
+  JoinedTrace trace;
+  CHECK(trace.add(source(resource("x", a))));
+  CHECK(trace.add(source(resource("x", a_again) + "," + resource("y", b + "," + a_again + "," + nameless))));
+  CHECK(trace.add(source(resource("x", a + "," + a))));
+  CHECK(trace.trace().spans.size() == 3);
+  CHECK(trace.resource_spans() == resource("x", a) + "," + resource("y", b + "," + nameless));
 }
 
 }  // namespace

@@ -108,6 +108,38 @@ TEST_CASE("parameters: an invalid number is rejected with the allowed range") {
   }
 }
 
+TEST_CASE("parameters: numbers of 64 bits, up to both ends of the range") {
+  constexpr std::int64_t kMax = (1LL << 53U) - 1;
+  const auto number = [](const std::string& value) {
+    const auto query = QueryParameters({{"seed", value}});
+    Parameters parameters(query, Names{"seed"});
+    const auto found = parameters.integer("seed", std::int64_t{0}, kMax);
+    CHECK(found.has_value() != parameters.error().has_value());
+    if (!found) CHECK(message_of(parameters) == "parameter 'seed' must be a whole number from 0 to 9007199254740991");
+    return found;
+  };
+  CHECK(number("0") == 0);
+  CHECK(number("4294967296") == 4'294'967'296);
+  CHECK(number("9007199254740991") == kMax);
+  for (const auto* value : {"-1", "9007199254740992", "9223372036854775808", "18446744073709551616", "", "+1", " 1",
+                            "1 ", "1e3", "1.0", "0x1", "1,2", "-"}) {
+    CAPTURE(value);
+    CHECK_FALSE(number(value));
+  }
+}
+
+TEST_CASE("parameters: one that needs another") {
+  const auto error = [](const QueryParameters& query) {
+    Parameters parameters(query, Names{"seed", "index"});
+    parameters.only_with("index", "seed");
+    return parameters.error() ? message_of(parameters) : "";
+  };
+  CHECK(error({{"index", "1"}}) == "parameter 'index' is only allowed with 'seed'");
+  CHECK(error({{"index", "1"}, {"seed", "2"}}).empty());
+  CHECK(error({{"seed", "2"}}).empty());
+  CHECK(error({}).empty());
+}
+
 TEST_CASE("parameters: an unknown choice is rejected with the list") {
   for (const auto* value : {"", "Best-Effort", "best-effort ", "all"}) {
     const auto query = QueryParameters({{"strategy", value}});

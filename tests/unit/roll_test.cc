@@ -26,6 +26,8 @@ TEST_CASE("roll request: writing and parsing preserve it") {
     REQUIRE(read);
     CHECK(read->die == die);
     CHECK_FALSE(read->times);
+    CHECK_FALSE(read->seed);
+    CHECK_FALSE(read->index);
 
     for (const auto& row : kStrategies) {
       const RollRequest batch{.die = die, .times = 7, .strategy = row.strategy, .concurrency = 3};
@@ -41,10 +43,46 @@ TEST_CASE("roll request: writing and parsing preserve it") {
   CHECK(RollRequest{.die = "fair", .times = 5}.path() == "/roll-async?die=fair&times=5");
 }
 
+TEST_CASE("roll request: seed and index, up to both ends of their ranges") {
+  for (const std::int64_t seed : {std::int64_t{0}, std::int64_t{1} << 40U, kMaxRollSeed}) {
+    const RollRequest batch{.die = "fair", .times = 7, .seed = seed};
+    CHECK(parse_batch(query_of(batch.path()), 20)->seed == seed);
+    for (const std::optional<int> index : {std::optional<int>(), std::optional(0), std::optional(kMaxRollIndex)}) {
+      const RollRequest single{.die = "fair", .seed = seed, .index = index};
+      const auto read = parse_roll(query_of(single.path()));
+      REQUIRE(read);
+      CHECK(read->seed == seed);
+      CHECK(read->index == index);
+    }
+  }
+  CHECK(RollRequest{.die = "fair", .seed = 7, .index = 3}.path() == "/roll?die=fair&seed=7&index=3");
+  CHECK(RollRequest{.die = "fair", .times = 5, .seed = 7}.path() == "/roll-async?die=fair&times=5&seed=7");
+
+  const auto seed_error = [](const std::string& value) {
+    const auto error = error_of(parse_roll({{"die", "fair"}, {"seed", value}}));
+    CHECK(error_of(parse_batch({{"die", "fair"}, {"times", "2"}, {"seed", value}}, 20)) == error);
+    return error;
+  };
+  for (const auto* value : {"-1", "9007199254740992", "", "+7", " 7", "7 ", "1e3", "7.0", "0x7", "seven"}) {
+    CAPTURE(value);
+    CHECK(seed_error(value) == "parameter 'seed' must be a whole number from 0 to 9007199254740991");
+  }
+  for (const auto* value : {"-1", "1000", "", "+7", " 7", "1e2", "7.0"}) {
+    CAPTURE(value);
+    CHECK(error_of(parse_roll({{"die", "fair"}, {"seed", "7"}, {"index", value}})) ==
+          "parameter 'index' must be a whole number from 0 to 999");
+  }
+  CHECK(error_of(parse_roll({{"die", "fair"}, {"index", "0"}})) == "parameter 'index' is only allowed with 'seed'");
+  CHECK(error_of(parse_batch({{"die", "fair"}, {"times", "2"}, {"seed", "7"}, {"index", "0"}}, 20)) ==
+        "parameter 'index' is not a parameter; allowed: die, times, strategy, concurrency, seed");
+  // As with all parameters, the first of several counts.
+  CHECK(parse_roll(query_of("/roll?die=fair&seed=1&seed=2"))->seed == 1);
+}
+
 TEST_CASE("roll request: errors name the parameter and the allowed values") {
   CHECK(error_of(parse_roll({})) == "parameter 'die' is required");
   CHECK(error_of(parse_roll({{"die", "fair"}, {"times", "2"}})) ==
-        "parameter 'times' is not a parameter; allowed: die");
+        "parameter 'times' is not a parameter; allowed: die, seed, index");
   CHECK(error_of(parse_batch({{"die", "fair"}}, 20)) == "parameter 'times' is required");
   CHECK(error_of(parse_batch({{"die", "fair"}, {"times", "21"}}, 20)).ends_with("from 1 to 20"));
   CHECK(error_of(parse_batch({{"die", "fair"}, {"times", "2"}, {"concurrency", "0"}}, 20)).ends_with("from 1 to 20"));

@@ -252,7 +252,7 @@ TEST_CASE("settings: the variables and defaults are those of the contract, witho
   CHECK(service.tracing.service == "dice-roller");
   CHECK(service.tracing.exporter == "otlp");
   CHECK(service.tracing.otlp.endpoint == "http://localhost:4318/v1/traces");
-  CHECK(service.tracing.memory.spans == 20'000);
+  CHECK(service.tracing.memory.entries == 20'000);
   CHECK(roller.max_async_rolls == 20);
   CHECK(roller.delay.min == Seconds(0));
   CHECK(roller.delay.max == Seconds(1));

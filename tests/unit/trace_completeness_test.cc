@@ -23,6 +23,7 @@ struct S {
   int batch_size = 0;
   bool is_roll = false;
   bool has_die = true;
+  bool open = false;
 };
 
 using Spans = std::vector<S>;
@@ -49,7 +50,8 @@ std::string to_json(const Spans& trace, bool numbers_as_text = true) {
     all += (all.empty() ? "" : ",") + std::string("{\"resource\":{\"attributes\":[") +
            attribute("service.name", "\"stringValue\":\"" + span.service + "\"") +
            "]},\"scopeSpans\":[{\"spans\":[{\"spanId\":\"" + span.id + "\"" +
-           (span.parent.empty() ? "" : ",\"parentSpanId\":\"" + span.parent + "\"") +
+           (span.parent.empty() ? "" : ",\"parentSpanId\":\"" + span.parent + "\"") + ",\"startTimeUnixNano\":\"1\"" +
+           (span.open ? "" : ",\"endTimeUnixNano\":\"2\"") +
            ",\"kind\":" + std::to_string(static_cast<int>(span.kind)) + ",\"attributes\":[" + attributes + "]}]}]}";
   }
   return "{\"resourceSpans\":[" + all + "]}";
@@ -169,6 +171,16 @@ TEST_CASE("trace completeness: other children of a batch are not counted as roll
 
 TEST_CASE("trace completeness: a request without downstream calls needs only its own span") {
   CHECK(complete(Spans{{"f", "", "frontend", Kind::server}}));
+}
+
+TEST_CASE("trace completeness: a trace with a span that has not ended is not complete") {
+  auto trace = batch_trace(2);
+  for (auto& span : trace) {
+    span.open = true;
+    CHECK_FALSE(complete(trace));
+    span.open = false;
+  }
+  CHECK(complete(trace));
 }
 
 TEST_CASE("trace completeness: an empty trace is not complete") {

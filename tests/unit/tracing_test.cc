@@ -4,7 +4,12 @@
 #include <doctest/doctest.h>
 #include <fcntl.h>
 
+#include <algorithm>
+#include <atomic>
+#include <set>
 #include <string>
+#include <thread>
+#include <vector>
 
 #include "common/telemetry/trace_model.h"
 
@@ -12,10 +17,13 @@ namespace dice {
 namespace {
 
 struct Recorder {
-  explicit Recorder(const SpanLimits& limits) : tracing(options(limits), Logger(sink, "test", LogLevel::error)) {}
+  explicit Recorder(const SpanLimits& limits, const std::string& sampler = "always_on", double ratio = 1)
+      : tracing(options(limits, sampler, ratio), Logger(sink, "test", LogLevel::error)) {}
 
-  static TracingOptions options(const SpanLimits& limits) {
+  static TracingOptions options(const SpanLimits& limits, const std::string& sampler, double ratio) {
     TracingOptions made;
+    made.sampler = sampler;
+    made.sampler_ratio = ratio;
     made.service = "test";
     made.exporter = "none";
     made.limits = limits;
@@ -109,6 +117,147 @@ TEST_CASE("tracing: a child has its parent's trace, and both are kept") {
   REQUIRE(trace->spans.size() == 2);
   CHECK(trace->spans[0].parent == trace->spans[1].id);
   CHECK(recorder.tracing.recent_spans(TraceId{1}).empty());
+}
+
+TEST_CASE("tracing: a root span can be given its trace id; the sampler decides as for any other root") {
+  TraceContext given;
+  given.trace_id = *parse_trace_id("0af7651916cd43dd8448eb211c80319c");
+  Recorder recorder({}, "parentbased_always_on");
+  for (int i = 0; i < 2; ++i) {
+    auto span = recorder.tracing.start("given", SpanKind::server, given);
+    CHECK(span.context().trace_id == given.trace_id);
+    CHECK(span.context().sampled);
+  }
+  const auto trace = parse_trace(recorder.tracing.recent_spans(given.trace_id));
+  REQUIRE(trace);
+  REQUIRE(trace->spans.size() == 2);  // several roots may have the same id
+  CHECK(trace->spans[0].id != trace->spans[1].id);
+  for (const auto& span : trace->spans) CHECK(span.parent.empty());
+  // The id is not used again, neither on this thread nor for the children of others.
+  auto next = recorder.tracing.start("next", SpanKind::server, {});
+  CHECK(next.context().trace_id != given.trace_id);
+  CHECK(next.context().trace_id != recorder.tracing.start("next", SpanKind::server, {}).context().trace_id);
+  CHECK(recorder.tracing.start("child", SpanKind::internal, next.context()).context().trace_id ==
+        next.context().trace_id);
+
+  Recorder off({}, "parentbased_always_off");
+  const auto unsampled = off.tracing.start("given", SpanKind::server, given);
+  CHECK(unsampled.context().trace_id == given.trace_id);
+  CHECK_FALSE(unsampled.context().sampled);
+}
+
+TEST_CASE("tracing: a given trace id is sampled by its ratio") {
+  Recorder recorder({}, "parentbased_traceidratio", 0.5);
+  int sampled = 0;
+  for (int byte = 0; byte < 256; ++byte) {
+    TraceContext given;
+    given.trace_id.fill(static_cast<std::uint8_t>(byte));
+    given.trace_id.back() = 1;  // not all 0
+    const bool first = recorder.tracing.start("x", SpanKind::server, given).context().sampled;
+    CHECK(recorder.tracing.start("x", SpanKind::server, given).context().sampled == first);
+    sampled += first ? 1 : 0;
+  }
+  CHECK(sampled == 128);
+}
+
+std::vector<TraceSpan> recent(const Recorder& recorder, const TraceId& id) {
+  const auto text = recorder.tracing.recent_spans(id);
+  return text.empty() ? std::vector<TraceSpan>() : parse_trace(text).value().spans;
+}
+
+TEST_CASE("tracing: a span that has not ended is there with what it has so far") {
+  Recorder recorder({});
+  auto parent = recorder.tracing.start("parent", SpanKind::server, {}, {{"a", true}});
+  const auto id = parent.context().trace_id;
+  auto spans = recent(recorder, id);
+  REQUIRE(spans.size() == 1);
+  CHECK(spans[0].open());
+  CHECK(spans[0].id == to_hex(parent.context().span_id));
+  CHECK(spans[0].start_nanoseconds > 0);
+  CHECK(spans[0].boolean("a") == true);
+  CHECK_FALSE(recorder.tracing.recent_spans(id).contains("endTimeUnixNano"));
+  parent.set("b", std::int64_t{7});
+  parent.event("e", {});
+  const auto child = recorder.tracing.start("child", SpanKind::internal, parent.context());
+  const auto other = recorder.tracing.start("other", SpanKind::server, {});
+  parent.end();
+  spans = recent(recorder, id);
+  REQUIRE(spans.size() == 2);
+  CHECK(spans[0].name == "parent");
+  CHECK_FALSE(spans[0].open());
+  CHECK(spans[0].integer("b") == 7);
+  CHECK(spans[0].events.size() == 1);
+  CHECK(spans[1].name == "child");
+  CHECK(spans[1].open());
+}
+
+TEST_CASE("tracing: open spans are neither kept without a memory nor if they are not sampled") {
+  auto options = Recorder::options({});
+  SUBCASE("no memory") { options.memory.entries = 0; }
+  SUBCASE("not sampled") { options.sampler = "always_off"; }
+  LogSink sink{::open("/dev/null", O_WRONLY | O_CLOEXEC)};
+  Tracing tracing(options, Logger(sink, "test", LogLevel::error));
+  auto span = tracing.start("x", SpanKind::server, {});
+  CHECK(tracing.recent_spans(span.context().trace_id).empty());
+  span.end();
+  CHECK(tracing.recent_spans(span.context().trace_id).empty());
+}
+
+TEST_CASE("tracing: the open spans of a trace are limited like those that have ended") {
+  auto options = Recorder::options({});
+  options.memory.trace_bytes = 5'000;
+  LogSink sink{::open("/dev/null", O_WRONLY | O_CLOEXEC)};
+  Tracing tracing(options, Logger(sink, "test", LogLevel::error));
+  const auto root = tracing.start("root", SpanKind::server, {});
+  std::vector<Span> children;
+  for (int i = 0; i < 1000; ++i) children.push_back(tracing.start("child", SpanKind::internal, root.context()));
+  const auto spans = parse_trace(tracing.recent_spans(root.context().trace_id)).value().spans;
+  CHECK(spans.size() > 10);
+  CHECK(spans.size() < 200);
+}
+
+TEST_CASE("tracing: while spans start, change and end, a reader sees each exactly once, and ended ones stay ended") {
+  Recorder recorder({});
+  const auto root = recorder.tracing.start("root", SpanKind::server, {});
+  const auto id = root.context().trace_id;
+  std::atomic<int> started = 0;
+  std::atomic<int> ended = 0;
+  constexpr int kSpans = 300;  // they fit into the memory of a trace
+  {
+    std::vector<std::jthread> writers;
+    for (int writer = 0; writer < 3; ++writer) {
+      writers.emplace_back([&] {
+        for (int i = 0; i < kSpans; ++i) {
+          auto span = recorder.tracing.start("child", SpanKind::internal, root.context());
+          ++started;
+          span.set("a", std::int64_t{i});
+          span.event("e", {});
+          span.end();
+          ++ended;
+        }
+      });
+    }
+    std::set<std::string> known_ended;
+    while (ended < 3 * kSpans) {
+      const int least = started;
+      const int least_ended = ended;
+      const auto spans = recent(recorder, id);
+      std::set<std::string> ids;
+      int now_ended = 0;
+      for (const auto& span : spans) {
+        REQUIRE(ids.insert(span.id).second);
+        if (known_ended.contains(span.id)) REQUIRE_FALSE(span.open());
+        if (span.open()) continue;
+        ++now_ended;
+        known_ended.insert(span.id);
+        if (span.name == "child") REQUIRE(span.events.size() == 1);
+      }
+      REQUIRE(static_cast<int>(spans.size()) >= least + 1);
+      REQUIRE(now_ended >= least_ended);
+      REQUIRE(std::ranges::includes(ids, known_ended));
+    }
+  }
+  CHECK(recent(recorder, id).size() == 3 * kSpans + 1);
 }
 
 }  // namespace

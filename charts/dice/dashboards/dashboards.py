@@ -21,7 +21,7 @@ TAG = "dice"
 
 NS = 'namespace="$namespace"'
 OURS = f'{NS}, job=~"{FRONTEND}|{DICE_ROLLER}|{DIE_SERVICE}"'
-WORK = 'route!~"/healthz|/readyz|/metrics|/debug/.*"'  # no probes and scrapes, as in rules/red.yaml
+WORK = 'route!~"/healthz|/readyz|/metrics|/(debug|api)/.*"'  # no probes, scrapes and looks at traces, as in rules/red.yaml
 ROLLS = f'{NS}, job="{FRONTEND}", route=~"/roll|/roll-async"'
 RATE, RANGE = "[$__rate_interval]", "[$__range]"
 SERVICES = f'"{FRONTEND}|{DICE_ROLLER}|{DIE_SERVICE}"'  # Tempo's metrics know the services' names, not the namespace

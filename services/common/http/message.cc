@@ -17,6 +17,22 @@ bool equal_ignoring_case(std::string_view left, std::string_view right) {
   return std::ranges::equal(left, right, {}, lower, lower);
 }
 
+std::string_view trimmed(std::string_view text) {
+  while (text.starts_with(' ') || text.starts_with('\t')) text.remove_prefix(1);
+  while (text.ends_with(' ') || text.ends_with('\t')) text.remove_suffix(1);
+  return text;
+}
+
+std::vector<std::string_view> list_members(std::string_view text) {
+  std::vector<std::string_view> members;
+  while (!text.empty()) {
+    const auto end = std::min(text.find(','), text.size());
+    if (const auto member = trimmed(text.substr(0, end)); !member.empty()) members.push_back(member);
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  return members;
+}
+
 std::string_view name_of(Method method) { return kMethods[static_cast<std::size_t>(method)]; }
 
 Method parse_method(std::string_view name) {

@@ -23,6 +23,10 @@ namespace dice {
 
 /// Compares ASCII letters case-insensitively.
 bool equal_ignoring_case(std::string_view left, std::string_view right);
+/// Without spaces and tabs at both ends.
+std::string_view trimmed(std::string_view text);
+/// The members of a comma-separated header; empty ones are skipped (RFC 9110, section 5.6.1).
+std::vector<std::string_view> list_members(std::string_view text);
 
 /// RFC 9110, section 9, and PATCH; `other` is any other token.
 enum class Method { get, head, post, put, del, patch, options, trace, connect, other };

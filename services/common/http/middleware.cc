@@ -9,9 +9,11 @@
 namespace dice {
 namespace {
 
-TraceContext parent_of(const Request& request) {
+/// Invalid if the request starts a trace; then the trace id may be set.
+TraceContext parent_of(const Request& request, bool accepts_trace_id) {
   auto parent = parse_traceparent(request.header_list("traceparent")).value_or(TraceContext{});
   if (parent.valid()) parent.state = parse_tracestate(request.header_list("tracestate"));
+  else if (accepts_trace_id) parent.trace_id = parse_trace_id(request.header_list(kTraceIdHeader)).value_or(TraceId{});
   parent.baggage = parse_baggage(request.header_list("baggage"));
   return parent;
 }
@@ -20,7 +22,7 @@ TraceContext parent_of(const Request& request) {
 
 std::optional<Answer> SpanMiddleware::before(Exchange& exchange) {
   const auto& request = exchange.request;
-  const auto parent = parent_of(request);
+  const auto parent = parent_of(request, exchange.route != nullptr && exchange.route->accepts_trace_id);
   if (exchange.uninstrumented() || exchange.refusal) {
     exchange.trace = tracing_.untraced(parent);
     return std::nullopt;

@@ -29,6 +29,8 @@ struct Route {
   /// For probes, scrapes and debugging: no span, an access log line at debug level only, no injected faults, separate
   /// threads, and a response even if the service is stopping or has too many connections.
   bool uninstrumented = false;
+  /// A request that continues no trace may choose the id of the one it starts, in the header `kTraceIdHeader`.
+  bool accepts_trace_id = false;
 };
 
 /// One request between its arrival and its reply. Used by one thread at a time.

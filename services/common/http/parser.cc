@@ -38,23 +38,6 @@ bool is_length(std::string_view value) {
          std::ranges::all_of(value, [](char c) { return c >= '0' && c <= '9'; });
 }
 
-std::string_view trimmed(std::string_view text) {
-  while (text.starts_with(' ') || text.starts_with('\t')) text.remove_prefix(1);
-  while (text.ends_with(' ') || text.ends_with('\t')) text.remove_suffix(1);
-  return text;
-}
-
-/// RFC 9110, section 5.6.1: empty members are skipped.
-std::vector<std::string_view> list_members(std::string_view text) {
-  std::vector<std::string_view> members;
-  while (!text.empty()) {
-    const auto end = std::min(text.find(','), text.size());
-    if (const auto member = trimmed(text.substr(0, end)); !member.empty()) members.push_back(member);
-    text.remove_prefix(std::min(end + 1, text.size()));
-  }
-  return members;
-}
-
 struct Authority {
   std::string_view host;
   std::uint16_t port = 0;

@@ -14,8 +14,8 @@
 #include "common/concurrency/clock.h"
 #include "common/concurrency/mutex.h"
 #include "common/telemetry/logging.h"
+#include "common/telemetry/otlp_json.h"
 #include "common/telemetry/span_exporter.h"
-#include "common/telemetry/span_memory.h"
 #include "common/telemetry/tracing_options.h"
 
 namespace dice {

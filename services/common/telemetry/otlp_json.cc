@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <string_view>
+#include <unordered_set>
 
 #include "common/base/json.h"
 
@@ -83,7 +84,9 @@ void write_span(JsonWriter& writer, const proto::trace::v1::Span& span) {
   write_member(writer, "name", span.name());
   write_member(writer, "kind", static_cast<int>(span.kind()));
   write_member(writer, "startTimeUnixNano", std::to_string(span.start_time_unix_nano()));
-  write_member(writer, "endTimeUnixNano", std::to_string(span.end_time_unix_nano()));
+  if (span.end_time_unix_nano() != 0) {
+    write_member(writer, "endTimeUnixNano", std::to_string(span.end_time_unix_nano()));
+  }
   write_attributes(writer, span.attributes());
   write_count(writer, "droppedAttributesCount", span.dropped_attributes_count());
   if (!span.events().empty()) {
@@ -127,8 +130,11 @@ std::string to_otlp_json(const SpanSource& source, std::span<const EncodedSpan> 
     write_key(writer, "spans");
     writer.StartArray();
     proto::trace::v1::Span span;
+    std::unordered_set<std::string> written;
     for (const auto& one : spans) {
-      if (span.ParseFromString(*one)) write_span(writer, span);
+      if (span.ParseFromString(*one) && written.insert(span.trace_id() + span.span_id()).second) {
+        write_span(writer, span);
+      }
     }
     writer.EndArray();
     writer.EndObject();

@@ -4,9 +4,12 @@
 #include <span>
 #include <string>
 
-#include "common/telemetry/span_memory.h"
+#include "common/telemetry/trace_memory.h"
 
 namespace dice {
+
+/// A span, encoded once: opentelemetry.proto.trace.v1.Span.
+using EncodedSpan = TraceEntry;
 
 /// The parts common to all spans of a process, encoded as protobuf.
 struct SpanSource {
@@ -16,7 +19,8 @@ struct SpanSource {
   std::string scope;
 };
 
-/// {"resourceSpans":[…]} without a line break: ids in hex, enumerations as numbers, 64-bit integers as strings.
+/// {"resourceSpans":[…]} without a line break: ids in hex, enumerations as numbers, 64-bit integers as strings. A span
+/// that has not ended has no `endTimeUnixNano`. Of spans with the same ids, only the first is written.
 std::string to_otlp_json(const SpanSource& source, std::span<const EncodedSpan> spans);
 
 }  // namespace dice

@@ -9,7 +9,6 @@
 #include <string>
 
 #include "common/telemetry/otlp_json.h"
-#include "common/telemetry/span_memory.h"
 #include "common/telemetry/tracing_options.h"
 
 namespace dice {

@@ -2,8 +2,10 @@
 
 #include <opentelemetry/proto/resource/v1/resource.pb.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <limits>
+#include <memory>
 #include <string_view>
 #include <type_traits>
 #include <variant>
@@ -72,7 +74,14 @@ std::uint64_t nanoseconds(otel::common::SystemTimestamp time) {
 
 }  // namespace
 
+EncodedSpan SpanRecord::encoded() const {
+  const Lock lock(mutex_);
+  return std::make_shared<const std::string>(span_.SerializeAsString());
+}
+
 void SpanRecord::SetIdentity(const otel::trace::SpanContext& context, otel::trace::SpanId parent) noexcept {
+  const Lock lock(mutex_);
+  std::ranges::copy(context.trace_id().Id(), trace_.begin());
   const auto bytes = [](const auto& id) { return std::string(reinterpret_cast<const char*>(id.data()), id.size()); };
   span_.set_trace_id(bytes(context.trace_id().Id()));
   span_.set_span_id(bytes(context.span_id().Id()));
@@ -81,6 +90,7 @@ void SpanRecord::SetIdentity(const otel::trace::SpanContext& context, otel::trac
 }
 
 void SpanRecord::SetAttribute(otel::nostd::string_view key, const otel::common::AttributeValue& value) noexcept {
+  const Lock lock(mutex_);
   if (!set_attribute(*span_.mutable_attributes(), limits_.attributes, {key.data(), key.size()}, value,
                      limits_.value_length)) {
     span_.set_dropped_attributes_count(span_.dropped_attributes_count() + 1);
@@ -89,6 +99,7 @@ void SpanRecord::SetAttribute(otel::nostd::string_view key, const otel::common::
 
 void SpanRecord::AddEvent(otel::nostd::string_view name, otel::common::SystemTimestamp time,
                           const otel::common::KeyValueIterable& attributes) noexcept {
+  const Lock lock(mutex_);
   if (static_cast<std::size_t>(span_.events_size()) >= limits_.events) {
     span_.set_dropped_events_count(span_.dropped_events_count() + 1);
     return;
@@ -106,26 +117,36 @@ void SpanRecord::AddEvent(otel::nostd::string_view name, otel::common::SystemTim
 }
 
 void SpanRecord::SetStatus(otel::trace::StatusCode code, otel::nostd::string_view text) noexcept {
+  const Lock lock(mutex_);
   auto& status = *span_.mutable_status();
   status.set_code(static_cast<proto::trace::v1::Status::StatusCode>(code));  // the same numbers
   if (code == otel::trace::StatusCode::kError) status.set_message(text.data(), text.size());
 }
 
-void SpanRecord::SetName(otel::nostd::string_view name) noexcept { span_.set_name(name.data(), name.size()); }
+void SpanRecord::SetName(otel::nostd::string_view name) noexcept {
+  const Lock lock(mutex_);
+  span_.set_name(name.data(), name.size());
+}
 
-void SpanRecord::SetTraceFlags(otel::trace::TraceFlags flags) noexcept { span_.set_flags(flags.flags()); }
+void SpanRecord::SetTraceFlags(otel::trace::TraceFlags flags) noexcept {
+  const Lock lock(mutex_);
+  span_.set_flags(flags.flags());
+}
 
 void SpanRecord::SetSpanKind(otel::trace::SpanKind kind) noexcept {
+  const Lock lock(mutex_);
   span_.set_kind(kind == otel::trace::SpanKind::kServer   ? Span::SPAN_KIND_SERVER
                  : kind == otel::trace::SpanKind::kClient ? Span::SPAN_KIND_CLIENT
                                                           : Span::SPAN_KIND_INTERNAL);
 }
 
 void SpanRecord::SetStartTime(otel::common::SystemTimestamp time) noexcept {
+  const Lock lock(mutex_);
   span_.set_start_time_unix_nano(nanoseconds(time));
 }
 
 void SpanRecord::SetDuration(std::chrono::nanoseconds duration) noexcept {
+  const Lock lock(mutex_);
   span_.set_end_time_unix_nano(span_.start_time_unix_nano() + static_cast<std::uint64_t>(duration.count()));
 }
 

@@ -5,18 +5,24 @@
 #include <opentelemetry/sdk/resource/resource.h>
 #include <opentelemetry/sdk/trace/recordable.h>
 
+#include <cstddef>
 #include <string>
 
+#include "common/concurrency/mutex.h"
+#include "common/telemetry/otlp_json.h"
 #include "common/telemetry/tracing_options.h"
 
 namespace dice {
 
-/// Enforces the limits. Not thread-safe: the SDK's span holds a lock.
+/// Enforces the limits. The SDK's span calls it under a lock; any thread may call `encoded` meanwhile.
 class SpanRecord final : public opentelemetry::sdk::trace::Recordable {
  public:
   explicit SpanRecord(const SpanLimits& limits) : limits_(limits) {}
 
-  const opentelemetry::proto::trace::v1::Span& span() const { return span_; }
+  /// Constant once the identity is set.
+  const TraceId& trace() const { return trace_; }
+  /// The span as it is now. Its end time is 0 until it has ended.
+  EncodedSpan encoded() const;
 
   void SetIdentity(const opentelemetry::trace::SpanContext& context,
                    opentelemetry::trace::SpanId parent) noexcept override;
@@ -39,9 +45,14 @@ class SpanRecord final : public opentelemetry::sdk::trace::Recordable {
   void SetStartTime(opentelemetry::common::SystemTimestamp time) noexcept override;
   void SetDuration(std::chrono::nanoseconds duration) noexcept override;
 
+  /// Used by OpenSpans only.
+  std::size_t place = 0;
+
  private:
   const SpanLimits& limits_;
-  opentelemetry::proto::trace::v1::Span span_;
+  TraceId trace_{};
+  mutable Mutex mutex_;
+  opentelemetry::proto::trace::v1::Span span_ GUARDED_BY(mutex_);
 };
 
 /// opentelemetry.proto.resource.v1.Resource

@@ -202,6 +202,26 @@ void read_spans(JsonView resource_spans, Trace& trace) {
   }
 }
 
+/// Removes the spans with these ids. Whether that leaves no span.
+bool remove_spans(Value& resource_spans, const std::set<std::string>& ids) {
+  std::size_t removed = 0;
+  std::size_t left = 0;
+  Value* scopes = array(resource_spans, "scopeSpans");
+  if (scopes == nullptr) return false;
+  for (auto& scope : scopes->GetArray()) {
+    Value* spans = array(scope, "spans");
+    if (spans == nullptr) continue;
+    for (auto* span = spans->Begin(); span != spans->End();) {
+      const auto id = string_of(JsonView(*span)["spanId"]);
+      const bool known = !id.empty() && ids.contains(id);
+      if (known) span = spans->Erase(span);
+      else ++span;
+      ++(known ? removed : left);
+    }
+  }
+  return removed > 0 && left == 0;
+}
+
 }  // namespace
 
 std::optional<std::int64_t> TraceSpan::integer(std::string_view key) const {
@@ -237,12 +257,14 @@ std::optional<Trace> parse_trace(std::string_view json) {
 }
 
 bool JoinedTrace::add(std::string_view json) {
-  const auto document = parse(json);
+  auto document = parse(json);
   if (!document) return false;
   rapidjson::StringBuffer buffer;
-  for (const auto& one : (*document)["resourceSpans"].GetArray()) {
-    if (!one.IsObject()) continue;
+  for (auto& one : (*document)["resourceSpans"].GetArray()) {
+    if (!one.IsObject() || remove_spans(one, ids_)) continue;
+    const auto known = trace_.spans.size();
     read_spans(JsonView(one), trace_);
+    for (auto i = known; i < trace_.spans.size(); ++i) ids_.insert(trace_.spans[i].id);
     if (!resource_spans_.empty() || buffer.GetSize() > 0) buffer.Put(',');
     JsonWriter writer(buffer);
     one.Accept(writer);

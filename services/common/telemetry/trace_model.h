@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -24,6 +25,7 @@ struct TraceSpan {
   /// Empty for a kind that the contract does not use.
   std::optional<SpanKind> kind;
   std::int64_t start_nanoseconds = 0;
+  /// 0 = it has not ended.
   std::int64_t end_nanoseconds = 0;
   bool error = false;
   Attributes attributes;
@@ -33,6 +35,8 @@ struct TraceSpan {
   };
   std::vector<Event> events;
 
+  bool open() const { return end_nanoseconds == 0; }
+  /// Of a span that has ended.
   double seconds() const { return static_cast<double>(end_nanoseconds - start_nanoseconds) / 1e9; }
   std::optional<std::int64_t> integer(std::string_view key) const;
   std::optional<std::string> text(std::string_view key) const;
@@ -53,7 +57,7 @@ struct Trace {
 /// Ignores invalid parts. Empty if it is not a trace.
 std::optional<Trace> parse_trace(std::string_view json);
 
-/// A trace assembled from several sources.
+/// A trace assembled from several sources. A span that several of them have is taken from the first.
 class JoinedTrace {
  public:
   /// False, with nothing added, if `json` is not a trace; see `parse_trace`.
@@ -65,6 +69,7 @@ class JoinedTrace {
 
  private:
   Trace trace_;
+  std::set<std::string> ids_;
   std::string resource_spans_;
 };
 

@@ -3,6 +3,7 @@
 #include <opentelemetry/proto/common/v1/common.pb.h>
 #include <opentelemetry/sdk/common/global_log_handler.h>
 #include <opentelemetry/sdk/resource/resource.h>
+#include <opentelemetry/sdk/trace/id_generator.h>
 #include <opentelemetry/sdk/trace/processor.h>
 #include <opentelemetry/sdk/trace/random_id_generator_factory.h>
 #include <opentelemetry/sdk/trace/samplers/always_off_factory.h>
@@ -21,6 +22,7 @@
 
 #include "common/base/version.h"
 #include "common/telemetry/export_queue.h"
+#include "common/telemetry/open_spans.h"
 #include "common/telemetry/otlp_json.h"
 #include "common/telemetry/span_record.h"
 #include "contract/names.h"
@@ -41,24 +43,26 @@ std::string encoded_scope() {
   return scope.SerializeAsString();
 }
 
-/// Encodes each ended span once, for the span memory and the exporters.
+/// Knows the spans that have not ended, and encodes each ended one once, for the span memory and the exporters.
 class SpanEncoder final : public sdk::trace::SpanProcessor {
  public:
-  SpanEncoder(const SpanLimits& limits, SpanMemory& memory, const Queues& queues)
-      : limits_(limits), memory_(memory), queues_(queues) {}
+  SpanEncoder(const SpanLimits& limits, OpenSpans& open, TraceMemory& memory, const Queues& queues)
+      : limits_(limits), open_(open), memory_(memory), queues_(queues) {}
 
   std::unique_ptr<sdk::trace::Recordable> MakeRecordable() noexcept override {
     return std::make_unique<SpanRecord>(limits_);
   }
 
-  void OnStart(sdk::trace::Recordable& /*span*/, const otel::trace::SpanContext& /*parent*/) noexcept override {}
+  void OnStart(sdk::trace::Recordable& started, const otel::trace::SpanContext& /*parent*/) noexcept override {
+    if (memory_.enabled()) open_.add(static_cast<SpanRecord&>(started));
+  }
 
   void OnEnd(std::unique_ptr<sdk::trace::Recordable>&& ended) noexcept override {
-    const auto& span = static_cast<const SpanRecord&>(*ended).span();
-    const auto encoded = std::make_shared<const std::string>(span.SerializeAsString());
-    TraceId trace{};
-    std::copy_n(span.trace_id().begin(), std::min(span.trace_id().size(), trace.size()), trace.begin());
-    memory_.add(trace, encoded);
+    auto& span = static_cast<SpanRecord&>(*ended);
+    const auto encoded = span.encoded();
+    // In this order, a reader that asks for the open spans first misses none.
+    memory_.add(span.trace(), encoded);
+    if (memory_.enabled()) open_.remove(span);
     for (const auto& queue : queues_) queue->add(encoded);
   }
 
@@ -67,9 +71,30 @@ class SpanEncoder final : public sdk::trace::SpanProcessor {
 
  private:
   const SpanLimits limits_;
-  SpanMemory& memory_;
+  OpenSpans& open_;
+  TraceMemory& memory_;
   const Queues& queues_;
 };
+
+/// Random ids, except for the roots of traces whose id is given: the SDK has no other way to choose it.
+class IdGenerator final : public sdk::trace::IdGenerator {
+ public:
+  IdGenerator() : sdk::trace::IdGenerator(false) {}  // not all trace ids are random
+
+  /// The id of the trace that this thread starts next, with its next root span; all 0 = random.
+  static void set_next(const TraceId& id) { next_ = id; }
+
+  otel::trace::TraceId GenerateTraceId() noexcept override {
+    return next_ == TraceId{} ? random_->GenerateTraceId() : otel::trace::TraceId(std::as_const(next_));
+  }
+  otel::trace::SpanId GenerateSpanId() noexcept override { return random_->GenerateSpanId(); }
+
+ private:
+  static thread_local TraceId next_;
+  const std::unique_ptr<sdk::trace::IdGenerator> random_ = sdk::trace::RandomIdGeneratorFactory::Create();
+};
+
+thread_local TraceId IdGenerator::next_{};
 
 /// https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/#general-sdk-configuration
 std::unique_ptr<sdk::trace::Sampler> make_sampler(const Tracing::Options& options) {
@@ -159,8 +184,9 @@ struct Tracing::Implementation {
     if (!options.disabled && options.exporter.contains("otlp")) add_queue(make_otlp_exporter(options.otlp, source));
     if (!options.disabled && options.exporter.contains("console")) add_queue(make_console_exporter(source));
     std::vector<std::unique_ptr<sdk::trace::SpanProcessor>> processors;
-    processors.push_back(std::make_unique<SpanEncoder>(options.limits, memory, queues));
-    provider = std::make_unique<sdk::trace::TracerProvider>(std::move(processors), resource, make_sampler(options));
+    processors.push_back(std::make_unique<SpanEncoder>(options.limits, open, memory, queues));
+    provider = std::make_unique<sdk::trace::TracerProvider>(std::move(processors), resource, make_sampler(options),
+                                                            std::make_unique<IdGenerator>());
     tracer = provider->GetTracer(kScope, version);
   }
 
@@ -180,7 +206,8 @@ struct Tracing::Implementation {
   const Logger logger;
   const sdk::resource::Resource resource;
   const SpanSource source{encode(resource), encoded_scope()};
-  SpanMemory memory;
+  OpenSpans open;
+  TraceMemory memory;
   Queues queues;
   std::unique_ptr<sdk::trace::TracerProvider> provider;
   otel::nostd::shared_ptr<otel::trace::Tracer> tracer;
@@ -211,6 +238,7 @@ Span Tracing::start(std::string_view name, SpanKind kind, const TraceContext& pa
   } else {
     otel::context::Context root;
     options.parent = root.SetValue(otel::trace::kIsRootSpanKey, true);
+    IdGenerator::set_next(parent.trace_id);
   }
   Span span;
   span.recording_ = std::make_unique<Span::Recording>();
@@ -236,7 +264,10 @@ TraceContext Tracing::untraced(const TraceContext& parent) const {
 }
 
 std::string Tracing::recent_spans(const TraceId& id) const {
-  const auto spans = implementation_->memory.find(id);
+  const auto& memory = implementation_->memory;
+  const auto open = implementation_->open.find(id, memory.limits().trace_bytes);
+  auto spans = memory.find(id);
+  spans.insert(spans.end(), open.begin(), open.end());  // those that have ended since are written once, as ended
   return spans.empty() ? std::string() : to_otlp_json(implementation_->source, spans);
 }
 

@@ -63,7 +63,8 @@ class Tracing {
   Tracing(const Tracing&) = delete;
   Tracing& operator=(const Tracing&) = delete;
 
-  /// Without a valid `parent`, the span is a root span. The sampler can use `attributes`.
+  /// Without a valid `parent`, the span is a root span: of the trace `parent.trace_id` or, if that is all 0, of one
+  /// with a random id. The sampler can use `attributes`.
   Span start(std::string_view name, SpanKind kind, const TraceContext& parent, std::span<const Attribute> attributes);
   Span start(std::string_view name, SpanKind kind, const TraceContext& parent,
              std::initializer_list<Attribute> attributes = {}) {
@@ -73,7 +74,8 @@ class Tracing {
   /// A context without a span, not sampled: for responses that are not traced.
   TraceContext untraced(const TraceContext& parent) const;
 
-  /// The recent spans of this trace that are still in memory, as OTLP/JSON; empty if there are none.
+  /// The recent spans of this trace that are still in memory, and those that have not ended yet, as OTLP/JSON; empty if
+  /// there are none.
   std::string recent_spans(const TraceId& trace) const;
 
   /// Number of spans that are waiting or being exported, that were exported, and that were dropped. Read in this order,

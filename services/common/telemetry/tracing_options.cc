@@ -155,8 +155,8 @@ TracingOptions TracingOptions::declare(Settings& settings, const std::string& se
   options.disabled = settings.flag("OTEL_SDK_DISABLED", false, "Record no spans.");
 
   auto& memory = options.memory;
-  memory.spans = size("TRACE_MEMORY_SPANS", memory.spans, 0, 10'000'000,
-                      "Maximum number of recent spans kept in memory; 0 = none.");
+  memory.entries = size("TRACE_MEMORY_SPANS", memory.entries, 0, 10'000'000,
+                        "Maximum number of recent spans kept in memory; 0 = none.");
   memory.bytes =
       size("TRACE_MEMORY_BYTES", memory.bytes, 1'024, 1LL << 34U, "Maximum bytes of recent spans kept in memory.");
   memory.trace_bytes = size("TRACE_MEMORY_BYTES_PER_TRACE", memory.trace_bytes, 1'024, 1LL << 30U,

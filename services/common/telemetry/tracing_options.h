@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "common/config/settings.h"
-#include "common/telemetry/span_memory.h"
+#include "common/telemetry/trace_memory.h"
 
 namespace dice {
 
@@ -59,7 +59,7 @@ struct TracingOptions {
   double sampler_ratio = 1.0;
   SpanLimits limits = {};
   /// Limits of the spans kept in memory.
-  SpanMemory::Limits memory{};
+  TraceMemory::Limits memory{.entries = 20'000, .bytes = 32UL << 20U, .trace_bytes = 512UL << 10U};
   /// Only generate ids and record nothing.
   bool disabled = false;
   /// OTEL_* variables that were ignored; they are logged at start.

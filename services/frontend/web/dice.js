@@ -2,22 +2,23 @@
 import { el, svg } from './dom.js';
 
 const PIPS = { 1: [4], 2: [2, 6], 3: [2, 4, 6], 4: [0, 2, 6, 8], 5: [0, 2, 4, 6, 8], 6: [0, 2, 3, 5, 6, 8] };
-const SIGNS = { rolling: '', failed: '✕', cancelled: '⊘', skipped: '–', unknown: '?' };
+const SIGNS = { failed: '✕', cancelled: '⊘', skipped: '–', unknown: '?' };
+const UNDER_WAY = ['rolling', 'waiting'];
 
 function face({ state, value }) {
   const box = svg('svg', { viewBox: '0 0 56 56', 'aria-hidden': 'true' }, svg('rect', { x: 1.5, y: 1.5, width: 53, height: 53, rx: 11 }));
   const pips = state === 'ok' && PIPS[value];
   if (pips) box.append(...pips.map((p) => svg('circle', { cx: 14 + 14 * (p % 3), cy: 14 + 14 * Math.floor(p / 3), r: 4.6 })));
-  else if (state === 'rolling') box.append(...[16, 28, 40].map((cx) => svg('circle', { cx, cy: 28, r: 3 })));
+  else if (UNDER_WAY.includes(state)) box.append(...[16, 28, 40].map((cx) => svg('circle', { cx, cy: 28, r: 3 })));
   else box.append(svg('text', { x: 28, y: 28, 'text-anchor': 'middle', 'dominant-baseline': 'central' }, SIGNS[state] || String(value)));
   return box;
 }
 
-/** A slot is {state: ok|rolling|failed|cancelled|skipped|unknown, value, note}; the note, if any, replaces the state's text. */
+/** A slot is {state: ok|rolling|waiting|failed|cancelled|skipped|unknown, value, note}; the note, if any, replaces the state's text. */
 export function die({ state, value, note }, index) {
-  const hidden = !note && ['ok', 'rolling'].includes(state);
+  const hidden = !note && ['ok', ...UNDER_WAY].includes(state);
   return el('li', { className: 'die', data: { state, value: value ?? '', index, ...(note && { note }) } },
-    face({ state, value }), el('span', { className: 'unseen', textContent: `Die ${index + 1}: ${state === 'ok' && note ? `${value}, ` : ''}` }),
+    face({ state, value }), el('span', { className: 'unseen', textContent: `Roll ${index}: ${state === 'ok' && note ? `${value}, ` : ''}` }),
     el('span', { className: hidden ? 'unseen' : '', textContent: note ?? (state === 'ok' ? value : state) }));
 }
 

@@ -1,33 +1,52 @@
-// The history: previous runs, newest first, which can be shown again.
+// The history: previous runs, newest first, which can be shown again. It survives a reload.
+import { readAddress } from './address.js';
 import { el, ids } from './dom.js';
 import { summary } from './run.js';
 import { duration } from './text.js';
 
 const LENGTH = 20;
+const KEY = 'dice.history';
 
 export class History {
-  constructor(root, onChoose) {
-    Object.assign(this, { root, ui: ids(root), onChoose, runs: [], buttons: new Map() });
+  /** `addressOf(run)` is what is stored of a run; `onChoose(entry)` has `run` or, after a reload, `address`. */
+  constructor(root, { addressOf, onChoose, storage }) {
+    Object.assign(this, { root, ui: ids(root), addressOf, onChoose, storage, buttons: new Map() });
+    try { this.entries = JSON.parse(storage.getItem(KEY)) ?? []; } catch { this.entries = []; }
+    if (!Array.isArray(this.entries)) this.entries = [];
+    this.entries = this.entries.filter((one) => ['title', 'at', 'outcome', 'took', 'address'].every((key) => typeof one?.[key] === 'string')).slice(0, LENGTH);
   }
 
   add(run) {
-    this.runs.unshift(run);
-    this.runs.length = Math.min(this.runs.length, LENGTH);
+    this.entries.unshift({ run });
+    this.entries.length = Math.min(this.entries.length, LENGTH);
   }
 
   draw(shown) {
-    const focused = this.runs.find((run) => this.buttons.get(run) === document.activeElement);
-    this.buttons = new Map(this.runs.map((run) => [run, this.#button(run, run === shown)]));
-    this.root.hidden = !this.runs.length;
-    this.ui['history-list'].replaceChildren(...[...this.buttons.values()].map((button) => el('li', {}, button)));
+    const focused = this.entries.find((entry) => this.buttons.get(entry) === document.activeElement);
+    for (const entry of this.entries) if (entry.run) Object.assign(entry, this.#describe(entry.run));
+    this.buttons = new Map(this.entries.map((entry) => [entry, this.#button(entry, shown)]));
+    this.root.hidden = !this.entries.length;
+    this.ui['history-list'].replaceChildren(...[...this.buttons].map(([{ run }, button]) => el('li', {}, button, ...(run?.state === 'rolling'
+      ? [el('button', { type: 'button', className: 'plain stop', ariaLabel: `Cancel ${run.title}`, textContent: '✕', onclick: () => run.cancel() })] : []))));
     this.buttons.get(focused)?.focus();
   }
 
-  #button(run, current) {
+  save() {
+    try {
+      this.storage.setItem(KEY, JSON.stringify(this.entries.filter(({ run }) => !run || run.state !== 'rolling').map(({ run, ...entry }) => entry)));
+    } catch { /* private windows may have no storage */ }
+  }
+
+  #describe(run) {
     const rolling = run.state === 'rolling';
-    const outcome = rolling ? 'rolling…' : run.error ? `✕ ${run.error.code.replaceAll('_', ' ')}` : summary(run.parts.at(-1));
-    return el('button', { type: 'button', onclick: () => this.onChoose(run), ariaCurrent: current ? 'true' : null, data: { run: run.kind } },
-      el('span', { textContent: run.title }), el('time', { textContent: run.at.toLocaleTimeString(), dateTime: run.at.toISOString() }),
-      el('b', { textContent: outcome }), el('span', { textContent: rolling ? '' : duration(run.ms) }));
+    return { title: run.title, at: run.at.toISOString(), address: this.addressOf(run), took: rolling ? '' : duration(run.ms),
+      outcome: rolling ? 'rolling…' : run.error ? `✕ ${run.error.code.replaceAll('_', ' ')}` : summary(run.parts[1] ?? run.parts[0]) };
+  }
+
+  #button(entry, shown) {
+    const { run, title, at, outcome, took, address } = entry;
+    const current = shown && (run ? run === shown : String(readAddress(address).traces) === String(shown.traceIds));
+    return el('button', { type: 'button', onclick: () => this.onChoose(entry), ariaCurrent: current ? 'true' : null },
+      el('span', { textContent: title }), el('time', { textContent: new Date(at).toLocaleTimeString(), dateTime: at }), el('b', { textContent: outcome }), el('span', { textContent: took }));
   }
 }

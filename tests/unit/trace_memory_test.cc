@@ -1,4 +1,4 @@
-#include "common/telemetry/span_memory.h"
+#include "common/telemetry/trace_memory.h"
 
 #include <doctest/doctest.h>
 
@@ -14,18 +14,22 @@ namespace {
 
 using Spans = std::vector<std::string>;
 
-EncodedSpan encoded(std::string text) { return std::make_shared<const std::string>(std::move(text)); }
+TraceEntry encoded(std::string text) { return std::make_shared<const std::string>(std::move(text)); }
+
+TraceMemory::Limits limits(std::size_t entries) {
+  return {.entries = entries, .bytes = 1UL << 20U, .trace_bytes = 1UL << 20U};
+}
 
 TraceId id(std::uint8_t number) { return TraceId{number}; }
 
-Spans spans_of(const SpanMemory& memory, const TraceId& trace) {
+Spans spans_of(const TraceMemory& memory, const TraceId& trace) {
   Spans spans;
   for (const auto& span : memory.find(trace)) spans.push_back(*span);
   return spans;
 }
 
-TEST_CASE("span memory: returns the spans of the trace in the order in which they were added") {
-  SpanMemory memory({.spans = 10});
+TEST_CASE("trace memory: returns the spans of the trace in the order in which they were added") {
+  TraceMemory memory(limits(10));
   const std::string binary("\0\xFF\n", 3);
   memory.add(id(1), encoded("a"));
   memory.add(id(2), encoded("other"));
@@ -36,16 +40,16 @@ TEST_CASE("span memory: returns the spans of the trace in the order in which the
   CHECK(spans_of(memory, id(2)) == Spans{"other"});  // still there
 }
 
-TEST_CASE("span memory: an unknown trace has no spans") {
-  SpanMemory memory({.spans = 10});
+TEST_CASE("trace memory: an unknown trace has no spans") {
+  TraceMemory memory(limits(10));
   CHECK(memory.find(id(1)).empty());
   memory.add(id(1), encoded("a"));
   CHECK(memory.find(id(2)).empty());
   CHECK(memory.find(TraceId{}).empty());
 }
 
-TEST_CASE("span memory: if full, a new span replaces the oldest of any trace") {
-  SpanMemory memory({.spans = 3});
+TEST_CASE("trace memory: if full, a new span replaces the oldest of any trace") {
+  TraceMemory memory(limits(3));
   memory.add(id(1), encoded("1"));
   for (const auto* span : {"2", "3"}) memory.add(id(2), encoded(span));
   CHECK(spans_of(memory, id(1)) == Spans{"1"});
@@ -54,9 +58,9 @@ TEST_CASE("span memory: if full, a new span replaces the oldest of any trace") {
   CHECK(spans_of(memory, id(2)) == Spans{"2", "3", "4"});
 }
 
-TEST_CASE("span memory: never has more spans than the limit") {
+TEST_CASE("trace memory: never has more spans than the limit") {
   for (const std::size_t capacity : {1UL, 2UL, 7UL}) {
-    SpanMemory memory({.spans = capacity});
+    TraceMemory memory(limits(capacity));
     for (std::size_t i = 1; i <= 50; ++i) {
       memory.add(id(1), encoded(std::to_string(i)));
       const auto spans = spans_of(memory, id(1));
@@ -66,14 +70,18 @@ TEST_CASE("span memory: never has more spans than the limit") {
   }
 }
 
-TEST_CASE("span memory: 0 keeps nothing") {
-  SpanMemory memory({.spans = 0});
-  memory.add(id(1), encoded("a"));
-  CHECK(memory.find(id(1)).empty());
+TEST_CASE("trace memory: 0 entries or bytes keep nothing") {
+  for (const auto& none : {limits(0), TraceMemory::Limits{.bytes = 0, .trace_bytes = 1'000}}) {
+    TraceMemory memory(none);
+    CHECK_FALSE(memory.enabled());
+    memory.add(id(1), encoded("a"));
+    CHECK(memory.find(id(1)).empty());
+    CHECK(memory.bytes() == 0);
+  }
 }
 
-TEST_CASE("span memory: never has more bytes than the limit, and removes the oldest first") {
-  SpanMemory memory({.bytes = 10'000});
+TEST_CASE("trace memory: never has more bytes than the limit, and removes the oldest first") {
+  TraceMemory memory({.bytes = 10'000, .trace_bytes = 10'000});
   for (std::size_t i = 0; i < 1000; ++i) {
     memory.add(id(static_cast<std::uint8_t>(i % 7)), encoded(std::string(i % 900, 'x')));
     CHECK(memory.bytes() <= 10'000);
@@ -85,8 +93,8 @@ TEST_CASE("span memory: never has more bytes than the limit, and removes the old
   CHECK(spans_of(memory, id(999 % 7)) == last);
 }
 
-TEST_CASE("span memory: a trace that grows endlessly keeps its first spans and does not displace others") {
-  SpanMemory memory({.bytes = 100'000, .trace_bytes = 5'000});
+TEST_CASE("trace memory: a trace that grows endlessly keeps its first spans and does not displace others") {
+  TraceMemory memory({.bytes = 100'000, .trace_bytes = 5'000});
   memory.add(id(1), encoded("other"));
   for (int i = 0; i < 1000; ++i) memory.add(id(2), encoded(std::to_string(i) + std::string(90, ' ')));
   const auto spans = spans_of(memory, id(2));
@@ -96,8 +104,8 @@ TEST_CASE("span memory: a trace that grows endlessly keeps its first spans and d
   CHECK(spans_of(memory, id(1)) == Spans{"other"});
 }
 
-TEST_CASE("span memory: threads may add and read concurrently") {
-  SpanMemory memory({.spans = 1000});
+TEST_CASE("trace memory: threads may add and read concurrently") {
+  TraceMemory memory(limits(1000));
   std::atomic<bool> stop = false;
   {
     const std::jthread reader([&] {

@@ -1,0 +1,76 @@
+"""States of the page, made as a visitor makes them. Each function gets a page that is ready to roll."""
+
+import re
+
+
+def ask(page, die="fair", times=None, strategy="all-or-nothing", concurrency=None):
+    page.select_option("#die", die)
+    page.set_checked("#async", times is not None)
+    if times is not None:
+        page.fill("#times", str(times))
+        page.fill("#concurrency", "" if concurrency is None else str(concurrency))
+        page.select_option("#strategy", strategy)
+
+
+def settle(page, state="done"):
+    page.wait_for_selector(f"#run[data-state={state}]")
+    page.wait_for_selector("#trace[data-complete=true]")
+
+
+def empty(page):
+    pass
+
+
+def once(page):
+    page.click("#roll")
+    settle(page)
+
+
+def batch(page):
+    ask(page, times=10)
+    page.click("#roll")
+    settle(page)
+
+
+def failures(page):
+    ask(page, die="risky", times=20, strategy="best-effort")
+    page.click("#roll")
+    settle(page)
+
+
+def stopped(page):
+    ask(page, die="risky", times=20)
+    page.click("#roll")
+    settle(page, "failed")
+
+
+def compare(page):
+    ask(page, times=10)
+    page.click("#compare")
+    settle(page)
+
+
+def first_success(page):
+    ask(page, die="risky", times=10, strategy="first-success")
+    page.click("#roll")
+    settle(page)
+
+
+def cancelled(page):
+    ask(page, times=20, concurrency=1)
+    page.click("#roll")
+    page.wait_for_selector("#run[data-state=rolling]")
+    page.keyboard.press("Escape")
+    page.wait_for_selector("#run:not([data-state=rolling])")
+    page.wait_for_selector(".die[data-state=cancelled]")
+
+
+def load(page):
+    """Needs FAULTS_ENABLED."""
+    page.fill(".load [name=seconds]", "5")
+    page.click(".load-form button")
+    page.wait_for_selector(".load[data-state=running]")
+    page.wait_for_selector(".load:not([data-state=running])")
+
+
+STATES = [empty, once, batch, failures, stopped, compare, first_success, cancelled]
