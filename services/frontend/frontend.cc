@@ -34,10 +34,10 @@ Frontend::Options Frontend::declare(Settings& settings) {
   Options options;
   options.die_service_url = settings.url("DIE_SERVICE_URL", kDieService.url(), "URL of die-service.");
   options.dice_roller_url = settings.url("DICE_ROLLER_URL", kDiceRoller.url(), "URL of dice-roller.");
-  options.traces.tempo_url = settings.url(
-      "TEMPO_URL", "", "URL of Tempo, to read the traces from that the services no longer remember completely.");
+  options.traces.tempo_url =
+      settings.url("TEMPO_URL", "", "URL of Tempo, for traces that the services no longer remember completely.");
   options.logs.loki_url =
-      settings.url("LOKI_URL", "", "URL of Loki, to read the log lines from that the services no longer remember.");
+      settings.url("LOKI_URL", "", "URL of Loki, for log lines that the services no longer remember.");
   for (const auto& service : kServices) {
     if (service.name == std::string_view(kFrontend.name)) continue;
     options.memories.metrics_urls[service.name] =
