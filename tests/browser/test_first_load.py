@@ -30,6 +30,12 @@ def test_first_load(load):
     assert len(first.requests) <= MAX_REQUESTS, first.requests
 
 
+@pytest.mark.parametrize("path", ["/dice", "/api/config"])
+def test_what_is_preloaded_is_used(load, path):
+    requests = load()[1].requests
+    assert [one.url.endswith(path) for one in requests].count(True) == 1, requests
+
+
 def test_few_round_trips(load):
     # What else the machine does can add round trips, so that the best of a few counts.
     trips = []
