@@ -8,9 +8,14 @@ TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 
 def violations(page, tags=TAGS):
-    """One text per violation: the rule, and the elements with what to change. The page's policy forbids no script of the debugger."""
+    """One text per violation: the rule, and what to change at which elements.
+
+    The page's content security policy, which stays in force, does not concern scripts of the debugger."""
     page.evaluate(AXE)
     found = page.evaluate("tags => axe.run({runOnly: tags, resultTypes: ['violations']})", tags)
-    return ["\n".join([f"{rule['id']} ({rule['impact']}): {rule['help']}",
-                       *(f"  {' '.join(map(str, node['target']))}: {' '.join(node['failureSummary'].split())}" for node in rule["nodes"])])
+    return ["\n  ".join([f"{rule['id']} ({rule['impact']}): {rule['help']}", *map(describe, rule["nodes"])])
             for rule in found["violations"]]
+
+
+def describe(node):
+    return f"{' '.join(map(str, node['target']))}: {' '.join(node['failureSummary'].split())}"
