@@ -120,7 +120,7 @@ class Load:
 def watch_frames(page):
     """Records frames from now on. Returns a function that says what came since: {frames, longestGapMs, longTasksMs}."""
     page.evaluate(FRAMES)
-    return lambda: page.evaluate("() => ({...window.frames_watched, stop: undefined})")
+    return lambda: page.evaluate("() => { const {stop, ...seen} = window.frames_watched; return seen; }")
 
 
 def heap(page):
