@@ -226,8 +226,8 @@ def test_point_opens_its_slowest_trace(panel):
     with page.expect_request(lambda request: "/api/traces/" in request.url and opened[0] not in request.url):
         page.locator(".load-read button").click()
     with page.expect_request("**/api/traces/*"):
-        box = page.locator("[data-lane=latency] > svg").bounding_box()
-        page.mouse.click(box["x"] + box["width"] * 0.15, box["y"] + 10)
+        lane = page.locator("[data-lane=latency] > svg")
+        lane.click(position={"x": lane.bounding_box()["width"] * 0.15, "y": 10}, force=True)
     expect(plot).to_have_attribute("aria-valuenow", "1")
     assert set(opened) <= sent
     ended(page)
