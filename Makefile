@@ -1,6 +1,6 @@
 # Entry points for building, running and testing; see `make help`.
 .DEFAULT_GOAL := help
-.PHONY: help soak test-fresh run build verify test e2e-backends coverage lint format images image-names release e2e manifests stack stack-images up down bench dashboards clean
+.PHONY: help soak test-fresh run build verify test e2e-backends coverage lint format images image-names release e2e manifests stack stack-images up down bench dashboards screenshots clean
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 MAKEFLAGS += --no-print-directory
@@ -140,6 +140,12 @@ dashboards: ## Regenerate the dashboards and their pictures; takes 6 minutes
 	@$(MAKE) $(PYTHON)
 	@/usr/bin/python3 charts/dice/dashboards/dashboards.py
 	@DICE_BIN=$(BUILD)/bin $(PYTHON) tests/dashboards/draw.py
+
+screenshots: ## Draw the page for the docs and, in build/artifacts, all its states; print what a first visit costs
+	@tools/setup.sh test
+	@$(MAKE) build TESTS=OFF TARGETS=services
+	@$(MAKE) $(PYTHON)
+	@DICE_BIN=$(CURDIR)/$(BUILD)/bin $(PYTHON) tests/browser/screenshots.py
 
 clean: ## Remove build/
 	@rm -rf build

@@ -73,6 +73,7 @@ Service::Service(const Options& options, Telemetry& telemetry, Clock& clock)
       clock_(clock),
       log_(telemetry.log),
       http_metrics_(telemetry.metrics),
+      faults_(clock),
       workers_({.max_threads = options.max_requests}),
       uninstrumented_workers_({.max_threads = kUninstrumentedWorkers}),
       span_requests_(kMaxSpanRequests),

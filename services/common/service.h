@@ -62,6 +62,8 @@ class Service {
 
   Telemetry& telemetry() { return telemetry_; }
   Clock& clock() { return clock_; }
+  /// Null unless `faults_enabled`.
+  Faults* faults() { return options_.faults_enabled ? &faults_ : nullptr; }
 
   /// Adds a route to the main port; call before `start`.
   void add(Route route) { main_.add(std::move(route)); }

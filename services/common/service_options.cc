@@ -53,7 +53,8 @@ Service::Options Service::declare(Settings& settings, const std::string& name, s
   options.metrics_on_main_port =
       settings.flag("METRICS_ON_MAIN_PORT", options.metrics_on_main_port, "Serve /metrics on PORT, too.");
   options.faults_enabled =
-      settings.flag("FAULTS_ENABLED", options.faults_enabled, "Allow PUT /debug/faults on the metrics port.");
+      settings.flag("FAULTS_ENABLED", options.faults_enabled,
+                    "Allow PUT /debug/faults on the metrics port, and on the frontend PUT /api/faults.");
   options.max_requests = static_cast<std::size_t>(
       settings.integer("MAX_REQUESTS", static_cast<std::int64_t>(options.max_requests), 1, 100'000,
                        "Maximum number of requests that may block at the same time; further ones get 503."));

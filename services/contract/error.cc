@@ -16,7 +16,8 @@ constexpr std::array kRows = {
              "The request is not HTTP/1.1, or is ambiguous. The connection is closed."},
     ErrorRow{invalid_parameter, 400, "invalid_parameter",
              "A parameter is missing, unknown or outside the allowed values. The message names it and the allowed "
-             "values. Also for an invalid body of `PUT /debug/faults`."},
+             "values. Also for an invalid body of `PUT /debug/faults` or `PUT /api/faults`."},
+    ErrorRow{forbidden, 403, "forbidden", "`PUT /api/faults` from a page of another site."},
     ErrorRow{not_found, 404, "not_found", "There is no such path."},
     ErrorRow{die_not_found, 404, "die_not_found", "There is no die with this name."},
     ErrorRow{trace_not_found, 404, "trace_not_found", "No span of this trace is known, or not yet."},
@@ -38,7 +39,7 @@ constexpr std::array kRows = {
     ErrorRow{batch_failed, 500, "batch_failed",
              "A roll of an all-or-nothing batch failed, or every roll of a batch with another strategy. Nothing is "
              "broken."},
-    ErrorRow{fault_injected, 500, "fault_injected", "Requested through `PUT /debug/faults`."},
+    ErrorRow{fault_injected, 500, "fault_injected", "Requested through `PUT /debug/faults` or `PUT /api/faults`."},
     ErrorRow{not_implemented, 501, "not_implemented",
              "An unknown method, such as `CONNECT`, or a transfer coding other than `chunked`. The connection is "
              "closed."},

@@ -12,6 +12,7 @@ namespace dice {
 enum class ErrorCode {
   malformed_request,
   invalid_parameter,
+  forbidden,
   not_found,
   die_not_found,
   trace_not_found,

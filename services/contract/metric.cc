@@ -29,7 +29,7 @@ constexpr std::array kRows = {
               "Requests being answered."},
     MetricRow{build_info, "dice_build_info", kGauge, "commit,version", "", "Build information; always 1."},
     MetricRow{fault_injection_active, "fault_injection_active", kGauge, "", "",
-              "1 while a fault is injected through PUT /debug/faults."},
+              "1 while a fault is injected on request."},
     MetricRow{spans_exported, "telemetry_spans_exported_total", kCounter, "", "", "Spans exported successfully."},
     MetricRow{spans_dropped, "telemetry_spans_dropped_total", kCounter, "", "",
               "Spans dropped because the collector rejected them or a queue was full."},

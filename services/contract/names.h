@@ -39,6 +39,7 @@ inline constexpr const char* kDice = "/dice";
 inline constexpr const char* kDie = "/dice/{identifier}";
 inline constexpr const char* kTrace = "/api/traces/{trace_id}";
 inline constexpr const char* kConfig = "/api/config";
+inline constexpr const char* kServiceFaults = "/api/faults/{service}";
 inline constexpr const char* kVersion = "/version";
 inline constexpr const char* kHealth = "/healthz";
 inline constexpr const char* kReady = "/readyz";

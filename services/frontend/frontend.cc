@@ -70,6 +70,7 @@ Frontend::Frontend(const Options& options, Service& service, const std::string& 
       dice_list_(options.dice_list, die_service_, service.clock(), telemetry_.log) {
   add_page(service_);
   add_api();
+  if (auto* const faults = service_.faults()) fault_relay_.emplace(service_, *faults, options.traces.metrics_urls);
 }
 
 void Frontend::add_api() {
@@ -77,6 +78,7 @@ void Frontend::add_api() {
     write_member(writer, "version", version);
     write_member(writer, "grafana_url", options_.grafana_url);
     write_member(writer, "max_async_rolls", options_.max_async_rolls);
+    write_member(writer, "faults_enabled", service_.faults() != nullptr);
   });
   add_uninstrumented(route::kConfig, [config](const Request&) { return Response{.body = config}; });
   service_.add({.path = route::kDice, .handler = [this](const Request&) -> Answer {

@@ -9,6 +9,7 @@
 #include "common/service.h"
 #include "contract/roll.h"
 #include "frontend/dice_list.h"
+#include "frontend/fault_relay.h"
 #include "frontend/memories.h"
 #include "frontend/metrics.h"
 #include "frontend/traces.h"
@@ -57,6 +58,8 @@ class Frontend {
   Admission trace_requests_;
   Memories memories_;
   Traces traces_;
+  /// Only with FAULTS_ENABLED.
+  std::optional<FaultRelay> fault_relay_;
   DiceList dice_list_;
 };
 

@@ -1,20 +1,27 @@
 """States of the page, made as a visitor makes them. Each function gets a page that is ready to roll."""
 
-import re
 
-
-def ask(page, die="fair", times=None, strategy="all-or-nothing", concurrency=None):
+def ask(page, die="fair", times=None, strategy="all-or-nothing", concurrency=None, seed=None):
     page.select_option("#die", die)
     page.set_checked("#async", times is not None)
     if times is not None:
         page.fill("#times", str(times))
         page.fill("#concurrency", "" if concurrency is None else str(concurrency))
         page.select_option("#strategy", strategy)
+        if seed is not None:
+            page.fill("#seed", str(seed))
 
 
 def settle(page, state="done"):
     page.wait_for_selector(f"#run[data-state={state}]")
     page.wait_for_selector("#trace[data-complete=true]")
+
+
+def readme(page):
+    """The README describes it: six values, four failures."""
+    ask(page, die="risky", times=10, strategy="best-effort", seed=7)
+    page.click("#roll")
+    settle(page)
 
 
 def empty(page):
@@ -67,10 +74,11 @@ def cancelled(page):
 
 def load(page):
     """Needs FAULTS_ENABLED."""
-    page.fill(".load [name=seconds]", "5")
+    ask(page, times=5)
+    page.select_option(".load-form select", "10")
     page.click(".load-form button")
     page.wait_for_selector(".load[data-state=running]")
-    page.wait_for_selector(".load:not([data-state=running])")
+    page.wait_for_selector(".load[data-state=idle]", timeout=30_000)
 
 
 STATES = [empty, once, batch, failures, stopped, compare, first_success, cancelled]

@@ -394,10 +394,11 @@ def test_service_behind_is_down(page, fragile):
 def test_page_finds_the_service_again(page, fragile):
     fragile.stop_one("frontend")
     page.click("#roll")
-    expect(page.locator("#problem")).to_have_attribute("data-code", "network")
+    expect(page.locator("#history b")).to_have_text("✕ network")
     expect(page.locator("#service-status")).to_contain_text("cannot be reached")
     fragile.start_one("frontend")
     expect(page.locator("#service-status")).to_have_text("The service is back.", timeout=10_000)
+    expect(page.locator("#problem")).to_have_attribute("data-code", "network")  # also if what shows it could not be loaded before
     page.click("#roll")
     settle(page)
 

@@ -109,14 +109,18 @@ constexpr int kFailed = 0;
 
 /// The same rolls, one request for each.
 Fates fates_of_singles(std::uint16_t port, const std::string& die, const std::string& seed, int count) {
+  const auto path = "/roll?die=" + die + "&seed=" + seed + "&index=";
   Fates fates;
   for (int index = 0; index < count; ++index) {
-    const auto path = "/roll?die=" + die + "&seed=" + seed + "&index=" + std::to_string(index);
-    const auto reply = get(port, path);
+    const auto reply = get(port, path + std::to_string(index));
     REQUIRE((reply.status == 200 || error_code(reply.body) == "roll_failed"));
     fates.push_back(reply.status == 200 ? json(reply.body)["roll"].GetInt() : kFailed);
   }
   return fates;
+}
+
+std::string batch_of_20(const std::string& die, const std::string& seed, const std::string& more) {
+  return "/roll-async?die=" + die + "&times=20&seed=" + seed + more;
 }
 
 Fates fates_of_batch(const std::string& body) {
@@ -148,9 +152,7 @@ TEST_CASE("a request's seed decides each roll by its index: alone or in a batch,
     CHECK(fates_of_singles(seeded.frontend.port(), "fair", seed, 20) == fair);
     CHECK(json(get(frontend, "/roll?die=fair&seed=" + seed).body)["roll"].GetInt() == fair[0]);
 
-    const auto batch = [&](const std::string& die, const std::string& more) {
-      return "/roll-async?die=" + die + "&times=20&seed=" + seed + more;
-    };
+    const auto batch = [&](const std::string& die, const std::string& more) { return batch_of_20(die, seed, more); };
     for (const std::string concurrency : {"", "&concurrency=1", "&concurrency=3"}) {
       CAPTURE(concurrency);
       CHECK(fates_of_batch(get(frontend, batch("risky", "&strategy=best-effort" + concurrency)).body) == risky);

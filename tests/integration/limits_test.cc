@@ -1,4 +1,4 @@
-// Behaviour at the limits: admission control, rate limit, a failing downstream service, injected faults.
+// Behaviour at the limits: admission control, rate limit, a failing downstream service.
 #include <doctest/doctest.h>
 
 #include <chrono>
@@ -88,44 +88,6 @@ TEST_CASE("an unknown die is not a failure of die-service and not a label value"
   CHECK(system.die_service.metric(R"(die_specifications_requested_total{identifier="_unknown"})") == 3);
   CHECK(get(system.dice_roller.metrics_port(), "/metrics").body.find("golden") == std::string::npos);
   CHECK(get(system.die_service.metrics_port(), "/metrics").body.find("golden") == std::string::npos);
-}
-
-TEST_CASE("faults are injected while they are set, and appear in metrics, spans and logs") {
-  const RunningService dice(RunningService::Kind::die_service, quick({{"FAULTS_ENABLED", "true"}}));
-  const auto put = [&](const std::string& body) {
-    return request(dice.metrics_port(), "PUT", "/debug/faults", {}, body);
-  };
-  CHECK(put(R"({"delay_seconds":0.05,"error_rate":0.5})").body == R"({"delay_seconds":0.05,"error_rate":0.5})");
-  CHECK(get(dice.metrics_port(), "/debug/faults").body == R"({"delay_seconds":0.05,"error_rate":0.5})");
-  CHECK(dice.metric("fault_injection_active") == 1);
-  int failures = 0;
-  for (int i = 0; i < 4; ++i) {
-    const auto start = steady_clock::now();
-    const auto reply = get(dice.port(), "/dice");
-    CHECK(steady_clock::now() - start >= std::chrono::milliseconds(50));
-    if (reply.status == 500) ++failures;
-    if (reply.status == 500) CHECK(error_code(reply.body) == "fault_injected");
-  }
-  CHECK(failures == 2);
-  CHECK(get(dice.port(), "/healthz").status == 200);
-  const auto lines = dice.log("Request");
-  REQUIRE(lines.size() == 4);
-  for (const auto& line : lines) CHECK(line["fault.injected"].GetBool() == true);
-  CHECK(put("{}").status == 200);
-  CHECK(dice.metric("fault_injection_active") == 0);
-
-  for (const auto* body : {"", "[]", "{", R"({"delay":1})", R"({"error_rate":1.5})", R"({"delay_seconds":-1})",
-                           R"({"delay_seconds":"1"})"}) {
-    CAPTURE(body);
-    CHECK(put(body).status == 400);
-    CHECK(error_code(put(body).body) == "invalid_parameter");
-  }
-}
-
-TEST_CASE("without FAULTS_ENABLED, faults cannot be set") {
-  const RunningService dice(RunningService::Kind::die_service, quick());
-  CHECK(request(dice.metrics_port(), "PUT", "/debug/faults", {}, R"({"error_rate":1})").status == 404);
-  CHECK(get(dice.port(), "/dice").status == 200);
 }
 
 TEST_CASE("health checks and scrapes work while all workers are busy") {

@@ -178,6 +178,7 @@ std::expected<ClientResponse, Error> Client::send(const std::string& method, con
     headers.add("baggage", span.context().baggage);
   }
   for (const auto& [name, value] : call.headers) headers.add(name, value);
+  if (!call.body.empty()) headers.add("Content-Type", "application/json");
 
   ClientResponse response;
   Sink sink{response, options.max_body_bytes};
@@ -186,6 +187,10 @@ std::expected<ClientResponse, Error> Client::send(const std::string& method, con
   curl_easy_reset(curl);  // keeps the connections
   curl_easy_setopt(curl, CURLOPT_URL, url.c_str());
   curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method.c_str());
+  if (!call.body.empty()) {
+    curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(call.body.size()));
+    curl_easy_setopt(curl, CURLOPT_POSTFIELDS, call.body.c_str());
+  }
   curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers.get());
   curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, milliseconds(call.timeout));
   curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, milliseconds(options.connect_timeout));
@@ -225,9 +230,10 @@ std::expected<ClientResponse, Error> Client::send(const std::string& method, con
   return std::unexpected(std::move(error));
 }
 
-std::expected<std::string, Error> Client::get_body(const Call& call, Tracing* tracing, int* status) {
+std::expected<std::string, Error> Client::send_for_body(const std::string& method, const Call& call, Tracing* tracing,
+                                                        int* status) {
   if (status != nullptr) *status = 0;
-  auto response = get(call, tracing);
+  auto response = send(method, call, tracing);
   if (!response) return std::unexpected(std::move(response.error()));
   if (status != nullptr) *status = response->status;
   if (response->status >= 200 && response->status < 300) return std::move(response->body);

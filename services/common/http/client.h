@@ -56,6 +56,8 @@ class Client {
     /// Parent of the client span; the call is not traced if it is invalid or `tracing` is null.
     const TraceContext* parent = nullptr;
     std::vector<std::pair<std::string, std::string>> headers = {};
+    /// JSON; sent unless empty.
+    std::string body = {};
     /// A stop request ends the call and its connection immediately.
     std::stop_token stop = {};
   };
@@ -64,14 +66,18 @@ class Client {
   /// downstream_timeout, downstream_invalid (too large) and the error of `cancelled`.
   std::expected<ClientResponse, Error> get(const Call& call, Tracing* tracing) { return send("GET", call, tracing); }
 
-  /// The same with any method, without a body.
+  /// The same with any method.
   std::expected<ClientResponse, Error> send(const std::string& method, const Call& call, Tracing* tracing);
 
-  /// GET that requires a 2xx and returns its body. An error response that follows the contract is passed on with its
+  /// Requires a 2xx and returns its body. An error response that follows the contract is passed on with its
   /// code and up to 256 bytes of its message. For any other response, the error is downstream_invalid, none of its text
   /// is passed on, and the next call opens a new connection. `status`, unless null, is set to the status of the
   /// response, or 0 if there was none.
-  std::expected<std::string, Error> get_body(const Call& call, Tracing* tracing, int* status = nullptr);
+  std::expected<std::string, Error> send_for_body(const std::string& method, const Call& call, Tracing* tracing,
+                                                  int* status = nullptr);
+  std::expected<std::string, Error> get_body(const Call& call, Tracing* tracing, int* status = nullptr) {
+    return send_for_body("GET", call, tracing, status);
+  }
 
   const std::string& name() const;
 

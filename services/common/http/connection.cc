@@ -327,6 +327,11 @@ std::optional<Connection::Reason> Connection::cancelled() const {
 void Connection::reply(Reply reply) {
   const Lock lock(mutex_);
   if (state_ != State::answering) return;
+  if (reply.unanswered) {
+    state_ = State::broken;
+    if (!processing_) loop_.wake(shared_from_this());
+    return;
+  }
   const bool close = reply.close || !keep_alive_ || (client_ended_ && !more_input_);
   keep_alive_ = !close;
   auto head = head_of(reply.response);

@@ -102,6 +102,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
     Response response;
     /// Close the connection after this reply.
     bool close = false;
+    /// Close it instead of replying.
+    bool unanswered = false;
     /// Released when the last byte has been written, or can no longer be written.
     Counted in_flight;
   };
@@ -124,7 +126,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     answering,  // the reply to the current request is pending
     writing,    // the reply does not fit into the socket
     lingering,  // everything is written and our side is closed: further client input is discarded (RFC 9112, 9.6)
-    broken,     // a write failed; the I/O thread closes
+    broken,     // a write failed, or there shall be none; the I/O thread closes
     closed,
   };
 

@@ -112,9 +112,9 @@ std::optional<Answer> FaultsMiddleware::before(Exchange& exchange) {
   const auto fault = faults_ == nullptr || exchange.uninstrumented() ? Faults::Fault{} : faults_->next();
   if (!fault.active) return std::nullopt;
   exchange.fault_injected = true;
+  exchange.unanswered = fault.unavailable;
   exchange.span.set(attribute::kFaultInjected, true);
-  const auto failure =
-      std::unexpected(Error{ErrorCode::fault_injected, "this failure was injected through PUT /debug/faults"});
+  const auto failure = std::unexpected(Error{ErrorCode::fault_injected, "this failure was injected on request"});
   if (fault.delay <= Seconds(0)) return fault.fails ? std::optional<Answer>(failure) : std::nullopt;
   return Work([this, fault, failure, &exchange]() -> Result {
     if (!clock_.sleep(fault.delay, exchange.request.stop)) return cancelled();

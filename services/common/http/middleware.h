@@ -55,6 +55,8 @@ struct Exchange {
   TraceContext trace{};
   HttpMetrics::ForRoute* metrics = nullptr;
   bool fault_injected = false;
+  /// The reply is not sent: the connection is closed instead.
+  bool unanswered = false;
 
   bool uninstrumented() const { return route != nullptr && route->uninstrumented; }
   /// The template; "_unmatched" if no route matches.
@@ -130,7 +132,8 @@ class ReadinessMiddleware final : public Middleware {
   std::atomic<bool> refusing_ = false;
 };
 
-/// Faults set by PUT /debug/faults: delays, and failures instead of the handler. Last in the chain.
+/// Faults set by PUT /debug/faults: delays, and failures or closed connections instead of the handler. Last in the
+/// chain.
 class FaultsMiddleware final : public Middleware {
  public:
   /// `handle` calls the handler, which may block in that case.

@@ -152,7 +152,7 @@ void Server::finish(ExchangePointer exchange, Result result) {
 
   while (exchange->passed > 0) chain_[--exchange->passed]->after(*exchange, outcome);
   const bool close = draining_.load(std::memory_order_relaxed) || exchange->refusal || connection.over_limit();
-  connection.reply({std::move(response), close, std::move(exchange->in_flight)});
+  connection.reply({std::move(response), close, exchange->unanswered, std::move(exchange->in_flight)});
 }
 
 }  // namespace dice

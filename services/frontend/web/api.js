@@ -4,6 +4,7 @@
 const WORDS = {
   malformed_request: ['The service could not read the request.', 'Reload the page and try again.'],
   invalid_parameter: ['The service does not accept one of the values.', 'Change it and roll again.'],
+  forbidden: ['The service accepts this only from its own page.', 'Open the page at its own address and try again.'],
   not_found: ['The service does not know this address.', 'The page may be out of date: reload it.'],
   die_not_found: ['This die no longer exists.', 'Choose another one.'],
   trace_not_found: ['This trace is not remembered.', 'It may be too old, or it was not sampled. Roll again.'],

@@ -53,7 +53,10 @@ const history = new History(node('history'), { addressOf, storage: storage(), on
   if (run) go(run);
   else { window.history.pushState(null, '', address); follow(); }
 } });
-const health = new Health(node('service-status'), (names) => form.setDice(names), (config) => {
+const health = new Health(node('service-status'), (names) => {
+  form.setDice(names);
+  if (page.shown && !page.drawing) show(page.shown);  // what draws it could not be loaded before
+}, (config) => {
   Object.assign(page.config, config);
   if (config.max_async_rolls) form.setMaximum(config.max_async_rolls);
   node('version').textContent = config.version && `version ${config.version}`;

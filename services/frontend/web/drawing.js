@@ -29,8 +29,8 @@ function drawStatistics(part) {
   if (part.slots.length === 1 || !got.length) return [];
   const { total, mean, min, max } = statistics(got);
   const facts = { total, ...(got.length > 1 && { mean: mean.toFixed(2), minimum: min, maximum: max }), succeeded: `${got.length} of ${part.slots.length}` };
-  return [el('div', { className: 'statistics' }, ...Object.entries(facts).map(([key, v]) =>
-    el('div', { data: { stat: key } }, el('dt', { textContent: key }), el('dd', { textContent: v })))), ...got.length > 1 ? [el('dd', {}, distribution(got))] : []];
+  return [el('dl', {}, ...Object.entries(facts).map(([key, v]) => el('div', { data: { stat: key } }, el('dt', { textContent: key }), el('dd', { textContent: v })))),
+    ...got.length > 1 ? [distribution(got)] : []];
 }
 
 function figure({ key, label, value, share, note }) {
@@ -117,9 +117,9 @@ export class Drawing {
   figures() {
     const { run, ui } = this;
     const { verdict, list } = judge(run);
-    const numbers = run.state === 'rolling' || run.parts.length > 1 ? [] : drawStatistics(run.parts[0]);
-    ui.figures.replaceChildren(...list.map(figure), ...numbers);
-    ui.figures.hidden = !ui.figures.children.length;
+    ui.figures.replaceChildren(...list.map(figure));
+    ui.figures.hidden = !list.length;
+    ui.statistics.replaceChildren(...run.state === 'rolling' || run.parts.length > 1 ? [] : drawStatistics(run.parts[0]));
     if (ui.verdict.textContent !== verdict) ui.verdict.textContent = verdict;
     ui.verdict.hidden = !verdict || run.state === 'rolling';
     ui.sweep.hidden = run.kind !== 'compare' && run.parts.length < 3 || !drawSweep(ui['sweep-view'], run, (part) => { run.shown = run.parts.indexOf(part); this.all(); });

@@ -1,0 +1,102 @@
+#include "frontend/fault_relay.h"
+
+#include <algorithm>
+#include <string_view>
+#include <utility>
+
+#include "common/http/fault_routes.h"
+#include "contract/names.h"
+#include "contract/parameters.h"
+
+namespace dice {
+namespace {
+
+constexpr std::size_t kMaxRequests = 4;
+constexpr Seconds kTimeout{2};
+constexpr Seconds kMinDuration{1};
+
+/// Whether a browser says that the request comes from a page of this site; programs other than browsers say nothing.
+bool is_same_origin(const Request& request) {
+  const auto site = request.header_list("Sec-Fetch-Site");
+  if (!site.empty() && site != "same-origin" && site != "none") return false;
+  const auto origin = request.header_list("Origin");
+  const auto host = request.header("Host");
+  return origin.empty() || equal_ignoring_case(origin, "http://" + std::string(host)) ||
+         equal_ignoring_case(origin, "https://" + std::string(host));
+}
+
+std::unexpected<Error> invalid(std::string message) {
+  return std::unexpected(Error{ErrorCode::invalid_parameter, std::move(message)});
+}
+
+std::unexpected<Error> unknown(std::string_view service) {
+  std::string names;
+  for (const auto& known : kServices) names.append(names.empty() ? "" : ", ").append(known.name);
+  return std::unexpected(
+      Error{ErrorCode::not_found, "there is no service " + in_quotes(service) + "; allowed: " + names});
+}
+
+}  // namespace
+
+FaultRelay::FaultRelay(Service& service, Faults& own, const std::map<std::string, std::string>& metrics_urls)
+    : own_(own), log_(service.telemetry().log), requests_(kMaxRequests) {
+  for (const auto& [name, url] : metrics_urls) {
+    services_.emplace(name, std::make_unique<Client>(Client::Options{.base_url = url, .name = name}));
+  }
+  service.add({.path = route::kServiceFaults,
+               .handler = [this](const Request& request) { return get(request); },
+               .uninstrumented = true});
+  service.add({.method = Method::put,
+               .path = route::kServiceFaults,
+               .handler = [this](const Request& request) { return put(request); },
+               .uninstrumented = true});
+}
+
+Answer FaultRelay::get(const Request& request) {
+  const auto& service = request.path_parameters.at("service");
+  if (service == kFrontend.name) return show_faults(own_);
+  return relay("GET", service, request);
+}
+
+Answer FaultRelay::put(const Request& request) {
+  if (!is_same_origin(request)) {
+    return std::unexpected(Error{ErrorCode::forbidden, "faults can only be set from this site's own page"});
+  }
+  // A page of another site cannot send this type without asking first.
+  const auto type = request.header("Content-Type");
+  if (!equal_ignoring_case(trimmed(type.substr(0, type.find(';'))), "application/json")) {
+    return invalid("the header 'Content-Type' must be application/json");
+  }
+  const auto setting = parse_faults(request.body);
+  if (!setting) return std::unexpected(setting.error());
+  if (!setting->remaining || *setting->remaining < kMinDuration) {
+    return invalid("'duration_seconds' must be a number from 1 to 300");
+  }
+  const auto& service = request.path_parameters.at("service");
+  if (service == kFrontend.name) return set_faults(own_, *setting, log_);
+  return relay("PUT", service, request);
+}
+
+Answer FaultRelay::relay(const std::string& method, const std::string& service, const Request& request) {
+  const auto found = services_.find(service);
+  if (found == services_.end()) return unknown(service);
+  auto ticket = requests_.try_acquire(1);
+  if (!ticket) return std::unexpected(Error{ErrorCode::overloaded, "too many concurrent requests for faults", 1});
+  return Work([&client = *found->second, &request, method, ticket = std::move(*ticket)]() -> Result {
+    auto body = client.send_for_body(method,
+                                     {.path = route::kFaults,
+                                      .route = route::kFaults,
+                                      .timeout = kTimeout,
+                                      .body = method == "GET" ? "" : request.body,
+                                      .stop = request.stop},
+                                     nullptr);
+    if (body) return Response{.body = std::move(*body)};
+    if (body.error().code == ErrorCode::not_found) {
+      return std::unexpected(
+          Error{ErrorCode::not_found, client.name() + " does not allow faults: FAULTS_ENABLED is not set"});
+    }
+    return std::unexpected(std::move(body.error()));
+  });
+}
+
+}  // namespace dice

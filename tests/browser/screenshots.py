@@ -1,0 +1,114 @@
+"""Makes the pictures of the documentation, and shows every state of the page in all sizes and looks, by `make screenshots`.
+
+Prints how many of the rolls' bars are visible without scrolling, how many sheets are printed, and what the first visit costs.
+DICE_BIN: folder of the programs (default build/release/bin). ARTIFACTS: folder for all but the documentation's pictures.
+"""
+
+import contextlib
+import os
+import pathlib
+import re
+import sys
+import tempfile
+
+from playwright.sync_api import sync_playwright
+
+import states
+from conftest import CHROMIUM, ENVIRONMENT, FLAGS, ROOT, run
+from measure import BYTES_PER_SECOND, LATENCY_MS, Load, slow_network
+
+ARTIFACTS = pathlib.Path(os.environ.get("ARTIFACTS", ROOT / "build/artifacts"))
+# What is shown at which width in the documentation.
+PICTURES = {ROOT / "docs/page.png": (states.readme, 1440)}
+SIZES = [(390, 844), (1366, 768), (1920, 1080)]
+LOOKS = {"light": {}, "dark": {"color_scheme": "dark"}, "forced-colors": {"forced_colors": "active"}, "print": {"media": "print"}}
+SCREEN = {"media": "screen", "color_scheme": "light", "forced_colors": "none"}
+VISIBLE = """() => {
+    scrollTo(0, 0);
+    const bars = [...document.querySelectorAll('.bar[data-kind=roll]')];
+    return bars.length && `${bars.filter(bar => bar.getBoundingClientRect().bottom <= innerHeight).length}/${bars.length}`;
+}"""
+# A longer roll than in the tests shows more.
+DELAYS = {"ROLL_DELAY_MIN_SECONDS": 0.2, "ROLL_DELAY_MAX_SECONDS": 1}
+
+
+@contextlib.contextmanager
+def services(**environment):
+    with tempfile.TemporaryDirectory() as logs:
+        system = run.System(os.environ.get("DICE_BIN", ROOT / "build/release/bin"), logs, free_ports=True)
+        system.start({"all": {**ENVIRONMENT, **environment}})
+        try:
+            yield system
+        finally:
+            system.stop()
+
+
+@contextlib.contextmanager
+def opened(browser, system, width=1366, height=768, prepare=None):
+    context = browser.new_context(viewport={"width": width, "height": height}, reduced_motion="reduce")
+    try:
+        page = context.new_page()
+        if prepare:
+            prepare(page)
+        page.goto(system.page + "/")
+        page.wait_for_selector("#roll:enabled")
+        yield page
+    finally:
+        context.close()
+
+
+def draw_all(browser, system, wanted):
+    """Screenshots of the states in every size and look, and what comes out of the printer."""
+    for state in wanted:
+        said = []
+        for width, height in SIZES:
+            with opened(browser, system, width, height) as page:
+                state(page)
+                said.append(f"{page.evaluate(VISIBLE) or '-':>5}")
+                for look, media in LOOKS.items():
+                    page.emulate_media(**{**SCREEN, **media})
+                    page.screenshot(path=ARTIFACTS / f"{state.__name__}-{width}x{height}-{look}.png", full_page=True)
+        with opened(browser, system) as page:
+            state(page)
+            printed = page.pdf(path=ARTIFACTS / f"{state.__name__}.pdf", prefer_css_page_size=True)
+            sheets = len(re.findall(rb"/Type\s*/Page\b", printed))
+        print(f"{state.__name__:15} {'  '.join(said)}  {sheets:6}", flush=True)
+
+
+def measure_visits(browser, system):
+    loads = []
+
+    def prepare(page):
+        slow_network(page)
+        loads.append(Load(page))
+
+    with opened(browser, system, prepare=prepare) as page:
+        for visit in ("first visit", "reload"):
+            if visit == "reload":
+                loads.append(Load(page))
+                page.reload()
+            load = loads[-1].wait()
+            print(f"{visit}: {load.bytes} bytes in {len(load.requests)} requests, ready to roll after {load.round_trips} round trips, "
+                  f"{load.ready_after:.2f} s")
+
+
+def main():
+    ARTIFACTS.mkdir(parents=True, exist_ok=True)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        with services(**DELAYS) as system:
+            print(f"{LATENCY_MS} ms away, {BYTES_PER_SECOND // 1000} KB/s:")
+            measure_visits(browser, system)
+            for path, (state, width) in PICTURES.items():
+                with opened(browser, system, width, 900) as page:
+                    state(page)
+                    page.screenshot(path=path, full_page=True)
+            print(f"\n{'bars visible at':15} {'  '.join(f'{width}x{height}' for width, height in SIZES)}  sheets")
+            draw_all(browser, system, states.STATES)
+        with services(FAULTS_ENABLED="true") as system:
+            draw_all(browser, system, [states.load])
+        browser.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
