@@ -70,7 +70,7 @@ Frontend::Frontend(const Options& options, Service& service, const std::string& 
       dice_list_(options.dice_list, die_service_, service.clock(), telemetry_.log) {
   add_page(service_);
   add_api();
-  if (auto* const faults = service_.faults()) fault_relay_.emplace(service_, *faults, options.traces.metrics_urls);
+  if (auto* const faults = service_.faults()) fault_relay_.emplace(service_, *faults, options.memories.metrics_urls);
 }
 
 void Frontend::add_api() {
