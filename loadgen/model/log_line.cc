@@ -2,6 +2,7 @@
 
 #include "common/base/json.h"
 #include "common/base/json_view.h"
+#include "common/http/loki.h"
 
 namespace dice::loadgen {
 
@@ -29,27 +30,15 @@ std::optional<LogLine> parse_log_line(std::string_view text) {
 }
 
 std::optional<std::vector<LogLine>> parse_loki_streams(std::string_view json) {
-  const auto document = parse_json(json);
-  if (!document) return std::nullopt;
-  const auto data = JsonView(*document)["data"];
-  if (data["resultType"].text() != "streams") return std::nullopt;
   std::vector<LogLine> lines;
-  for (const auto stream : data["result"].elements()) {
-    for (const auto entry : stream["values"].elements()) {
-      const auto pair = entry.elements();
-      const auto text = pair.size() < 2 ? std::string_view() : pair[1].text().value_or("");
-      if (auto line = parse_log_line(text)) {
-        lines.push_back(std::move(*line));
-        continue;
-      }
-      LogLine line;
-      for (const auto& [key, value] : stream["stream"].members()) {
-        line.fields[std::string(key)] = value.text().value_or("");
-      }
-      line.fields["message"] = text;
-      lines.push_back(std::move(line));
-    }
-  }
+  const auto add = [&](std::string_view text, JsonView labels) {
+    if (auto line = parse_log_line(text)) return lines.push_back(std::move(*line));
+    LogLine line;
+    for (const auto& [key, value] : labels.members()) line.fields[std::string(key)] = value.text().value_or("");
+    line.fields["message"] = text;
+    lines.push_back(std::move(line));
+  };
+  if (!for_each_loki_line(json, add)) return std::nullopt;
   return lines;
 }
 

@@ -3,7 +3,7 @@
 #include <chrono>
 #include <fstream>
 
-#include "common/http/message.h"
+#include "common/http/loki.h"
 
 namespace dice::loadgen {
 
@@ -11,8 +11,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::string nanoseconds(std::chrono::system_clock::duration time) {
-  return std::to_string(std::chrono::duration_cast<std::chrono::nanoseconds>(time).count());
+std::int64_t nanoseconds(std::chrono::system_clock::duration time) {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(time).count();
 }
 
 }  // namespace
@@ -79,17 +79,13 @@ std::expected<std::vector<LogLine>, SourceError> LogFiles::find(const std::vecto
 Loki::Loki(const std::string& url, std::string selector)
     : client_(backend_options("Loki", url)), selector_(std::move(selector)) {}
 
-void Loki::mark() {
-  since_nanoseconds_ = std::chrono::duration_cast<std::chrono::nanoseconds>(unix_time() - kClockMargin).count();
-}
+void Loki::mark() { since_nanoseconds_ = nanoseconds(unix_time() - kClockMargin); }
 
 std::expected<std::vector<LogLine>, SourceError> Loki::find(const std::vector<std::string>& trace_ids) {
   std::string ids;
   for (const auto& id : trace_ids) ids += (ids.empty() ? "" : "|") + id;
-  const auto body =
-      get(client_, "/loki/api/v1/query_range?limit=5000&direction=forward&start=" + std::to_string(since_nanoseconds_) +
-                       "&end=" + nanoseconds(unix_time() + kClockMargin) +
-                       "&query=" + percent_encode(selector_ + " |~ \"" + ids + "\""));
+  const auto body = get(client_, loki_path(selector_ + " |~ \"" + ids + '"', since_nanoseconds_,
+                                           nanoseconds(unix_time() + kClockMargin)));
   if (!body) return std::unexpected(body.error());
   auto lines = parse_loki_streams(*body);
   if (!lines) return std::unexpected("its response is not a list of streams");

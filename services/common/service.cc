@@ -24,7 +24,7 @@ Result json_response(std::string body) { return Response{.body = std::move(body)
 constexpr std::size_t kReservedDescriptors = 96;
 constexpr std::size_t kUninstrumentedWorkers = 32;
 /// Limited, because assembling a large trace takes much memory.
-constexpr std::size_t kMaxSpanRequests = 4;
+constexpr std::size_t kMaxMemoryRequests = 4;
 /// Time for cancelled work to end, and then for threads to end. Three times this value is less than a second.
 constexpr Seconds kCancelGrace{0.3};
 
@@ -76,7 +76,7 @@ Service::Service(const Options& options, Telemetry& telemetry, Clock& clock)
       faults_(clock),
       workers_({.max_threads = options.max_requests}),
       uninstrumented_workers_({.max_threads = kUninstrumentedWorkers}),
-      span_requests_(kMaxSpanRequests),
+      memory_requests_(kMaxMemoryRequests),
       main_(server_options(options, options.port,
                            static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1U, 4U)),
                            connections_for(options, descriptor_limit()).main, "http"),
@@ -131,23 +131,27 @@ void Service::add_common_routes() {
     if (server == &metrics_ || options_.metrics_on_main_port) server->add(uninstrumented(route::kMetrics, scrape));
   }
   main_.add({.path = route::kVersion, .handler = version_of});
-  metrics_.add(uninstrumented(route::kSpans, [this](const Request& request) { return spans(request); }));
+  add_memory_route(route::kSpans, "spans", [this](const TraceId& id) { return telemetry_.tracing.recent_spans(id); });
+  add_memory_route(route::kLogs, "log lines", [this](const TraceId& id) { return telemetry_.recent_log_lines(id); });
 }
 
-Answer Service::spans(const Request& request) {
-  const auto id = parse_trace_id(request.path_parameters.at("trace_id"));
-  if (!id) {
-    return std::unexpected(
-        Error{ErrorCode::invalid_parameter, "parameter 'trace_id' must be 32 lower-case hex digits"});
-  }
-  auto ticket = span_requests_.try_acquire(1);
-  if (!ticket) return std::unexpected(Error{ErrorCode::overloaded, "too many concurrent requests for traces", 1});
-  return Work([this, id = *id, ticket = std::move(*ticket)]() -> Result {
-    auto body = telemetry_.tracing.recent_spans(id);
-    if (body.empty())
-      return std::unexpected(Error{ErrorCode::trace_not_found, "there are no recent spans of this trace"});
-    return json_response(std::move(body));
-  });
+void Service::add_memory_route(const char* path, std::string_view what,
+                               std::function<std::string(const TraceId&)> find) {
+  const auto handler = [this, what, find = std::move(find)](const Request& request) -> Answer {
+    const auto id = parse_trace_id(request.path_parameters.at("trace_id"));
+    if (!id) {
+      return std::unexpected(
+          Error{ErrorCode::invalid_parameter, "parameter 'trace_id' must be 32 lower-case hex digits"});
+    }
+    auto ticket = memory_requests_.try_acquire(1);
+    if (!ticket) return std::unexpected(Error{ErrorCode::overloaded, "too many concurrent requests for traces", 1});
+    return Work([&find, what, id = *id, ticket = std::move(*ticket)]() -> Result {
+      if (auto body = find(id); !body.empty()) return json_response(std::move(body));
+      return std::unexpected(
+          Error{ErrorCode::trace_not_found, "there are no recent " + std::string(what) + " of this trace"});
+    });
+  };
+  metrics_.add({.path = path, .handler = handler, .uninstrumented = true});
 }
 
 std::expected<Service::Ports, std::string> Service::start() {

@@ -1,4 +1,5 @@
-// Common parts of every service: two ports, health, version, metrics, recent spans, fault injection, graceful shutdown.
+// Common parts of every service: two ports, health, version, metrics, recent spans and log lines, fault injection,
+// graceful shutdown.
 #pragma once
 
 #include <atomic>
@@ -7,6 +8,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <thread>
 
 #include "common/concurrency/admission.h"
@@ -34,7 +36,7 @@ class Service {
     bool faults_enabled = false;
     /// Maximum number of requests that may block on a thread; further ones get 503 `overloaded`.
     std::size_t max_requests = 2048;
-    LogLevel log_level = LogLevel::info;
+    LoggingOptions logging{};
     Seconds shutdown_delay{0};
     Seconds shutdown_grace{30};
     Seconds shutdown_flush{5};
@@ -87,7 +89,8 @@ class Service {
 
  private:
   void add_common_routes();
-  Answer spans(const Request& request);
+  /// A route on the metrics port that reads a trace from memory: `find` returns the body; empty if there is nothing.
+  void add_memory_route(const char* path, std::string_view what, std::function<std::string(const TraceId&)> find);
 
   const Options options_;
   Telemetry& telemetry_;
@@ -101,7 +104,7 @@ class Service {
   ThreadPool workers_;
   /// For uninstrumented routes such as /metrics, which blocked requests must not delay.
   ThreadPool uninstrumented_workers_;
-  Admission span_requests_;
+  Admission memory_requests_;
   Server main_;
   Server metrics_;
   std::thread flush_;

@@ -59,8 +59,12 @@ Service::Options Service::declare(Settings& settings, const std::string& name, s
       settings.integer("MAX_REQUESTS", static_cast<std::int64_t>(options.max_requests), 1, 100'000,
                        "Maximum number of requests that may block at the same time; further ones get 503."));
   declare_limits(settings, options);
-  options.log_level =
+  options.logging.level =
       parse_log_level(settings.choice("LOG_LEVEL", "info", {"debug", "info", "warn", "error"}, "Minimum log level."));
+  auto& memory = options.logging.memory;
+  memory.bytes = static_cast<std::size_t>(
+      settings.integer("LOG_MEMORY_BYTES", static_cast<std::int64_t>(memory.bytes), 0, 1LL << 34U,
+                       "Maximum bytes of recent log lines with a trace id kept in memory; 0 = none."));
   options.shutdown_delay = Seconds(settings.number("SHUTDOWN_DELAY_SECONDS", options.shutdown_delay.count(), 0, 600,
                                                    "After SIGTERM: time to keep serving while not ready."));
   options.shutdown_grace = Seconds(settings.number("SHUTDOWN_GRACE_SECONDS", options.shutdown_grace.count(), 0, 600,

@@ -38,6 +38,7 @@ inline constexpr const char* kRollAsync = "/roll-async";
 inline constexpr const char* kDice = "/dice";
 inline constexpr const char* kDie = "/dice/{identifier}";
 inline constexpr const char* kTrace = "/api/traces/{trace_id}";
+inline constexpr const char* kTraceLogs = "/api/logs/{trace_id}";
 inline constexpr const char* kConfig = "/api/config";
 inline constexpr const char* kServiceFaults = "/api/faults/{service}";
 inline constexpr const char* kVersion = "/version";
@@ -45,6 +46,7 @@ inline constexpr const char* kHealth = "/healthz";
 inline constexpr const char* kReady = "/readyz";
 inline constexpr const char* kMetrics = "/metrics";
 inline constexpr const char* kSpans = "/debug/spans/{trace_id}";
+inline constexpr const char* kLogs = "/debug/logs/{trace_id}";
 inline constexpr const char* kFaults = "/debug/faults";
 /// Replaces paths that no route matches.
 inline constexpr const char* kUnmatched = "_unmatched";

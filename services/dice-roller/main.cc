@@ -19,7 +19,7 @@ int main(int argc, char** argv) {
   }
   options.descriptors_per_request = dice::Client::kDescriptors;
   dice::LogSink sink(STDOUT_FILENO);
-  dice::Telemetry telemetry(sink, options.log_level, options.tracing);
+  dice::Telemetry telemetry(sink, options.logging, options.tracing);
   dice::SteadyClock clock;
   dice::Service service(options, telemetry, clock);
   const dice::Roller roller(roller_options, service);

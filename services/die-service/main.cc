@@ -21,7 +21,7 @@ int main(int argc, char** argv) {
     return 1;
   }
   dice::LogSink sink(STDOUT_FILENO);
-  dice::Telemetry telemetry(sink, options.log_level, options.tracing);
+  dice::Telemetry telemetry(sink, options.logging, options.tracing);
   dice::SteadyClock clock;
   dice::Service service(options, telemetry, clock);
   dice::DieService die_service(service, file, *specifications);

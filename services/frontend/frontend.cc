@@ -31,13 +31,15 @@ Frontend::Options Frontend::declare(Settings& settings) {
   Options options;
   options.die_service_url = settings.url("DIE_SERVICE_URL", kDieService.url(), "URL of die-service.");
   options.dice_roller_url = settings.url("DICE_ROLLER_URL", kDiceRoller.url(), "URL of dice-roller.");
-  options.traces.tempo_url = settings.url(
-      "TEMPO_URL", "", "URL of Tempo, to read the traces from that the services no longer remember completely.");
+  options.traces.tempo_url =
+      settings.url("TEMPO_URL", "", "URL of Tempo, for traces that the services no longer remember completely.");
+  options.logs.loki_url =
+      settings.url("LOKI_URL", "", "URL of Loki, for log lines that the services no longer remember.");
   for (const auto& service : kServices) {
     if (service.name == std::string_view(kFrontend.name)) continue;
     options.memories.metrics_urls[service.name] =
         settings.url(service.variable_prefix() + "_METRICS_URL", service.metrics_url(),
-                     "URL of " + std::string(service.name) + "'s metrics port, to read its spans.");
+                     "URL of " + std::string(service.name) + "'s metrics port, to read its spans and log lines.");
   }
   options.grafana_url = settings.url("GRAFANA_URL", "", "URL of Grafana, for links on the page.");
   options.roll_timeout = Seconds(settings.number("ROLL_TIMEOUT_SECONDS", 10, 0.001, 600, "Timeout of a single roll."));
@@ -48,8 +50,8 @@ Frontend::Options Frontend::declare(Settings& settings) {
                        1LL << 30U, "Maximum bytes of a response from dice-roller or die-service."));
   options.traces.max_body_bytes = static_cast<std::size_t>(
       settings.integer("TRACE_MAX_BODY_BYTES", static_cast<std::int64_t>(options.traces.max_body_bytes), 1'024,
-                       1LL << 30U, "Maximum bytes of one trace from a service or from Tempo."));
-  options.memories.max_body_bytes = options.traces.max_body_bytes;
+                       1LL << 30U, "Maximum bytes of one trace, or of its log lines, from a service, Tempo or Loki."));
+  options.memories.max_body_bytes = options.logs.max_body_bytes = options.traces.max_body_bytes;
   options.max_async_rolls = static_cast<int>(
       settings.integer("MAX_ASYNC_ROLLS", 20, 1, 1000, "Maximum number of rolls per batch; must match dice-roller's."));
   return options;
@@ -67,6 +69,7 @@ Frontend::Frontend(const Options& options, Service& service, const std::string& 
       trace_requests_(kMaxTraceRequests),
       memories_(options.memories, telemetry_, service.clock()),
       traces_(options.traces, memories_, name),
+      logs_(options.logs, memories_, traces_),
       dice_list_(options.dice_list, die_service_, service.clock(), telemetry_.log) {
   add_page(service_);
   add_api();
@@ -92,7 +95,8 @@ void Frontend::add_api() {
   service_.add({.path = route::kRollAsync,
                 .handler = [this](const Request& request) { return handle_roll_async(request); },
                 .accepts_trace_id = true});
-  add_uninstrumented(route::kTrace, [this](const Request& request) { return handle_trace(request); });
+  add_uninstrumented(route::kTrace, [this](const Request& request) { return handle_trace(request, traces_); });
+  add_uninstrumented(route::kTraceLogs, [this](const Request& request) { return handle_trace(request, logs_); });
 }
 
 void Frontend::add_uninstrumented(const char* path, Handler handler) {
@@ -124,7 +128,8 @@ Work Frontend::call_roller(const Request& request, const RollRequest& wanted, Se
   };
 }
 
-Answer Frontend::handle_trace(const Request& request) {
+template <typename Source>
+Answer Frontend::handle_trace(const Request& request, Source& source) {
   const auto id = parse_trace_id(request.path_parameters.at("trace_id"));
   if (!id) {
     return std::unexpected(
@@ -132,10 +137,10 @@ Answer Frontend::handle_trace(const Request& request) {
   }
   auto ticket = trace_requests_.try_acquire(1);
   if (!ticket) return std::unexpected(Error{ErrorCode::overloaded, "too many concurrent requests for traces", 1});
-  return Work([this, &request, id = *id, ticket = std::move(*ticket)]() -> Result {
-    auto trace = traces_.find(id, request.stop);
-    if (!trace) return std::unexpected(std::move(trace.error()));
-    return Response{.body = std::move(*trace)};
+  return Work([&source, &request, id = *id, ticket = std::move(*ticket)]() -> Result {
+    auto found = source.find(id, request.stop);
+    if (!found) return std::unexpected(std::move(found.error()));
+    return Response{.body = std::move(*found)};
   });
 }
 

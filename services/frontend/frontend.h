@@ -10,6 +10,7 @@
 #include "contract/roll.h"
 #include "frontend/dice_list.h"
 #include "frontend/fault_relay.h"
+#include "frontend/logs.h"
 #include "frontend/memories.h"
 #include "frontend/metrics.h"
 #include "frontend/traces.h"
@@ -29,6 +30,7 @@ class Frontend {
     std::size_t max_body_bytes = 64UL << 10U;
     Memories::Options memories;
     Traces::Options traces;
+    Logs::Options logs;
     DiceList::Options dice_list;
   };
 
@@ -43,7 +45,9 @@ class Frontend {
   void add_uninstrumented(const char* path, Handler handler);
   Answer handle_roll(const Request& request);
   Answer handle_roll_async(const Request& request);
-  Answer handle_trace(const Request& request);
+  /// Answers with what `find` returns for the trace in the path.
+  template <typename Source>
+  Answer handle_trace(const Request& request, Source& source);
   /// Converts dice-roller's body to this service's; empty if it does not follow the contract.
   using Translate = std::optional<std::string> (*)(const std::string& body, const std::string& trace_id);
   Work call_roller(const Request& request, const RollRequest& wanted, Seconds timeout, Translate translate);
@@ -54,10 +58,11 @@ class Frontend {
   FrontendMetrics metrics_;
   Client die_service_;
   Client dice_roller_;
-  /// Limits concurrent requests for traces, because assembling a trace takes much memory.
+  /// Limits concurrent requests for traces and their log lines, because assembling them takes much memory.
   Admission trace_requests_;
   Memories memories_;
   Traces traces_;
+  Logs logs_;
   /// Only with FAULTS_ENABLED.
   std::optional<FaultRelay> fault_relay_;
   DiceList dice_list_;

@@ -18,7 +18,7 @@ int main(int argc, char** argv) {
 
   options.descriptors_per_request = dice::Client::kDescriptors;
   dice::LogSink sink(STDOUT_FILENO);
-  dice::Telemetry telemetry(sink, options.log_level, options.tracing);
+  dice::Telemetry telemetry(sink, options.logging, options.tracing);
   dice::SteadyClock clock;
   dice::Service service(options, telemetry, clock);
   const dice::Frontend frontend(frontend_options, service, options.tracing.service);

@@ -15,14 +15,17 @@ Memories::Memories(const Options& options, Telemetry& telemetry, Clock& clock)
 }
 
 std::vector<std::string> Memories::spans(const TraceId& id, const std::stop_token& stop) {
-  std::vector<std::string> bodies;
-  if (auto own = telemetry_.tracing.recent_spans(id); !own.empty()) bodies.push_back(std::move(own));
-  ask(route::kSpans, id, stop, bodies);
-  return bodies;
+  return ask(telemetry_.tracing.recent_spans(id), route::kSpans, id, stop);
 }
 
-void Memories::ask(const std::string& route, const TraceId& id, const std::stop_token& stop,
-                   std::vector<std::string>& bodies) {
+std::vector<std::string> Memories::log_lines(const TraceId& id, const std::stop_token& stop) {
+  return ask(telemetry_.recent_log_lines(id), route::kLogs, id, stop);
+}
+
+std::vector<std::string> Memories::ask(std::string own, const std::string& route, const TraceId& id,
+                                       const std::stop_token& stop) {
+  std::vector<std::string> bodies;
+  if (!own.empty()) bodies.push_back(std::move(own));
   const auto path = route.substr(0, route.find('{')) + to_hex(id);
   for (const auto& source : sources_) {
     auto ticket = source->breaker.try_acquire(clock_.now());
@@ -30,10 +33,11 @@ void Memories::ask(const std::string& route, const TraceId& id, const std::stop_
     auto body =
         source->client.get_body({.path = path, .route = route, .timeout = options_.timeout, .stop = stop}, nullptr);
     if (body) bodies.push_back(std::move(*body));
-    if (stop.stop_requested()) return;  // says nothing about the service
+    if (stop.stop_requested()) break;  // says nothing about the service
     if (!body && body.error().code == ErrorCode::downstream_timeout) (void)std::move(*ticket).failed(clock_.now());
     else (void)std::move(*ticket).succeeded();
   }
+  return bodies;
 }
 
 }  // namespace dice

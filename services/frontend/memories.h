@@ -36,6 +36,12 @@ class Memories {
   /// spans below.
   std::vector<std::string> spans(const TraceId& id, const std::stop_token& stop);
 
+  /// {"lines":[…]} of each service that has log lines of the trace.
+  std::vector<std::string> log_lines(const TraceId& id, const std::stop_token& stop);
+
+  /// Number of services, the frontend included.
+  std::size_t services() const { return sources_.size() + 1; }
+
  private:
   struct Source {
     Source(Client::Options options, Seconds pause) : client(std::move(options)), breaker({1, pause}) {}
@@ -43,8 +49,10 @@ class Memories {
     CircuitBreaker breaker;
   };
 
-  /// Appends the bodies of all services that have one. A service that is down leaves a gap.
-  void ask(const std::string& route, const TraceId& id, const std::stop_token& stop, std::vector<std::string>& bodies);
+  /// The frontend's `own` body and those of the other services, without empty ones. A service that is down leaves a
+  /// gap.
+  std::vector<std::string> ask(std::string own, const std::string& route, const TraceId& id,
+                               const std::stop_token& stop);
 
   const Options options_;
   Telemetry& telemetry_;

@@ -53,24 +53,29 @@ Traces::Traces(const Options& options, Memories& memories, std::string service)
       service_(std::move(service)),
       tempo_({.base_url = options.tempo_url, .name = "Tempo", .max_body_bytes = options.max_body_bytes}) {}
 
-std::expected<std::string, Error> Traces::find(const TraceId& id, const std::stop_token& stop) {
+std::expected<JoinedTrace, Error> Traces::read(const TraceId& id, const std::stop_token& stop) {
   JoinedTrace trace;
   for (const auto& body : memories_.spans(id, stop)) trace.add(body);
-  bool complete = is_complete(trace.trace(), service_);
-  // A running trace is not asked for: Tempo has only spans that have ended.
-  if (!complete && !options_.tempo_url.empty() && std::ranges::none_of(trace.trace().spans, &TraceSpan::open)) {
-    if (auto error = add_from_tempo(id, stop, trace); error && trace.trace().spans.empty()) {
-      return std::unexpected(std::move(*error));
-    }
-    complete = is_complete(trace.trace(), service_);
+  // Tempo has only spans that have ended, so it is not asked for a running trace.
+  const auto& spans = trace.trace().spans;
+  if (!options_.tempo_url.empty() && std::ranges::none_of(spans, &TraceSpan::open) &&
+      !is_complete(trace.trace(), service_)) {
+    if (auto error = add_from_tempo(id, stop, trace); error && spans.empty()) return std::unexpected(std::move(*error));
   }
-  if (trace.trace().spans.empty()) {
+  return trace;
+}
+
+std::expected<std::string, Error> Traces::find(const TraceId& id, const std::stop_token& stop) {
+  const auto trace = read(id, stop);
+  if (!trace) return std::unexpected(trace.error());
+  if (trace->trace().spans.empty()) {
     return std::unexpected(Error{ErrorCode::trace_not_found, "no span of trace " + to_hex(id) + " is known (yet)"});
   }
   const auto now = std::chrono::system_clock::now().time_since_epoch();
   const auto nanoseconds = std::chrono::duration_cast<std::chrono::nanoseconds>(now).count();
-  return std::string(R"({"complete":)") + (complete ? "true" : "false") + R"(,"timeUnixNano":")" +
-         std::to_string(nanoseconds) + R"(","resourceSpans":[)" + trace.resource_spans() + "]}";
+  return std::string(R"({"complete":)") + (is_complete(trace->trace(), service_) ? "true" : "false") +
+         R"(,"timeUnixNano":")" + std::to_string(nanoseconds) + R"(","resourceSpans":[)" + trace->resource_spans() +
+         "]}";
 }
 
 std::optional<Error> Traces::add_from_tempo(const TraceId& id, const std::stop_token& stop, JoinedTrace& trace) {

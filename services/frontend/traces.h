@@ -37,6 +37,9 @@ class Traces {
   /// missing, unless the trace is still running.
   std::expected<std::string, Error> find(const TraceId& id, const std::stop_token& stop);
 
+  /// The same as spans; the error is that of Tempo if nothing else is known.
+  std::expected<JoinedTrace, Error> read(const TraceId& id, const std::stop_token& stop);
+
  private:
   /// The error if Tempo could not be read.
   std::optional<Error> add_from_tempo(const TraceId& id, const std::stop_token& stop, JoinedTrace& trace);

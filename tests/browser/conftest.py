@@ -91,11 +91,17 @@ def page(open_page):
 
 @pytest.fixture
 def axe():
-    """axe(page) fails with the violations that axe-core finds in the page as it is."""
-    def axe(page):
-        if found := violations(page):
-            look = page.evaluate("`${innerWidth} px wide, ${matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light'}`")
-            pytest.fail("\n".join([f"{look}:", *found]), pytrace=False)
+    """axe(page, *looks) fails with what axe-core finds in the page as it is, or in each look (width, colour scheme)."""
+    def axe(page, *looks):
+        found = {}
+        for look in looks or [None]:
+            if look:
+                page.set_viewport_size({"width": look[0], "height": 900})
+                page.emulate_media(color_scheme=look[1])
+            for violation in violations(page):
+                found.setdefault(violation, []).append(look)
+        if found:
+            pytest.fail("\n".join(f"{where} {violation}" for violation, where in found.items()), pytrace=False)
 
     return axe
 

@@ -23,7 +23,8 @@ PREFERENCES = {
     "network.proxy.type": 1, "network.proxy.socks": "127.0.0.1", "network.proxy.socks_port": 9,
     "network.proxy.no_proxies_on": "127.0.0.1", "network.proxy.failover_direct": False,
     "network.proxy.allow_bypass": False, "services.settings.server": "data:,#remote-settings-dummy/v1",
-    "media.gmp-manager.updateEnabled": False, "extensions.systemAddon.update.enabled": False, "ui.prefersReducedMotion": 1}
+    "media.gmp-manager.updateEnabled": False, "extensions.systemAddon.update.enabled": False,
+    "ui.prefersReducedMotion": 1}
 
 
 class Firefox:

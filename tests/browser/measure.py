@@ -26,7 +26,8 @@ FRAMES = """() => {
         next = requestAnimationFrame(frame);
     };
     next = requestAnimationFrame(frame);
-    const tasks = new PerformanceObserver(list => watched.longTasksMs.push(...list.getEntries().map(entry => entry.duration)));
+    const tasks = new PerformanceObserver(list =>
+        watched.longTasksMs.push(...list.getEntries().map(task => task.duration)));
     tasks.observe({type: 'longtask'});
     watched.stop = () => { cancelAnimationFrame(next); tasks.disconnect(); };
 }"""
@@ -37,7 +38,8 @@ def slow_network(page):
     session = page.context.new_cdp_session(page)
     session.send("Network.enable")
     session.send("Network.emulateNetworkConditions", {
-        "offline": False, "latency": LATENCY_MS, "downloadThroughput": BYTES_PER_SECOND, "uploadThroughput": BYTES_PER_SECOND})
+        "offline": False, "latency": LATENCY_MS,
+        "downloadThroughput": BYTES_PER_SECOND, "uploadThroughput": BYTES_PER_SECOND})
 
 
 @dataclasses.dataclass
@@ -52,7 +54,7 @@ class Asked:
 
 
 class Load:
-    """Records the requests of a page from now on; `ready_after` is the time from the navigation to the first `#roll:enabled`."""
+    """Records what a page asks for from now on. `ready_after`: seconds from the navigation to the first `#roll:enabled`."""
 
     def __init__(self, page):
         self._page, self._asked, self._statuses = page, {}, {}
@@ -90,7 +92,8 @@ class Load:
 
     @property
     def requests(self):
-        return [dataclasses.replace(one, status=self._statuses.get(key, one.status)) for key, one in self._asked.items()]
+        return [dataclasses.replace(one, status=self._statuses.get(key, one.status))
+                for key, one in self._asked.items()]
 
     @property
     def bytes(self):
@@ -106,16 +109,18 @@ class Load:
 
         On a slow network, these are what a visitor waits for. A slow machine can only add to them."""
         ready = min(one.created for one in self.requests) + self.ready_after
+        needed = [one for one in self.requests if one.sent and one.answered <= ready]
         trips = []
-        for one in sorted((one for one in self.requests if one.sent and one.answered <= ready), key=lambda one: one.sent):
-            trips.append((one.answered, 1 + max((depth for answered, depth in trips if answered <= one.sent), default=0)))
+        for one in sorted(needed, key=lambda one: one.sent):
+            before = [depth for answered, depth in trips if answered <= one.sent]
+            trips.append((one.answered, 1 + max(before, default=0)))
         return max(depth for _, depth in trips)
 
 
 def watch_frames(page):
     """Records frames from now on. Returns a function that says what came since: {frames, longestGapMs, longTasksMs}."""
     page.evaluate(FRAMES)
-    return lambda: page.evaluate("(({frames, longestGapMs, longTasksMs}) => ({frames, longestGapMs, longTasksMs}))(window.frames_watched)")
+    return lambda: page.evaluate("() => { const {stop, ...seen} = window.frames_watched; return seen; }")
 
 
 def heap(page):

@@ -1,14 +1,13 @@
-"""Makes the pictures of the documentation, and shows every state of the page in all sizes and looks, by `make screenshots`.
+"""Makes the pictures of the documentation, and of every state of the page in all sizes and looks, by `make screenshots`.
 
-Prints how many of the rolls' bars are visible without scrolling, how many sheets are printed, and what the first visit costs.
-DICE_BIN: folder of the programs (default build/release/bin). ARTIFACTS: folder for all but the documentation's pictures.
+Prints how many of the rolls' bars are visible without scrolling, how many sheets a print has, and what a visit costs.
+DICE_BIN: folder of the programs (default build/release/bin). ARTIFACTS: folder for all other pictures.
 """
 
 import contextlib
 import os
 import pathlib
 import re
-import sys
 import tempfile
 
 from playwright.sync_api import sync_playwright
@@ -21,14 +20,16 @@ ARTIFACTS = pathlib.Path(os.environ.get("ARTIFACTS", ROOT / "build/artifacts"))
 # What is shown at which width in the documentation.
 PICTURES = {ROOT / "docs/page.png": (states.readme, 1440)}
 SIZES = [(390, 844), (1366, 768), (1920, 1080)]
-LOOKS = {"light": {}, "dark": {"color_scheme": "dark"}, "forced-colors": {"forced_colors": "active"}, "print": {"media": "print"}}
+LOOKS = {"light": {}, "dark": {"color_scheme": "dark"}, "forced-colors": {"forced_colors": "active"},
+         "print": {"media": "print"}}
 SCREEN = {"media": "screen", "color_scheme": "light", "forced_colors": "none"}
 VISIBLE = """() => {
     scrollTo(0, 0);
     const bars = [...document.querySelectorAll('.bar[data-kind=roll]')];
-    return bars.length && `${bars.filter(bar => bar.getBoundingClientRect().bottom <= innerHeight).length}/${bars.length}`;
+    const visible = bars.filter(bar => bar.getBoundingClientRect().bottom <= innerHeight);
+    return bars.length && `${visible.length}/${bars.length}`;
 }"""
-# A longer roll than in the tests shows more.
+# Rolls in the documentation take longer than in the tests.
 DELAYS = {"ROLL_DELAY_MIN_SECONDS": 0.2, "ROLL_DELAY_MAX_SECONDS": 1}
 
 
@@ -88,8 +89,8 @@ def measure_visits(browser, system):
                 loads.append(Load(page))
                 page.reload()
             load = loads[-1].wait()
-            print(f"{visit}: {load.bytes} bytes in {len(load.requests)} requests, ready to roll after {load.round_trips} round trips, "
-                  f"{load.ready_after:.2f} s")
+            print(f"{visit}: {load.bytes} bytes in {len(load.requests)} requests, "
+                  f"ready to roll after {load.round_trips} round trips, {load.ready_after:.2f} s")
 
 
 def main():
@@ -97,12 +98,13 @@ def main():
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         with services(**DELAYS) as system:
-            print(f"{LATENCY_MS} ms away, {BYTES_PER_SECOND // 1000} KB/s:")
-            measure_visits(browser, system)
             for path, (state, width) in PICTURES.items():
                 with opened(browser, system, width, 900) as page:
                     state(page)
                     page.screenshot(path=path, full_page=True)
+        with services() as system:
+            print(f"{LATENCY_MS} ms away, {BYTES_PER_SECOND // 1000} KB/s:")
+            measure_visits(browser, system)
             print(f"\n{'bars visible at':15} {'  '.join(f'{width}x{height}' for width, height in SIZES)}  sheets")
             draw_all(browser, system, states.STATES)
         with services(FAULTS_ENABLED="true") as system:
@@ -111,4 +113,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -1,4 +1,4 @@
-"""What the first visit costs, and the next one. Seconds, which depend on the machine, are printed by `make screenshots`."""
+"""What the first visit costs, and the next one. `make screenshots` prints the seconds, which depend on the machine."""
 
 import pytest
 

@@ -2,7 +2,6 @@
 
 import json
 import re
-import time
 
 import pytest
 from playwright.sync_api import expect
@@ -58,17 +57,16 @@ def test_waterfall_fills_while_the_rolls_run(page):
 
 
 def test_bars_grow_between_two_answers(page):
-    ask(page, times=3)
-    held = []
-    page.route("**/api/traces/*", lambda route: held.append(route) if len(held) else (held.append(None), route.continue_()))
-    page.route(re.compile("/roll-async"), lambda route: (time.sleep(0), route.continue_()))
+    ask(page, times=8, concurrency=2)
     page.click("#roll")
     page.wait_for_selector(".bar[data-state=open]")
+    held = []
+    page.route("**/api/traces/*", held.append)
     width = "document.querySelector('.bar[data-state=open]').getBoundingClientRect().width"
     before = page.evaluate(width)
     page.wait_for_function(f"before => {width} > before + 5", arg=before)
     page.unroute("**/api/traces/*")
-    for route in held[1:]:
+    for route in held:
         route.continue_()
     settle(page)
 

@@ -144,9 +144,11 @@ def errors(page):
             for item in page.locator(".load-totals [data-total=error]").all()}
 
 
-@pytest.mark.parametrize("times, route", [(5, "/roll-async"), (None, "/roll")])
-def test_counts_are_those_of_the_services(panel, system, times, route):
+@pytest.mark.parametrize("times, route, delay", [(5, "/roll-async", 1.2), (5, "/roll-async", 0), (None, "/roll", 0)])
+def test_counts_are_those_of_the_services(panel, system, times, route, delay):
+    """With the delay, no latency is near a bound of the histogram; without, a busy machine can add enough for the next bucket."""
     page = panel()
+    send(f"{system.metrics_url(ROLLER)}/debug/faults", {**NONE, "delay_seconds": delay})
     names = ("http_requests_total", "http_request_duration_seconds_bucket")
     before = {name: counters(system, FRONTEND, name) for name in names}
     rolled = counters(system, ROLLER, "dice_rolls_total")
@@ -156,7 +158,7 @@ def test_counts_are_those_of_the_services(panel, system, times, route):
     ended(page)
     after = {name: counters(system, FRONTEND, name) for name in names}
     answered = increase(after[names[0]], before[names[0]], route=route)
-    assert total(page, "requests") == total(page, "answered") == sum(answered.values()) == len(sent) > 50
+    assert total(page, "requests") == total(page, "answered") == sum(answered.values()) == len(sent) > 20
     assert errors(page) == {dict(key)["error_code"]: count for key, count in answered.items() if dict(key)["error_code"]}
     assert total(page, "dice") == sum(increase(counters(system, ROLLER, "dice_rolls_total"), rolled, result="success").values())
     assert len({request.headers["dice-trace-id"] for request in sent}) == len(sent)
@@ -164,7 +166,9 @@ def test_counts_are_those_of_the_services(panel, system, times, route):
     histogram = {key: value - before[names[1]].get(key, 0) for key, value in after[names[1]].items() if ("route", route) in key}
     for percentile in (50, 95, 99):
         item = page.locator(f".load-totals [data-total=p{percentile}]")
-        assert float(item.get_attribute("data-le")) == bucket_of(histogram, percentile / 100), (percentile, item.inner_text())
+        seen, served = float(item.get_attribute("data-le")), bucket_of(histogram, percentile / 100)
+        bounds = sorted({float(dict(key)["le"]) for key in histogram})
+        assert bounds.index(seen) - bounds.index(served) in ((0,) if delay else (0, 1)), (percentile, item.inner_text(), served)
 
 
 def test_users_take_turns_and_stop_stops(panel):
@@ -213,10 +217,9 @@ def test_point_opens_its_slowest_trace(panel):
     wait_for_points(page, 3)
     plot = page.locator(".load-plot")
     plot.focus()
-    page.keyboard.press("End")
-    page.keyboard.press("ArrowLeft")
-    at = int(plot.get_attribute("aria-valuenow"))
-    assert plot.get_attribute("aria-valuetext").startswith(f"{at} to {at + 1} s: ")
+    page.keyboard.press("Home")
+    page.keyboard.press("ArrowRight")
+    assert plot.get_attribute("aria-valuetext").startswith("1 to 2 s: ")
     assert re.search(r"p50 \d+ ms, p99 \d+ ms · no errors · at most \d+ rolls in flight", plot.get_attribute("aria-valuetext"))
     with page.expect_request("**/api/traces/*"):
         page.keyboard.press("Enter")
@@ -226,9 +229,9 @@ def test_point_opens_its_slowest_trace(panel):
     with page.expect_request(lambda request: "/api/traces/" in request.url and opened[0] not in request.url):
         page.locator(".load-read button").click()
     with page.expect_request("**/api/traces/*"):
-        box = page.locator("[data-lane=latency] > svg").bounding_box()
-        page.mouse.click(box["x"] + box["width"] * 0.15, box["y"] + 10)
-    expect(plot).to_have_attribute("aria-valuenow", "1")
+        lane = page.locator("[data-lane=latency] > svg")
+        lane.click(position={"x": lane.bounding_box()["width"] * 0.25, "y": 10}, force=True)
+    expect(plot).to_have_attribute("aria-valuenow", "2")
     assert set(opened) <= sent
     ended(page)
 

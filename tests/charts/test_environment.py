@@ -91,4 +91,5 @@ def test_spans_are_exported_where_an_address_is_given():
         assert environment(spec)["OTEL_EXPORTER_OTLP_ENDPOINT"] == "http://otel-gateway.monitoring.svc:4318"
     env = variables(render(*STACK), "frontend")
     assert (env["TEMPO_URL"], env["GRAFANA_URL"]) == ("http://tempo.monitoring.svc.cluster.local:3200", "https://grafana.example.com")
-    assert not {"TEMPO_URL", "GRAFANA_URL"} & set(variables(render(), "frontend"))
+    assert env["LOKI_URL"] == "http://loki.monitoring.svc:3100"
+    assert not {"TEMPO_URL", "LOKI_URL", "GRAFANA_URL"} & set(variables(render(), "frontend"))

@@ -60,7 +60,8 @@ def test_production_is_three_of_each_with_telemetry():
         assert env["OTEL_TRACES_EXPORTER"] == "otlp" and env["OTEL_EXPORTER_OTLP_ENDPOINT"] == "http://otel-gateway.monitoring.svc:4318"
         assert deployment(objects, component)["spec"]["template"]["spec"]["containers"][0]["image"]
     assert variables(objects, "frontend")["TEMPO_URL"] == "http://tempo.monitoring.svc:3200"
+    assert variables(objects, "frontend")["LOKI_URL"] == "http://loki.monitoring.svc:3100"
     for policy in objects.kind("NetworkPolicy"):
         rule = policy["spec"]["egress"][-1]
-        assert [port["port"] for port in rule["ports"]] == [4318, 3200]
+        assert [port["port"] for port in rule["ports"]] == [4318, 3200, 3100]
         assert rule["to"] == [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}]

@@ -56,7 +56,7 @@ def outside(objects, component):
 def test_telemetry_gets_out():
     objects = render(*STACK)
     assert {name: outside(objects, name) for name in (*SERVICES, "loadgen")} == {
-        "frontend": {4318, 3200}, "dice-roller": {4318}, "die-service": {4318}, "loadgen": {4318, 3200, 9090, 3100}}
+        "frontend": {4318, 3200, 3100}, "dice-roller": {4318}, "die-service": {4318}, "loadgen": {4318, 3200, 9090, 3100}}
     assert not any(outside(render(), name) for name in (*SERVICES, "loadgen"))
     for component in (*SERVICES, "loadgen"):
         ports = egress(render(), component)[0]

@@ -47,7 +47,7 @@ def test_ports_that_are_named_exist(values):
     inside = 0
     for owner, _, spec in objects.pods():
         for name, value in environment(spec).items():
-            if name.endswith("_URL") and name not in ("TEMPO_URL", "GRAFANA_URL") or name == "LOADGEN_METRICS":
+            if name.endswith("_URL") and name not in ("TEMPO_URL", "LOKI_URL", "GRAFANA_URL") or name == "LOADGEN_METRICS":
                 for address in value.split(","):
                     url = urlsplit(address)
                     assert url.port in services[url.hostname].values(), f"{owner}: {name}={value}"

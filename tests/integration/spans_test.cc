@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstdlib>
 #include <map>
+#include <mutex>
 #include <set>
 #include <thread>
 #include <utility>
@@ -464,14 +465,22 @@ TEST_CASE("looking at a trace leaves no trace") {
   for (const auto& line : system.frontend.log()) CHECK(line["message"] != "Request");
 }
 
-/// A Tempo that has these spans, each in a trace of its own resource, and counts requests.
+/// A Tempo with one trace.
 struct TempoStub {
   std::atomic<int> requests = 0;
   std::atomic<int> status = 200;
+
+  void have(const std::string& trace) {
+    const std::lock_guard lock(mutex);
+    body = trace;
+  }
+
+  std::mutex mutex;
   std::string body = R"({"batches":[]})";
   StubServer server{[this](const std::string& head) {
     CHECK(target_of(head).starts_with("/api/traces/"));
     ++requests;
+    const std::lock_guard lock(mutex);
     return Reply{.status = status, .headers = {{"content-type", "application/json"}}, .body = body};
   }};
 };
@@ -487,7 +496,7 @@ TEST_CASE("with Tempo, a trace that the services remember completely is not aske
   system.die_service.stop();
   bool complete = true;
   SUBCASE("Tempo has all spans") {
-    tempo.body = whole;
+    tempo.have(whole);
     CHECK(spans_of(system, id, &complete).size() == 5);
     CHECK(complete);
   }

@@ -41,7 +41,7 @@ class Generator {
 
   Traffic::Options options;
   dice::LogSink sink{2};
-  dice::Telemetry telemetry{sink, dice::LogLevel::warn, tracing()};
+  dice::Telemetry telemetry{sink, dice::LoggingOptions{.level = dice::LogLevel::warn}, tracing()};
   dice::SteadyClock clock;
 };
 

@@ -108,7 +108,8 @@ struct OtlpReceiver::Implementation {
   }
 
   LogSink sink{::open("/dev/null", O_WRONLY | O_CLOEXEC)};
-  Telemetry telemetry{sink, LogLevel::error, Tracing::Options{.service = "receiver", .disabled = true}};
+  Telemetry telemetry{sink, LoggingOptions{.level = LogLevel::error},
+                      Tracing::Options{.service = "receiver", .disabled = true}};
   SteadyClock clock;
   ThreadPool workers{{.max_threads = 4}};
   HttpMetrics metrics{telemetry.metrics};

@@ -47,7 +47,7 @@ struct RunningService::Implementation {
         options(Service::declare(settings, kNames[static_cast<int>(kind)], 0)),
         descriptor(memfd_create("log", MFD_CLOEXEC)),
         sink(descriptor),
-        telemetry(sink, options.log_level, options.tracing),
+        telemetry(sink, options.logging, options.tracing),
         service(options, telemetry, clock != nullptr ? *clock : real_clock) {
     switch (kind) {
       case Kind::die_service: {

@@ -38,7 +38,9 @@ class Memory {
   Memory(const Memory&) = delete;
   Memory& operator=(const Memory&) = delete;
 
-  Logger logger(LogLevel level = LogLevel::debug) { return {*sink_, "dice-roller", level}; }
+  Logger logger(LogLevel level = LogLevel::debug, TraceMemory* kept = nullptr) {
+    return {*sink_, "dice-roller", level, kept};
+  }
   void end() { sink_.reset(); }
 
   std::string text() {
@@ -177,6 +179,24 @@ TEST_CASE("logging: records below the level are not written") {
     for (const auto& line : lines_of(memory.text())) levels.push_back(text_of(*record(line), "level"));
     CHECK(levels == written);
   }
+}
+
+TEST_CASE("logging: lines with a trace are kept in memory as written") {
+  Memory memory;
+  TraceMemory kept({.bytes = 10'000, .trace_bytes = 10'000});
+  {
+    const auto log = memory.logger(LogLevel::info, &kept);
+    log.log(LogLevel::info, "a", &a_trace(), {{"x", std::int64_t{1}}});
+    log.log(LogLevel::debug, "below the level", &a_trace());
+    log.log(LogLevel::info, "without a trace", nullptr);
+    log.named("http").log(LogLevel::warn, "b\n", &a_trace());
+  }
+  std::vector<std::string> lines;
+  for (const auto& line : kept.find(a_trace().trace_id)) lines.push_back(*line);
+  auto all = lines_of(memory.text());
+  REQUIRE(all.size() == 3);
+  all.erase(all.begin() + 1);
+  CHECK(lines == all);
 }
 
 TEST_CASE("logging: a named logger writes its name, to the same sink") {

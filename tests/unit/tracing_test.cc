@@ -20,7 +20,7 @@ struct Recorder {
   explicit Recorder(const SpanLimits& limits, const std::string& sampler = "always_on", double ratio = 1)
       : tracing(options(limits, sampler, ratio), Logger(sink, "test", LogLevel::error)) {}
 
-  static TracingOptions options(const SpanLimits& limits, const std::string& sampler, double ratio) {
+  static TracingOptions options(const SpanLimits& limits, const std::string& sampler = "always_on", double ratio = 1) {
     TracingOptions made;
     made.sampler = sampler;
     made.sampler_ratio = ratio;

@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstdio>
 #include <ctime>
+#include <memory>
 #include <utility>
 
 #include "common/base/json.h"
@@ -151,7 +152,8 @@ void Logger::log(LogLevel level, std::string_view message, const TraceContext* t
   write_member(writer, "message", message);
   write_member(writer, "logger", name_);
   write_member(writer, "service", service_);
-  if (trace != nullptr && trace->valid()) {
+  const bool traced = trace != nullptr && trace->valid();
+  if (traced) {
     write_member(writer, "trace_id", to_hex(trace->trace_id));
     write_member(writer, "span_id", to_hex(trace->span_id));
   }
@@ -166,6 +168,9 @@ void Logger::log(LogLevel level, std::string_view message, const TraceContext* t
         field.value);
   }
   writer.EndObject();
+  if (traced && memory_ != nullptr && memory_->enabled()) {
+    memory_->add(trace->trace_id, std::make_shared<const std::string>(buffer.GetString(), buffer.GetSize()));
+  }
   buffer.Put('\n');
   sink_->write({buffer.GetString(), buffer.GetSize()});
 }

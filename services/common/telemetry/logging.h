@@ -13,11 +13,18 @@
 #include "common/concurrency/clock.h"
 #include "common/concurrency/mutex.h"
 #include "common/telemetry/trace_context.h"
+#include "common/telemetry/trace_memory.h"
 #include "contract/log_message.h"
 
 namespace dice {
 
 LogLevel parse_log_level(std::string_view text);
+
+struct LoggingOptions {
+  LogLevel level = LogLevel::info;
+  /// Limits of the lines kept in memory.
+  TraceMemory::Limits memory{.bytes = 8UL << 20U, .trace_bytes = 256UL << 10U};
+};
 
 using FieldValue = std::variant<bool, std::int64_t, double, std::string_view, std::span<const std::int64_t>>;
 
@@ -67,11 +74,12 @@ class LogSink {
   std::thread thread_;
 };
 
-/// Writes log lines. Thread-safe. Copies write to the same sink, which must outlive them.
+/// Writes log lines. Thread-safe. Copies write to the same sink and memory, which must outlive them.
 class Logger {
  public:
-  Logger(LogSink& sink, std::string service, LogLevel level)
-      : sink_(&sink), service_(std::move(service)), level_(level) {}
+  /// `memory` keeps the lines that have a trace id, without the line break; it may be null.
+  Logger(LogSink& sink, std::string service, LogLevel level, TraceMemory* memory = nullptr)
+      : sink_(&sink), memory_(memory), service_(std::move(service)), level_(level) {}
 
   /// A copy with another value of the field `logger`, such as "http" or "tracing".
   Logger named(std::string name) const;
@@ -92,6 +100,7 @@ class Logger {
 
  private:
   LogSink* sink_;
+  TraceMemory* memory_;
   std::string service_;
   LogLevel level_;
   std::string name_ = "service";

@@ -136,7 +136,7 @@ export class Drawing {
     this.links();
     if (!drawn.length) return;
     const models = drawn.map(({ model }) => model);
-    run.axis = axisEnd(models, run.axis);
+    run.axis = axisEnd(models, run.axis, run.state === 'rolling' && run.kind !== 'trace');
     ui['every-label'].hidden = run.parts.length < 2;
     ui.every.checked = run.every;
     ui.waterfall.style.minHeight = run.state === 'rolling' ? `${Math.min(24 * (5 + run.times), 1000)}px` : '';

@@ -124,7 +124,7 @@ export class LoadChart {
     const last = this.load.points.length - 1;
     const at = this.chosen ?? last;
     const to = { ArrowLeft: at - 1, ArrowDown: at - 1, ArrowRight: at + 1, ArrowUp: at + 1, PageDown: at - 10, PageUp: at + 10, Home: 0, End: last }[event.key];
-    if (to !== undefined) this.#choose(this.chosen === null && to < at ? last : to);
+    if (to !== undefined) this.#choose(to);
     else if (event.key === 'Enter' || event.key === ' ') this.#open();
     else return;
     event.preventDefault();

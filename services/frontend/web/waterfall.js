@@ -16,10 +16,10 @@ const roundUp = (t, steps) => {
   return steps.find((n) => n * power >= t * (1 - 1e-9)) * power;
 };
 
-/** The end of the axis: while spans run it only grows, from one second; at the end it stays, unless less than half of it is used. */
-export function axisEnd(models, before) {
+/** The end of the axis: while the run is `live` it only grows, from one second; at the end it stays, unless less than half of it is used. */
+export function axisEnd(models, before, live) {
   const end = Math.max(...models.map((model) => model.end), 0.001);
-  if (models.some((model) => model.open)) return Math.max(before, end > 1000 ? roundUp(end, COARSE) : 1000);
+  if (live || models.some((model) => model.open)) return Math.max(before, end > 1000 ? roundUp(end, COARSE) : 1000);
   return before >= end && end > before / 2 ? before : roundUp(end, FINE);
 }
 
