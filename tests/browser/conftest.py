@@ -34,6 +34,15 @@ def system(tmp_path_factory):
     assert set(codes.values()) <= {0}, f"a service did not stop cleanly: {codes}"
 
 
+@pytest.fixture(scope="session")
+def slow_url(tmp_path_factory):
+    """The page of services whose rolls take as long as they do by default, with a minimum."""
+    system = run.System(os.environ.get("DICE_BIN", ROOT / "build/release/bin"), tmp_path_factory.mktemp("slow"), free_ports=True)
+    system.start({"all": {**ENVIRONMENT, "ROLL_DELAY_MIN_SECONDS": 0.3, "ROLL_DELAY_MAX_SECONDS": 1.2}})
+    yield system.url("frontend")
+    assert set(system.stop().values()) <= {0}
+
+
 @pytest.fixture
 def fragile(system):
     """The system, whose parts a test may stop; all are restarted afterwards."""
@@ -56,24 +65,25 @@ def browser():
 def open_page(system, browser):
     """Opens the page; at the end, no page may have contacted another host, violated the content security policy or logged an error."""
     contexts, faults = [], []
-    host = urlsplit(system.url("frontend")).netloc
+    hosts = {urlsplit(system.url("frontend")).netloc}
 
     def on_console(message):
         # Chromium logs every response with a status of 400 or more; how the page handles them is tested.
         if message.type in ("error", "warning") and not message.text.startswith("Failed to load resource"):
             faults.append(f"console: {message.text}")
 
-    def open_page(width=1280, scheme="light", prepare=None, ready=True):
+    def open_page(width=1280, scheme="light", prepare=None, ready=True, url=system.url("frontend"), search=""):
+        hosts.add(urlsplit(url).netloc)
         context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce")
         context.set_default_timeout(10_000)
         contexts.append(context)
         page = context.new_page()
         page.on("console", on_console)
         page.on("pageerror", lambda error: faults.append(f"error: {error}"))
-        page.on("request", lambda request: urlsplit(request.url).netloc == host or faults.append(f"request: {request.url}"))
+        page.on("request", lambda request: urlsplit(request.url).netloc in hosts or faults.append(f"request: {request.url}"))
         if prepare:
             prepare(page)
-        page.goto(system.url("frontend") + "/")
+        page.goto(f"{url}/{search}")
         if ready:
             page.wait_for_selector("#roll:enabled")
         return page

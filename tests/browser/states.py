@@ -52,8 +52,9 @@ def stopped(page):
 
 
 def compare(page):
-    ask(page, times=10)
+    ask(page, times=6)
     page.click("#compare")
+    page.wait_for_selector("#run[data-state=done]", timeout=60_000)
     settle(page)
 
 

@@ -43,7 +43,13 @@ def trace_of(page):
     return re.search(r"trace=([0-9a-f]{32})", page.url)[1]
 
 
-def test_waterfall_fills_while_the_rolls_run(page):
+@pytest.fixture
+def slow(open_page, slow_url):
+    return open_page(url=slow_url)
+
+
+def test_waterfall_fills_while_the_rolls_run(slow):
+    page = slow
     page.evaluate(NOTES)
     ask(page, times=20)
     page.click("#roll")
@@ -56,12 +62,13 @@ def test_waterfall_fills_while_the_rolls_run(page):
     assert notes["axis"] == sorted(notes["axis"]) and len(notes["axis"]) <= 2, f"the axis must not jump: {notes['axis']}"
 
 
-def test_bars_grow_between_two_answers(page):
+def test_bars_grow_between_two_answers(slow):
+    page = slow
     ask(page, times=8, concurrency=2)
     page.click("#roll")
     page.wait_for_selector(".bar[data-state=open]")
     held = []
-    page.route("**/api/traces/*", held.append)
+    page.route("**/api/traces/*", lambda route: held.append(route))
     width = "document.querySelector('.bar[data-state=open]').getBoundingClientRect().width"
     before = page.evaluate(width)
     page.wait_for_function(f"before => {width} > before + 5", arg=before)
@@ -71,16 +78,18 @@ def test_bars_grow_between_two_answers(page):
     settle(page)
 
 
-def test_rolls_that_wait_for_a_thread_are_told_from_those_at_work(page):
-    ask(page, times=12, concurrency=2)
+def test_rolls_that_wait_for_a_thread_are_told_from_those_at_work(slow):
+    page = slow
+    ask(page, times=6, concurrency=2)
     page.click("#roll")
     page.wait_for_selector(".die[data-state=waiting]")
-    expect(page.locator("#progress")).to_contain_text("2 of 12 rolls at work")
+    expect(page.locator("#progress")).to_contain_text("2 of 6 rolls at work")
     settle(page)
     expect(page.locator(".die[data-state=waiting]")).to_have_count(0)
 
 
-def test_cancel_shows_what_really_happened(page):
+def test_cancel_shows_what_really_happened(slow):
+    page = slow
     ask(page, times=20, concurrency=1)
     page.click("#roll")
     page.wait_for_selector(".bar[data-state=open]")
@@ -105,7 +114,8 @@ def test_cancel_shows_what_really_happened(page):
     assert took < 2000  # 200 ms on a quiet machine, which `make screenshots` prints
 
 
-def test_several_requests_at_once(page):
+def test_several_requests_at_once(slow):
+    page = slow
     ask(page, times=12, concurrency=1)
     page.click("#roll")
     page.wait_for_selector(".bar[data-state=open]")

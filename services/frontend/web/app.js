@@ -177,7 +177,10 @@ async function openPanel() {
   host.hidden = false;
   const { LoadPanel } = await import('./load.js');
   page.panel = new LoadPanel(host, { dice: () => form.read(), max: page.config.max_async_rolls,
-    openTrace: (traceId) => go(page.runs.get(traceId) ?? openTraces(Run.ofTraces([traceId], (strategy) => form.wordsOf(strategy)))) });
+    openTrace: (traceId) => {
+      go(page.runs.get(traceId) ?? openTraces(Run.ofTraces([traceId], (strategy) => form.wordsOf(strategy))));
+      node('stage').scrollIntoView();
+    } });
 }
 
 function setTheme(theme) {

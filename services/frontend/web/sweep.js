@@ -35,7 +35,7 @@ export function drawSweep(host, run, onChoose) {
   if (!curve) return false;
   const { points, limit, serial, slowest, longestMs } = curve;
   const shown = run.drawn[1];
-  const head = ['At most', 'Request', 'Speed-up', 'Amdahl’s law'];
+  const head = ['At most', 'Duration', 'Speed-up', 'Amdahl’s law'];
   const focused = host.contains(document.activeElement) ? document.activeElement.dataset.concurrency : null;
   host.replaceChildren(draw(curve), el('div', {},
     el('table', {}, el('thead', {}, el('tr', {}, ...head.map((textContent) => el('th', { scope: 'col', textContent })))),

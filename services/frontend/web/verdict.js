@@ -58,7 +58,7 @@ export function judge(run) {
     figure('sequential', 'Added up', first.sum, whole, `${plural(first.count, 'roll')}${first.cancelled ? ', the cancelled ones until they stopped' : ''}`),
     figure('together', 'Elapsed', first.together, whole, 'from the start of the first roll to the end of the last'),
     figure('max-at-once', 'Peak concurrency', String(first.peak), 0, 'rolls in progress at the same time'),
-    figure('request', 'Request', first.request, 0, 'from this page’s service and back')] };
+    figure('request', 'Whole request', first.request, 0, 'from this page’s service and back')] };
 }
 
 /**
