@@ -49,39 +49,12 @@ def send(url, body=None):
         return json.load(answer)
 
 
-def stand_in(system, page):
-    """Adds what the frontend does not have yet: the answers of /api/faults, from the metrics ports."""
-    config = send(f"{system.url(FRONTEND)}/api/config")
-    if "faults_enabled" in config:
-        return
-    ends = {}
-
-    def faults(route):
-        name = route.request.url.rpartition("/")[2]
-        url = f"{system.metrics_url(name)}/debug/faults"
-        if route.request.method == "PUT":
-            wanted = route.request.post_data_json
-            unavailable = wanted["unavailable"]
-            send(url, {"delay_seconds": wanted["delay_seconds"], "error_rate": 1 if unavailable else wanted["error_rate"]})
-            ends[name] = (time.monotonic() + wanted["duration_seconds"], unavailable)
-        end, unavailable = ends.get(name, (0, False))
-        left = end - time.monotonic()
-        if left <= 0:
-            send(url, NONE)
-        setting = send(url)
-        route.fulfill(json={**setting, **({"error_rate": 0} if unavailable else {}), "unavailable": unavailable and left > 0,
-                            "remaining_seconds": max(0, left)})
-
-    page.route("**/api/config", lambda route: route.fulfill(json={**config, "faults_enabled": True}))
-    page.route("**/api/faults/*", faults)
-
-
 @pytest.fixture
 def panel(system, open_page):
     """Opens the page and waits for the panel. All faults are cleared afterwards."""
 
     def open_panel(**options):
-        page = open_page(prepare=lambda page: stand_in(system, page), **options)
+        page = open_page(**options)
         page.wait_for_selector(".load:not([hidden])")
         return page
 

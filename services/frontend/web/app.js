@@ -46,8 +46,8 @@ const watch = new Watch();
 const lanes = new Lanes(CONNECTIONS);
 const tools = { watch, lane: (signal) => lanes.enter(signal) };
 
-// A comparison is linked with all its traces, in the order of its parts.
-const addressOf = (run) => `./${writeAddress(run.kind === 'trace' ? {} : { die: run.die, ...(run.kind === 'batch' && { times: run.times, concurrency: run.concurrency, strategy: run.strategy, seed: run.seed }) }, run.file ? [] : run.traceIds)}`;
+/** The link to a run: the form as it was then, and all its traces, in the order of its parts. */
+const addressOf = (run) => `./${writeAddress(run.fields ?? {}, run.file ? [] : run.traceIds)}`;
 const form = new Form(node('controls'), roll, () => keepAddress());
 const history = new History(node('history'), { addressOf, storage: storage(), onChoose: ({ run, address }) => {
   if (run) go(run);
@@ -100,11 +100,12 @@ function title() {
   document.title = [told, 'Dice'].filter(Boolean).join(' · ');
 }
 
-/** Shows a run under an address of its own. */
+/** Shows a run under an address of its own. The address of the one before is again as it was when that was shown. */
 function go(run) {
   if (page.shown === run) return;
+  if (page.shown) window.history.replaceState(null, '', addressOf(page.shown));
+  window.history.pushState(null, '', addressOf(run));
   show(run);
-  window.history.pushState(null, '', `./${writeAddress(form.fields(), run.file ? [] : run.traceIds)}`);
 }
 
 /** Shows what the address says. */
@@ -112,8 +113,7 @@ function follow() {
   const { fields, traces } = readAddress(location.search);
   if (Object.keys(fields).length) form.fill(fields);
   if (!traces.length) return show(null);
-  const known = page.runs.get(String(traces[0]));
-  show(known ?? openTraces(Run.ofTraces(traces, (strategy) => form.wordsOf(strategy))));
+  show(page.runs.get(traces[0]) ?? openTraces(traces, fields));
 }
 
 function changes(run) {
@@ -124,8 +124,9 @@ function changes(run) {
   };
 }
 
-function openTraces(run) {
-  page.runs.set(run.traceIds[0], run);
+function openTraces(traceIds, fields) {
+  const run = Object.assign(Run.ofTraces(traceIds, (strategy) => form.wordsOf(strategy)), { fields });
+  page.runs.set(traceIds[0], run);
   run.load(tools, changes(run)).then(() => history.draw(page.shown));
   return run;
 }
@@ -134,6 +135,7 @@ async function roll(compare) {
   if (!form.ready()) return;
   const choices = form.read();
   const run = new Run(choices, compare ? 'compare' : choices.async ? 'batch' : 'single');
+  run.fields = form.fields();
   health.clear();
   history.add(run);
   const changed = changes(run);
@@ -178,7 +180,7 @@ async function openPanel() {
   const { LoadPanel } = await import('./load.js');
   page.panel = new LoadPanel(host, { dice: () => form.read(), max: page.config.max_async_rolls,
     openTrace: (traceId) => {
-      go(page.runs.get(traceId) ?? openTraces(Run.ofTraces([traceId], (strategy) => form.wordsOf(strategy))));
+      go(page.runs.get(traceId) ?? openTraces([traceId], form.fields()));
       node('stage').scrollIntoView();
     } });
 }

@@ -122,7 +122,7 @@ export class Drawing {
     ui.statistics.replaceChildren(...run.state === 'rolling' || run.parts.length > 1 ? [] : drawStatistics(run.parts[0]));
     if (ui.verdict.textContent !== verdict) ui.verdict.textContent = verdict;
     ui.verdict.hidden = !verdict || run.state === 'rolling';
-    ui.sweep.hidden = run.kind !== 'compare' && run.parts.length < 3 || !drawSweep(ui['sweep-view'], run, (part) => { run.shown = run.parts.indexOf(part); this.all(); });
+    ui.sweep.hidden = !drawSweep(ui['sweep-view'], run, (part) => { run.shown = run.parts.indexOf(part); this.all(); });
   }
 
   trace() {

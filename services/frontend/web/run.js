@@ -61,8 +61,7 @@ export class Run {
   static ofTraces(traceIds, wordsOf) {
     const run = new Run({ die: '', times: 1, concurrency: null, strategy: '', seed: null, words: {} }, 'trace');
     run.parts = traceIds.map((traceId) => Object.assign(run.#part(0, null), { traceId, state: 'done' }));
-    run.wordsOf = wordsOf;
-    run.title = 'Trace';
+    Object.assign(run, { wordsOf, title: 'Trace', every: traceIds.length < 2 });
     return run;
   }
 
@@ -77,8 +76,8 @@ export class Run {
 
   get state() { return this.ms === undefined ? 'rolling' : this.error ? 'failed' : 'done'; }
   get elapsed() { return this.ms ?? performance.now() - this.began; }
-  /** The parts whose traces are drawn. */
-  get drawn() { return this.kind === 'compare' ? [this.parts[0], this.parts[this.shown]] : this.parts; }
+  /** The parts whose traces are drawn: of a comparison, the first and one other. */
+  get drawn() { return this.parts.length > 1 ? [this.parts[0], this.parts[this.shown]] : this.parts; }
   /** The parts of which each is one batch. */
   get batches() { return this.parts.filter((part) => part.roll !== this.#inTurn && part.model?.rolls.length > 0); }
   get traceIds() { return this.parts.map(({ traceId }) => traceId).filter(Boolean); }
@@ -170,9 +169,10 @@ export class Run {
     const times = Math.max(number('times') ?? rolls.length, rolls.length);
     if (part.slots.length !== times) part.slots = Array.from({ length: times }, () => ({ state: 'rolling' }));
     const one = { die: asked.get('die') ?? '', times, concurrency: roots.length > 1 ? 1 : number('concurrency'), seed: number('seed'), strategy: strategy ?? '' };
+    part.concurrency = one.concurrency;
     part.title = this.parts.length < 2 ? '' : roots.length > 1 ? 'One after another' : `One batch, ${howOf(one) || 'one roll'}`;
     if (part !== this.parts[0]) return;
-    Object.assign(this, one, { words: this.wordsOf(one.strategy), at: new Date(Number(part.model.origin / 1_000_000n)),
+    Object.assign(this, one, { concurrency: this.parts.length > 1 ? null : one.concurrency, words: this.wordsOf(one.strategy), at: new Date(Number(part.model.origin / 1_000_000n)),
       title: this.file ?? (one.die ? [`${times} × ${one.die}`, this.parts.length > 1 ? 'compared' : howOf(one)].filter(Boolean).join(', ') : root.name) });
     // What ended the request, as its first span tells it.
     const code = root.attributes['error.type'];
