@@ -1,8 +1,11 @@
 #include "common/telemetry/trace_memory.h"
 
 #include <doctest/doctest.h>
+#include <malloc.h>
 
 #include <atomic>
+#include <cstdint>
+#include <cstring>
 #include <memory>
 #include <string>
 #include <thread>
@@ -102,6 +105,25 @@ TEST_CASE("trace memory: a trace that grows endlessly keeps its first spans and 
   CHECK(spans.size() < 50);
   CHECK(spans.front().starts_with("0 "));
   CHECK(spans_of(memory, id(1)) == Spans{"other"});
+}
+
+TEST_CASE("trace memory: the limit includes what the allocator needs, however many traces there are") {
+  constexpr std::size_t kBytes = 4UL << 20U;
+  for (const std::uint32_t entries_per_trace : {1U, 2U, 15U}) {
+    CAPTURE(entries_per_trace);
+    const auto before = mallinfo2().uordblks;
+    TraceMemory memory({.bytes = kBytes, .trace_bytes = kBytes});
+    for (std::uint32_t i = 0; i < 60'000; ++i) {
+      TraceId trace{};
+      const auto number = i / entries_per_trace;
+      std::memcpy(trace.data() + 8, &number, sizeof number);
+      memory.add(trace, encoded(std::string(100 + i % 300, 'x')));
+    }
+    const auto used = mallinfo2().uordblks - before;
+    CHECK(used <= kBytes);
+    // The allocator of a sanitizer says nothing.
+    if (used > 0) CHECK(used > kBytes * 8 / 10);
+  }
 }
 
 TEST_CASE("trace memory: threads may add and read concurrently") {

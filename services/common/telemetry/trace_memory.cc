@@ -5,10 +5,10 @@
 namespace dice {
 namespace {
 
-/// The entry in the queue, the string, its reference counts, its number and what the allocator adds.
-constexpr std::size_t kEntryOverhead = 144;
-/// The trace's node in the table, its bucket and its list of numbers.
-constexpr std::size_t kTraceOverhead = 128;
+/// The entry in the queue, the string, its reference counts and what the allocator adds.
+constexpr std::size_t kEntryOverhead = 136;
+/// The trace's node in the table, and its bucket.
+constexpr std::size_t kTraceOverhead = 96;
 
 }  // namespace
 
@@ -19,12 +19,13 @@ void TraceMemory::forget_oldest() {
   const auto size = cost(*oldest.text);
   const auto found = traces_.find(oldest.trace);
   auto& trace = found->second;
-  trace.entries.erase(trace.entries.begin());
   trace.bytes -= size;
   bytes_ -= size;
-  if (trace.entries.empty()) {
+  if (trace.first == trace.last) {
     traces_.erase(found);
     bytes_ -= kTraceOverhead;
+  } else {
+    trace.first = oldest.next;
   }
   entries_.pop_front();
   ++first_;
@@ -39,11 +40,12 @@ void TraceMemory::add(const TraceId& trace, TraceEntry entry) {
     if (known->second.bytes + size > limits_.trace_bytes) return;
   }
   while (!entries_.empty() && (entries_.size() >= limits_.entries || bytes_ + most > limits_.bytes)) forget_oldest();
-  const auto [place, is_new] = traces_.try_emplace(trace);
+  const auto number = first_ + entries_.size();
+  const auto [place, is_new] = traces_.try_emplace(trace, Trace{number, number, kTraceOverhead});
   auto& kept = place->second;
   if (is_new) bytes_ += kTraceOverhead;
-  if (is_new) kept.bytes = kTraceOverhead;
-  kept.entries.push_back(first_ + entries_.size());
+  else entries_[kept.last - first_].next = number;
+  kept.last = number;
   kept.bytes += size;
   bytes_ += size;
   entries_.push_back({trace, std::move(entry)});
@@ -54,9 +56,10 @@ std::vector<TraceEntry> TraceMemory::find(const TraceId& trace) const {
   const Lock lock(mutex_);
   const auto known = traces_.find(trace);
   if (known == traces_.end()) return found;
-  found.reserve(known->second.entries.size());
-  for (const auto number : known->second.entries) found.push_back(entries_[number - first_].text);
-  return found;
+  for (auto number = known->second.first;; number = entries_[number - first_].next) {
+    found.push_back(entries_[number - first_].text);
+    if (number == known->second.last) return found;
+  }
 }
 
 std::size_t TraceMemory::bytes() const {

@@ -48,10 +48,13 @@ class TraceMemory {
   struct Entry {
     TraceId trace;
     TraceEntry text;
+    /// The number of the trace's next entry, if there is one.
+    std::uint64_t next = 0;
   };
   struct Trace {
-    /// Numbers of its entries, in ascending order.
-    std::vector<std::uint64_t> entries;
+    /// The numbers of its entries.
+    std::uint64_t first = 0;
+    std::uint64_t last = 0;
     std::size_t bytes = 0;
   };
   struct Hash {
