@@ -69,7 +69,8 @@ class Firefox:
             event = message["params"]
             if "request" in event:
                 url = event["request"]["url"]
-                urlsplit(url).netloc == self._host or self._faults.append(f"request: {url}")
+                # What is in the address itself, such as a font of the browser's own controls, is no request.
+                urlsplit(url).netloc == self._host or url.startswith("data:") or self._faults.append(f"request: {url}")
             elif event["level"] in ("error", "warn"):
                 self._faults.append(f"console: {event['text']}")
         if message["type"] == "error":

@@ -413,28 +413,3 @@ def test_menu_fills_when_the_dice_come(open_page, fragile):
     fragile.start_one("die-service")
     expect(page.locator("#roll")).to_be_enabled(timeout=20_000)
     expect(page.locator("#die option")).to_have_text(["fair", "risky"])
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1440])
-def test_looks(open_page, artifacts, width, scheme):
-    page = open_page(width, scheme)
-
-    def snap(name):
-        assert page.evaluate("document.documentElement.scrollWidth") <= width, f"{name} scrolls sideways"
-        page.screenshot(path=artifacts / f"{name}-{width}-{scheme}.png", full_page=True)
-
-    snap("empty")
-    ask(page, times=20)
-    page.click("#roll")
-    settle(page)
-    page.locator(".row").nth(2).focus()
-    snap("batch")
-    ask(page, die="risky", times=20)
-    page.click("#roll")
-    settle(page, "failed")
-    snap("failed")
-    ask(page, times=4)
-    page.click("#compare")
-    settle(page)
-    snap("compare")

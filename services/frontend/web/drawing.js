@@ -17,11 +17,10 @@ function slotsOf(part, words) {
   return part.slots.map((slot, i) => (slot.state === 'ok' ? { ...slot, note } : slot.state === 'rolling' && (part.state === 'waiting' || (begun.size && !begun.has(i))) ? { state: 'waiting' } : slot));
 }
 
-function drawPart(part, words) {
-  const slots = slotsOf(part, words);
-  const list = el('ul', { className: 'dice', ariaLabel: `Dice${part.title && `, ${part.title}`}` }, ...slots.map(die));
+function drawPart({ title }, slots) {
+  const list = el('ul', { className: 'dice', ariaLabel: `Dice${title && `, ${title}`}` }, ...slots.map(die));
   list.toggleAttribute('data-many', slots.length > 40);
-  return el('div', { className: 'part' }, ...(part.title ? [el('h3', { textContent: part.title })] : []), list);
+  return el('div', { className: 'part' }, ...(title ? [el('h3', { textContent: title })] : []), list);
 }
 
 function drawStatistics(part) {
@@ -58,6 +57,7 @@ async function copy(button, text) {
 
 export class Drawing {
   #lit = [];
+  #dice = null;  // as drawn: the run, and each part with its slots
 
   /** `config.grafana_url` is read whenever a trace is drawn; `addressOf(run)` is the link to a run; `onCancel(run)` is called by the button. */
   constructor(root, config, { addressOf, onCancel }) {
@@ -111,7 +111,19 @@ export class Drawing {
   }
 
   dice() {
-    this.ui.parts.replaceChildren(...this.run.drawn.map((part) => drawPart(part, this.run.words)));
+    const { ui, run } = this;
+    const parts = run.drawn.map((part) => ({ part, title: part.title, slots: slotsOf(part, run.words) }));
+    const same = this.#dice?.run === run && this.#dice.parts.length === parts.length
+      && parts.every(({ part, title, slots }, i) => part === this.#dice.parts[i].part && title === this.#dice.parts[i].title && slots.length === this.#dice.parts[i].slots.length);
+    if (same) {  // only the dice that have changed, so that the others keep their looks
+      parts.forEach(({ slots }, i) => slots.forEach((slot, index) => {
+        const before = this.#dice.parts[i].slots[index];
+        if (slot.state !== before.state || slot.value !== before.value || slot.note !== before.note) ui.parts.children[i].querySelectorAll('.die')[index].replaceWith(die(slot, index));
+      }));
+    } else {
+      ui.parts.replaceChildren(...parts.map(({ part, slots }) => drawPart(part, slots)));
+    }
+    this.#dice = { run, parts };
   }
 
   figures() {

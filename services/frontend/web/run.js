@@ -78,8 +78,8 @@ export class Run {
   get elapsed() { return this.ms ?? performance.now() - this.began; }
   /** The parts whose traces are drawn: of a comparison, the first and one other. */
   get drawn() { return this.parts.length > 1 ? [this.parts[0], this.parts[this.shown]] : this.parts; }
-  /** The parts of which each is one batch. */
-  get batches() { return this.parts.filter((part) => part.roll !== this.#inTurn && part.model?.rolls.length > 0); }
+  /** Of a comparison, the parts of which each is one batch. */
+  get batches() { return this.parts.slice(1).filter((part) => part.model?.rolls.length > 0); }
   get traceIds() { return this.parts.map(({ traceId }) => traceId).filter(Boolean); }
 
   cancel() { this.#abort.abort(); }

@@ -3,7 +3,7 @@ import { duration, plural } from './text.js';
 import { figures } from './trace.js';
 
 const those = (n) => (n === 1 ? 'this roll' : `these ${n} rolls`);
-const faster = (ratio) => (ratio >= 1.05 ? `${ratio.toFixed(1)} times faster` : 'no faster');
+const faster = (ratio) => (ratio >= 1.05 ? `${ratio.toFixed(ratio < 9.95 ? 1 : 0)} times faster` : 'no faster');
 const withFailures = ({ failed }) => (failed ? ` ${plural(failed, 'roll')} failed.` : '');
 const isLimited = (run) => run.concurrency && run.concurrency < run.times;
 

@@ -66,7 +66,7 @@ export class Watch {
     if (model?.open) Object.assign(entry, { pause: LIVE, deadline: Math.max(entry.deadline, now + PATIENCE) });
     else if (!entry.expected) entry.pause = Math.min(entry.pause * 2, 1000);
     if (now + entry.pause > entry.deadline) return this.#end(entry, entry.found ? 'partial' : 'missing');
-    // A large trace takes long to read and draw: leave time between.
-    entry.due = now + Math.max(entry.expected || model?.open ? LIVE : entry.pause, 3 * (now - began));
+    // A large trace takes long to read and draw: leave as much time between.
+    entry.due = now + Math.max(entry.expected || model?.open ? LIVE : entry.pause, now - began);
   }
 }
