@@ -169,3 +169,17 @@ def test_verdict_is_true_for_the_concurrency(page, times, concurrency, words):
     page.click("#roll")
     settle(page)
     expect(page.locator("#verdict")).to_have_text(re.compile(f"^{words}$"))
+
+
+@pytest.mark.parametrize("body", [
+    '{"complete":true}', '{"complete":true,"resourceSpans":[]}', '{"complete":true,"resourceSpans":[{"scopeSpans":[{"spans":[{}]}]}]}', '{"complete":true,"resourceSpans":7}',
+    '{"complete":true,"timeUnixNano":"never","resourceSpans":[{"scopeSpans":[{"spans":[{"spanId":"a","startTimeUnixNano":"1","endTimeUnixNano":"2"}]}]}]}', "[]", "null", "<p>"])
+def test_trace_that_makes_no_sense_stops_nothing(page, body):
+    page.route("**/api/traces/*", lambda route: route.fulfill(body=body, content_type="application/json"))
+    page.click("#roll")
+    expect(page.locator(".die[data-state=ok]")).to_have_count(1)
+    page.unroute("**/api/traces/*")
+    ask(page, times=2)
+    page.click("#roll")
+    settle(page)
+    expect(page.locator(".row")).to_have_count(7)

@@ -10,6 +10,7 @@ import { Watch } from './watch.js';
 
 const node = (id) => document.getElementById(id);
 const CONNECTIONS = 5;  // of the six that a browser has per host (HTTP/1.1): one stays free to read traces
+const RUNS = 50;
 const THEMES = ['system', 'light', 'dark'];
 
 /** Lets `free` requests run at the same time; further ones wait their turn. */
@@ -116,6 +117,12 @@ function follow() {
   show(page.runs.get(traces[0]) ?? openTraces(traces, fields));
 }
 
+/** Runs that need not be read again to be shown. */
+function remember(run) {
+  page.runs.set(run.traceIds[0], run);
+  if (page.runs.size > RUNS) page.runs.delete(page.runs.keys().next().value);
+}
+
 function changes(run) {
   return () => {
     if (page.shown !== run) return;
@@ -126,7 +133,7 @@ function changes(run) {
 
 function openTraces(traceIds, fields) {
   const run = Object.assign(Run.ofTraces(traceIds, (strategy) => form.wordsOf(strategy)), { fields });
-  page.runs.set(traceIds[0], run);
+  remember(run);
   run.load(tools, changes(run)).then(() => history.draw(page.shown));
   return run;
 }
@@ -151,8 +158,10 @@ async function roll(compare) {
     node('announce').textContent = run.error ? '' : run.parts.slice(0, 2).map((part) => `${part.title} ${summary(part)}`.trim()).join('. ');
     if (run.error?.code === 'network') health.find();
   });
-  page.runs.set(run.traceIds[0], run);
+  remember(run);
   go(run);
+  const stage = node('stage');
+  if (stage.getBoundingClientRect().top > innerHeight / 2) stage.scrollIntoView();  // on a phone it is below the form
   node('announce').textContent = `Rolling ${plural(run.parts[0].slots.length, 'die', 'dice')}`;
   await ended;
   history.draw(page.shown);

@@ -35,6 +35,11 @@ export class Watch {
     entry.resolve(how);
   }
 
+  #fail(entry, error) {
+    this.#followed.delete(entry);
+    entry.reject(error);
+  }
+
   async #run() {
     if (this.#running) return this.#wake();
     this.#running = true;
@@ -53,13 +58,12 @@ export class Watch {
     try {
       answer = await get(`api/traces/${entry.id}`, { signal: AbortSignal.timeout(5000) });
     } catch (error) {
-      if (!(error instanceof ApiError) || ['malformed_request', 'invalid_parameter', 'method_not_allowed'].includes(error.code)) {
-        this.#followed.delete(entry);
-        return entry.reject(error);
-      }
+      if (!(error instanceof ApiError) || ['malformed_request', 'invalid_parameter', 'method_not_allowed'].includes(error.code)) return this.#fail(entry, error);
     }
     if (!this.#followed.has(entry)) return;
-    const { model, done } = entry.take(answer);
+    let taken;
+    try { taken = entry.take(answer); } catch (error) { return this.#fail(entry, error); }  // not a trace
+    const { model, done } = taken;
     const now = performance.now();
     entry.found ||= answer !== null;
     if (done && !entry.expected) return this.#end(entry, '');
