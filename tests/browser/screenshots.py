@@ -14,7 +14,7 @@ from playwright.sync_api import sync_playwright
 
 import states
 from conftest import CHROMIUM, ENVIRONMENT, FLAGS, ROOT, run
-from measure import BYTES_PER_SECOND, LATENCY_MS, Load, slow_network
+from measure import BYTES_PER_SECOND, LATENCY_MS, Load, heap, slow_network, watch_frames
 
 ARTIFACTS = pathlib.Path(os.environ.get("ARTIFACTS", ROOT / "build/artifacts"))
 # What is shown at which width in the documentation.
@@ -93,6 +93,38 @@ def measure_visits(browser, system):
                   f"ready to roll after {load.round_trips} round trips, {load.ready_after:.2f} s")
 
 
+def measure_cancel(browser, system):
+    with opened(browser, system) as page:
+        states.ask(page, times=20, concurrency=1)
+        page.click("#roll")
+        page.wait_for_selector(".bar[data-state=open]")
+        page.wait_for_selector(".die[data-state=ok]")
+        took = page.evaluate("""async () => {
+            const began = performance.now();
+            document.querySelector('#cancel').click();
+            while (document.querySelectorAll('.die[data-state=cancelled]').length < 10) await new Promise(requestAnimationFrame);
+            return performance.now() - began;
+        }""")
+        print(f"cancelled rolls drawn {took:.0f} ms after the click")
+
+
+def measure_load(browser, system):
+    with opened(browser, system) as page:
+        states.ask(page, times=3)
+        before = None
+        for seconds in ("10", "60"):  # the first run warms the page up
+            page.select_option(".load [name=seconds]", seconds)
+            frames = watch_frames(page)
+            page.click(".load-form button")
+            page.wait_for_selector(".load[data-state=running]")
+            page.wait_for_selector(".load:not([data-state=running])", timeout=90_000)
+            seen, after = frames(), heap(page)
+            if before:
+                print(f"load panel, {seconds} s: longest gap between frames {seen['longestGapMs']:.0f} ms, "
+                      f"memory {before / 1e6:.2f} -> {after / 1e6:.2f} MB")
+            before = after
+
+
 def main():
     ARTIFACTS.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright:
@@ -105,9 +137,11 @@ def main():
         with services() as system:
             print(f"{LATENCY_MS} ms away, {BYTES_PER_SECOND // 1000} KB/s:")
             measure_visits(browser, system)
+            measure_cancel(browser, system)
             print(f"\n{'bars visible at':15} {'  '.join(f'{width}x{height}' for width, height in SIZES)}  sheets")
             draw_all(browser, system, states.STATES)
         with services(FAULTS_ENABLED="true") as system:
+            measure_load(browser, system)
             draw_all(browser, system, [states.load])
         browser.close()
 

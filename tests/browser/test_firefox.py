@@ -33,6 +33,48 @@ def test_twenty_at_once_overlap(firefox, artifacts):
     firefox.screenshot(artifacts / "firefox-batch.png")
 
 
+BARS = "document.querySelectorAll('.bar[data-kind=roll]').length"
+
+
+def roll(firefox, times, button="#roll", **fields):
+    firefox.click("#async")
+    for name, value in {"times": times, **fields}.items():
+        firefox.fill(f"#{name}", str(value))
+    firefox.click(button)
+
+
+def test_waterfall_fills_while_the_rolls_run(firefox, firefox_browser, slow_url):
+    firefox_browser.open(slow_url + "/")
+    firefox.wait("document.querySelector('#roll:enabled')")
+    roll(firefox, 20)
+    firefox.wait(f"document.querySelector('#run[data-state=rolling]') && {BARS} >= 15")
+    firefox.wait("document.querySelector('#run[data-state=rolling] .die[data-state=ok]')")
+    rolled(firefox, 20)
+
+
+def test_cancel_shows_what_really_happened(firefox, firefox_browser, slow_url):
+    firefox_browser.open(slow_url + "/")
+    firefox.wait("document.querySelector('#roll:enabled')")
+    roll(firefox, 20, concurrency=1)
+    firefox.wait("document.querySelector('.die[data-state=ok]')")
+    firefox.click("#cancel")
+    firefox.wait("document.querySelectorAll('.die[data-state=cancelled]').length > 10")
+    firefox.wait("document.querySelector('#trace[data-complete=true]')")
+    firefox.wait("document.querySelector('#verdict').textContent.startsWith('Cancelled after')")
+
+
+def test_link_and_comparison(firefox, artifacts):
+    roll(firefox, 4, "#compare")
+    rolled(firefox, 8)
+    firefox.wait("document.querySelectorAll('#sweep tbody tr').length === 3")
+    shown = "['#parts', '#verdict', '#sweep table'].map(selector => document.querySelector(selector).innerText)"
+    before = firefox.evaluate(shown)
+    firefox.screenshot(artifacts / "firefox-compare.png")
+    firefox.go(firefox.evaluate("location.href"))
+    firefox.wait("document.querySelector('#trace[data-complete=true]') && document.querySelectorAll('#sweep tbody tr').length === 3")
+    assert firefox.evaluate(shown) == before
+
+
 def test_faults_are_seen(firefox):
     """Those that `firefox` looks for."""
     firefox.evaluate("fetch('http://example.com/').catch(() => null)")

@@ -67,12 +67,12 @@ def test_bars_grow_between_two_answers(slow):
     ask(page, times=8, concurrency=2)
     page.click("#roll")
     page.wait_for_selector(".bar[data-state=open]")
-    held = []
-    page.route("**/api/traces/*", lambda route: held.append(route))
+    held, hold = [], [True]
+    page.route("**/api/traces/*", lambda route: held.append(route) if hold else route.continue_())
     width = "document.querySelector('.bar[data-state=open]').getBoundingClientRect().width"
     before = page.evaluate(width)
     page.wait_for_function(f"before => {width} > before + 5", arg=before)
-    page.unroute("**/api/traces/*")
+    hold.clear()
     for route in held:
         route.continue_()
     settle(page)
