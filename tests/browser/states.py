@@ -73,6 +73,25 @@ def cancelled(page):
     page.wait_for_selector(".die[data-state=cancelled]")
 
 
+def running(page):
+    ask(page, times=20, concurrency=1)
+    page.click("#roll")
+    page.wait_for_selector(".bar[data-state=open]")
+
+
+def details(page):
+    failures(page)
+    page.wait_for_selector("#logs:not([hidden])")
+    page.click("#logs summary")
+    page.locator(".row").nth(7).click()
+    page.wait_for_selector("#details:not([hidden])")
+
+
+def gone(page):
+    page.goto(page.url.partition("?")[0] + "?trace=" + "a" * 32)
+    page.wait_for_selector("#problem[data-code=trace_not_found]")
+
+
 def load(page):
     """Needs FAULTS_ENABLED."""
     ask(page, times=5)
@@ -82,4 +101,4 @@ def load(page):
     page.wait_for_selector(".load[data-state=idle]", timeout=30_000)
 
 
-STATES = [empty, once, batch, failures, stopped, compare, first_success, cancelled]
+STATES = [empty, once, running, batch, failures, stopped, compare, first_success, cancelled, details, gone]

@@ -11,7 +11,8 @@ function draw({ points, amdahl, limit }) {
   const x = (k) => LEFT + (WIDTH - LEFT - RIGHT) * (most > 1 ? Math.log2(k) / Math.log2(most) : 0);
   const y = (s) => HEIGHT - BOTTOM - (HEIGHT - BOTTOM - TOP) * (s / highest);
   const text = (at, up, words, anchor, name) => svg('text', { x: at, y: up, 'text-anchor': anchor, 'dominant-baseline': 'central', class: name ?? '' }, words);
-  const step = 10 ** Math.floor(Math.log10(highest)) * ([1, 2, 5].find((n) => highest / (n * 10 ** Math.floor(Math.log10(highest))) <= 5) ?? 10);
+  const power = 10 ** Math.floor(Math.log10(highest / 5));
+  const step = power * [1, 2, 5, 10].find((n) => n * power >= highest / 5);
   const lines = Array.from({ length: Math.floor(highest / step) + 1 }, (_, i) => +(i * step).toFixed(2));
   const smooth = Array.from({ length: 41 }, (_, i) => most ** (i / 40));
   const right = WIDTH - RIGHT + 8;
