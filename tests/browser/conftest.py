@@ -18,11 +18,7 @@ import run  # noqa: E402
 
 from accessibility import violations  # noqa: E402
 from firefox import Firefox  # noqa: E402
-
-ENVIRONMENT = {"ROLL_DELAY_MIN_SECONDS": 0.05, "ROLL_DELAY_MAX_SECONDS": 0.3, "ROLL_SEED": 7, "OTEL_TRACES_EXPORTER": "none"}
-CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
-FLAGS = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run", "--disable-quic",
-         "--disable-gpu", *(["--no-sandbox"] if os.geteuid() == 0 else [])]
+from programs import CHROMIUM, ENVIRONMENT, FLAGS  # noqa: E402
 
 
 @pytest.fixture(scope="session")

@@ -13,8 +13,9 @@ import tempfile
 from playwright.sync_api import sync_playwright
 
 import states
-from conftest import CHROMIUM, ENVIRONMENT, FLAGS, ROOT, run
+from conftest import ROOT, run
 from measure import BYTES_PER_SECOND, LATENCY_MS, Load, heap, slow_network, watch_frames
+from programs import CHROMIUM, ENVIRONMENT, FLAGS
 
 ARTIFACTS = pathlib.Path(os.environ.get("ARTIFACTS", ROOT / "build/artifacts"))
 # What is shown at which width in the documentation.

@@ -10,7 +10,8 @@ from playwright.sync_api import expect
 
 import contract
 import run
-from conftest import ENVIRONMENT, ROOT
+from programs import ENVIRONMENT
+from run import ROOT
 
 SERVICES = [one["name"] for one in contract.read()["services"]]
 FRONTEND, ROLLER, DIE = SERVICES
