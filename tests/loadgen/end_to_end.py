@@ -257,4 +257,6 @@ class EndToEnd(unittest.TestCase):
 
 
 if __name__ == "__main__":
+    # A script's background jobs ignore SIGINT, and so would loadgen.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     unittest.main(warnings="ignore")
