@@ -1,5 +1,5 @@
 """`loadgen verify` against an OpenTelemetry Collector, Loki, Prometheus and Tempo, as local processes: the
-services' telemetry arrives, and a stopped backend is named.
+services' telemetry arrives, and a stopped backend is named. The frontend shows traces and log lines from Tempo and Loki.
 
 The programs are searched in PATH and in $CLUSTER_CACHE/backends (default ~/.cache/dice-cluster/backends). If one of the
 first three is missing, all tests are skipped; without Tempo, traces are read from the frontend. DICE_BIN: folder of our
@@ -15,6 +15,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -109,9 +110,11 @@ class Stack:
                      lambda path: [f"-config.file={path}"], "/ready")
         self.add("collector", collector_config(self.folder, otlp, health, self.urls["loki"], tempo_otlp if FOUND["tempo"] else None),
                  lambda path: [f"--config={path}"], f"http://127.0.0.1:{health}/")
+        tempo_url = {"TEMPO_URL": self.urls["tempo"]} if FOUND["tempo"] else {}
         self.system.start({"all": {"OTEL_TRACES_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_ENDPOINT": self.urls["collector"],
                                    "OTEL_BSP_SCHEDULE_DELAY": "500"},
-                           "dice-roller": {"ROLL_DELAY_MAX_SECONDS": "0.3"}})
+                           "dice-roller": {"ROLL_DELAY_MAX_SECONDS": "0.3"},
+                           "frontend": {"LOKI_URL": self.urls["loki"], **tempo_url}})
         # The ports of its targets are known only now.
         self.add("prometheus", prometheus_config(self.system), lambda path: [
             f"--config.file={path}", f"--storage.tsdb.path={self.folder}/prometheus",
@@ -293,3 +296,83 @@ def test_logs_that_the_collector_does_not_ship_are_named(stack):
     finally:
         hidden.rename(logs)
     holds(stack)
+
+
+TRACE_ID = "5eed%028x"
+
+
+class Batch:
+    """20 rolls, two at a time: some seconds. The page names the trace in the same way."""
+
+    SPANS = 20 + 5
+
+    def __init__(self, stack, number):
+        self.stack = stack
+        self.id = TRACE_ID % number
+        request = urllib.request.Request(f"{stack.system.page}/roll-async?die=fair&times=20&concurrency=2", headers={"dice-trace-id": self.id})
+        self.thread = threading.Thread(target=lambda: urllib.request.urlopen(request, timeout=60).close())
+        self.thread.start()
+
+    def trace(self):
+        """Whether it is complete, and {span id: the span}."""
+        body = answer(f"{self.stack.system.page}/api/traces/{self.id}")
+        if body is None:
+            return False, {}
+        trace = json.loads(body)
+        return trace["complete"], {span["spanId"]: span for one in trace["resourceSpans"] for scope in one["scopeSpans"]
+                                   for span in scope["spans"]}
+
+    def lines(self):
+        body = answer(f"{self.stack.system.page}/api/logs/{self.id}")
+        return json.loads(body)["lines"] if body else []
+
+    def spans_in_tempo(self):
+        # Tempo writes ids in base64.
+        body = answer(f"{self.stack.urls['tempo']}/api/traces/{self.id}") or b""
+        return body.count(b'"spanId"')
+
+
+def eventually(get, holds):
+    deadline = time.monotonic() + READY_SECONDS
+    while not holds(value := get()):
+        assert time.monotonic() < deadline, value
+        time.sleep(0.05)
+    return value
+
+
+@needs_tempo
+def test_a_running_batch_has_open_spans_with_tempo_too(stack):
+    batch = Batch(stack, 1)
+    try:
+        complete, spans = eventually(batch.trace, lambda trace: any("endTimeUnixNano" in span and span["name"].startswith("async_roll_")
+                                                                    for span in trace[1].values()))
+        running = [span["name"] for span in spans.values() if "endTimeUnixNano" not in span]
+        assert not complete
+        assert running.count("GET /roll-async") >= 2, running  # the frontend's and dice-roller's
+        assert any(name.startswith("async_roll_") for name in running), running
+    finally:
+        batch.thread.join()
+    _, spans = eventually(batch.trace, lambda trace: trace[0])
+    assert len(spans) == Batch.SPANS
+    assert all("endTimeUnixNano" in span for span in spans.values())
+
+
+@needs_tempo
+def test_a_link_works_after_a_restart_of_the_services(stack):
+    batch = Batch(stack, 2)
+    batch.thread.join()
+    _, spans = eventually(batch.trace, lambda trace: trace[0])
+    lines = batch.lines()
+    assert len(spans) == Batch.SPANS
+    assert {line["service"] for line in lines} == set(stack.system.urls)
+    eventually(batch.spans_in_tempo, lambda count: count >= Batch.SPANS)
+    for name in stack.system.urls:
+        stack.system.restart(name)
+    for url in stack.system.metrics_urls.values():
+        assert answer(f"{url}/debug/spans/{batch.id}") is None
+        assert answer(f"{url}/debug/logs/{batch.id}") is None
+
+    complete, after = batch.trace()
+    assert complete
+    assert after.keys() == spans.keys()
+    assert eventually(batch.lines, lambda found: len(found) >= len(lines)) == lines

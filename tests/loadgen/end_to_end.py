@@ -106,13 +106,10 @@ class EndToEnd(unittest.TestCase):
                 connection.close()
 
     def test_interrupt_ends_traffic_with_its_summary(self):
-        process = subprocess.Popen([BIN / "loadgen", "traffic", "--url", self.system.url("frontend"), "--duration", "600", "--json"],
-                                   env=ENV, stdout=subprocess.PIPE, text=True)
-        self.wait_for_lists(1)
-        process.send_signal(signal.SIGINT)
-        out, _ = process.communicate(timeout=30)
-        self.assertEqual(process.returncode, 0, out)
-        self.assertTrue(json.loads(out)["passed"])
+        answered = self.answered("/roll")
+        process = self.endless_traffic()
+        self.wait_until_answered("/roll", answered + 1)
+        self.assertTrue(self.interrupt(process)["passed"])
 
     def test_compare(self):
         code, out, err = loadgen("compare", "--url", self.system.url("frontend"), "--rolls", "5", "--iterations", "2",
@@ -162,21 +159,12 @@ class EndToEnd(unittest.TestCase):
         self.assertEqual(parents.count(client["spanId"]), 1)
 
     def test_traffic_goes_on_when_a_service_restarts(self):
-        done = {}
-
-        def traffic():
-            done["result"] = loadgen("traffic", "--url", self.system.url("frontend"), "--list-only", "--duration", "5",
-                                     "--think-max", "0.01", "--json", "--expect",
-                                     "downstream_unavailable,not_ready")
-
-        thread = threading.Thread(target=traffic)
-        thread.start()
-        self.wait_for_lists(100)
+        answered = self.answered("/dice")
+        process = self.endless_traffic("--list-only", "--think-max", "0.01", "--expect", "downstream_unavailable,not_ready")
+        self.wait_until_answered("/dice", answered + 100)
         self.system.restart("frontend")
-        self.wait_for_lists(100)
-        thread.join()
-        code, out, err = done["result"]
-        self.assertEqual(code, 0, out + err)
+        self.wait_until_answered("/dice", 100)
+        self.assertTrue(self.interrupt(process)["passed"])
 
     def test_traffic_waits_for_rolls_to_get_through(self):
         done = {}
@@ -186,28 +174,41 @@ class EndToEnd(unittest.TestCase):
 
         self.system.stop_one("dice-roller")
         try:
+            answered = self.answered("/roll")
             thread = threading.Thread(target=traffic)
             thread.start()
-            self.wait_for_answers("/roll", 2)
+            self.wait_until_answered("/roll", answered + 2)
         finally:
             self.system.start_one("dice-roller")
         thread.join()
         code, out, err = done["result"]
         self.assertEqual(code, 0, out + err)
 
-    def wait_for_lists(self, more):
-        self.wait_for_answers("/dice", more)
+    def endless_traffic(self, *more):
+        """Ends with the test at the latest: otherwise, the metrics that later tests compare would move."""
+        process = subprocess.Popen([BIN / "loadgen", "traffic", "--url", self.system.url("frontend"), "--duration", "600", "--json", *more],
+                                   env=ENV, stdout=subprocess.PIPE, text=True)
+        self.addCleanup(process.communicate)
+        self.addCleanup(process.kill)  # before communicate
+        return process
 
-    def wait_for_answers(self, route, more):
-        """Waits until the frontend has answered `more` further requests of this route."""
-        def answered():
-            with urllib.request.urlopen(self.system.metrics_url("frontend") + "/metrics") as answer:
-                found = re.search(rf'^http_request_duration_seconds_count{{[^}}]*route="{route}"}} (\d+)', answer.read().decode(),
-                                  re.MULTILINE)
-            return int(found.group(1))
-        first = answered()
+    def interrupt(self, process):
+        """The summary."""
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=30)
+        self.assertEqual(process.returncode, 0, out)
+        return json.loads(out)
+
+    def answered(self, route):
+        """Number of requests of this route that the frontend has answered since its start."""
+        with urllib.request.urlopen(self.system.metrics_url("frontend") + "/metrics") as answer:
+            found = re.search(rf'^http_request_duration_seconds_count{{[^}}]*route="{route}"}} (\d+)', answer.read().decode(),
+                              re.MULTILINE)
+        return int(found.group(1))
+
+    def wait_until_answered(self, route, count):
         deadline = time.monotonic() + 30
-        while answered() < first + more:
+        while self.answered(route) < count:
             self.assertLess(time.monotonic(), deadline, "no traffic")
             time.sleep(0.01)
 
@@ -256,4 +257,6 @@ class EndToEnd(unittest.TestCase):
 
 
 if __name__ == "__main__":
+    # A script's background jobs ignore SIGINT, and so would loadgen.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     unittest.main(warnings="ignore")
