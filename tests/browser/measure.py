@@ -131,3 +131,13 @@ def heap(page):
     metrics = {one["name"]: one["value"] for one in session.send("Performance.getMetrics")["metrics"]}
     session.detach()
     return int(metrics["JSHeapUsedSize"])
+
+
+def cancel(page):
+    """Cancels, and returns the milliseconds until the first roll is drawn as cancelled."""
+    return page.evaluate("""async () => {
+        const began = performance.now();
+        document.querySelector('#cancel').click();
+        while (!document.querySelector('.row[data-state=cancelled] .bar[data-kind=roll]')) await new Promise(requestAnimationFrame);
+        return performance.now() - began;
+    }""")

@@ -14,7 +14,7 @@ from playwright.sync_api import sync_playwright
 
 import states
 from conftest import ROOT, run
-from measure import BYTES_PER_SECOND, LATENCY_MS, Load, heap, slow_network, watch_frames
+from measure import BYTES_PER_SECOND, LATENCY_MS, Load, cancel, heap, slow_network, watch_frames
 from programs import CHROMIUM, ENVIRONMENT, FLAGS
 
 ARTIFACTS = pathlib.Path(os.environ.get("ARTIFACTS", ROOT / "build/artifacts"))
@@ -100,12 +100,7 @@ def measure_cancel(browser, system):
         page.click("#roll")
         page.wait_for_selector(".bar[data-state=open]")
         page.wait_for_selector(".die[data-state=ok]")
-        took = page.evaluate("""async () => {
-            const began = performance.now();
-            document.querySelector('#cancel').click();
-            while (document.querySelectorAll('.die[data-state=cancelled]').length < 10) await new Promise(requestAnimationFrame);
-            return performance.now() - began;
-        }""")
+        took = cancel(page)
         print(f"cancelled rolls drawn {took:.0f} ms after the click")
 
 

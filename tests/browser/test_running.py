@@ -6,6 +6,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
+from measure import cancel
 from states import ask, settle
 
 # Notes of what the page shows: when the answer arrived, and each change of rows, dice and axis until then.
@@ -94,12 +95,7 @@ def test_cancel_shows_what_really_happened(slow):
     page.click("#roll")
     page.wait_for_selector(".bar[data-state=open]")
     page.wait_for_selector(".die[data-state=ok]")
-    took = page.evaluate("""async () => {
-        const began = performance.now();
-        document.querySelector('#cancel').click();
-        while (!document.querySelector('.row[data-state=cancelled] .bar[data-kind=roll]')) await new Promise(requestAnimationFrame);
-        return performance.now() - began;
-    }""")
+    took = cancel(page)
     settle(page, "failed")
     spans = {int(attribute(span, "async.roll_index")): span for span in spans_of(page, trace_of(page)) if attribute(span, "async.roll_index") is not None}
     known = {int(die.get_attribute("data-index")): die.get_attribute("data-state") for die in page.locator(".die").all()}

@@ -1,4 +1,6 @@
 // The page's address: what the form says, and which traces are shown.
+import { query } from './api.js';
+
 const FIELDS = ['die', 'times', 'concurrency', 'strategy', 'seed'];
 const TRACE_ID = /^(?!0+$)[0-9a-f]{32}$/;
 
@@ -11,7 +13,7 @@ export function readAddress(search) {
 
 /** The search part of an address; fields without a value are left out. */
 export function writeAddress(fields, traces = []) {
-  const parameters = new URLSearchParams(FIELDS.filter((name) => fields[name] !== null && fields[name] !== undefined && fields[name] !== '').map((name) => [name, fields[name]]));
+  const parameters = query(Object.fromEntries(FIELDS.map((name) => [name, fields[name]])));
   for (const id of traces) parameters.append('trace', id);
   const text = parameters.toString();
   return text && `?${text}`;

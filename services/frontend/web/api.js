@@ -57,4 +57,10 @@ export async function ask(path, { signal, headers, method, body } = {}) {
 
 export const get = async (path, options) => (await ask(path, options)).answer;
 
+/** 32 hex digits. */
+export const newTraceId = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (b) => b.toString(16).padStart(2, '0')).join('');
+
+/** Without the parameters that have no value. */
+export const query = (parameters) => new URLSearchParams(Object.entries(parameters).filter(([, v]) => v !== null && v !== undefined && v !== ''));
+
 export const sleep = (ms) => new Promise((done) => setTimeout(done, ms));

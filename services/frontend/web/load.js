@@ -1,5 +1,5 @@
 // The panel "Load and faults": sends requests, shows what came of them, and breaks the services on purpose.
-import { ApiError, sleep } from './api.js';
+import { ApiError, query, sleep } from './api.js';
 import { el } from './dom.js';
 import { LoadChart, rate } from './load_chart.js';
 import { Load } from './load_run.js';
@@ -11,7 +11,6 @@ const MAX_USERS = 5;
 const SCENARIO = { seconds: 30, before: 5, fault: 10 };
 const NO_FAULT = { delay_seconds: 0, error_rate: 0, unavailable: false };
 
-const query = (parameters) => new URLSearchParams(Object.entries(parameters).filter(([, v]) => v !== null && v !== undefined && v !== ''));
 const words = (code) => new ApiError(code).words().what;
 const number = (name, label, { min, max, step = 1, value }) => el('label', { className: 'field' }, label,
   el('input', { type: 'number', name, min, max, step, value, required: true, inputMode: 'decimal' }));

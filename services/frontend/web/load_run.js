@@ -1,5 +1,5 @@
 // A load: users who each send one request after the other, and what came of it, second by second.
-import { sleep } from './api.js';
+import { newTraceId, sleep } from './api.js';
 
 const PAUSE = 50; // ms, at least, between the starts of two requests of a user
 const MAX_POINTS = 300;
@@ -7,7 +7,6 @@ const MAX_POINTS = 300;
 const BOUNDS = [1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000];
 const FINE = Array.from({ length: 66 }, (_, i) => 1.2 ** i);
 
-const hex = (bytes) => Array.from(crypto.getRandomValues(new Uint8Array(bytes)), (b) => b.toString(16).padStart(2, '0')).join('');
 const count = (map, key, by = 1) => map.set(key, (map.get(key) ?? 0) + by);
 
 export class Histogram {
@@ -138,7 +137,7 @@ export class Load {
   }
 
   async #request() {
-    const traceId = hex(16);
+    const traceId = newTraceId();
     const began = performance.now();
     let code = '';
     this.sent++;

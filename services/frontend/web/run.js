@@ -1,10 +1,8 @@
 // A run: what was requested, and its parts (when comparing: one after another, the batch, and more batches), each with a slot per die and a trace.
-import { ApiError, ask } from './api.js';
+import { ApiError, ask, newTraceId, query } from './api.js';
 import { plural } from './text.js';
 import { readTrace } from './trace.js';
 
-const hex = (bytes) => Array.from(crypto.getRandomValues(new Uint8Array(bytes)), (b) => b.toString(16).padStart(2, '0')).join('');
-const query = (parameters) => new URLSearchParams(Object.entries(parameters).filter(([, v]) => v !== null && v !== undefined));
 const NOTES = {
   partial: 'Some spans did not arrive within 10 s.', missing: 'No trace arrived within 10 s.',
   untraced: 'This request was not traced: tracing is off, or it was not sampled.' };
@@ -88,7 +86,7 @@ export class Run {
   async roll({ watch, lane }, changed) {
     const traces = [];
     for (const part of this.parts) {
-      part.traceId = hex(16);
+      part.traceId = newTraceId();
       part.state = 'rolling';
       const began = performance.now();
       let free = () => {};
