@@ -15,7 +15,8 @@ export class Watch {
    * it rejects if the trace cannot be read.
    */
   follow(id, take, expected) {
-    const entry = { id, take, expected, due: 0, pause: 50, deadline: expected ? Infinity : performance.now() + PATIENCE, found: false };
+    // A request that is about to be sent has no span yet.
+    const entry = { id, take, expected, due: expected ? performance.now() + 50 : 0, pause: 50, deadline: expected ? Infinity : performance.now() + PATIENCE, found: false };
     const ended = new Promise((resolve, reject) => { Object.assign(entry, { resolve, reject }); });
     this.#followed.add(entry);
     this.#run();
