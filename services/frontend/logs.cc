@@ -8,6 +8,7 @@
 #include "common/base/json.h"
 #include "common/base/json_view.h"
 #include "common/http/loki.h"
+#include "contract/names.h"
 
 namespace dice {
 namespace {
@@ -21,6 +22,13 @@ std::string text_of(const rapidjson::Value& line) {
   JsonWriter writer(buffer);
   line.Accept(writer);
   return {buffer.GetString(), buffer.GetSize()};
+}
+
+/// For LogQL: a Loki may have the log lines of others, which are not for the visitors of the page.
+std::string our_services() {
+  std::string names;
+  for (const auto& service : kServices) names.append(names.empty() ? "" : "|").append(service.name);
+  return names;
 }
 
 /// Time and text of a line; empty if it is not one of this trace.
@@ -70,7 +78,7 @@ std::optional<Error> Logs::add_from_loki(const TraceId& id, const std::stop_toke
     const auto last = std::ranges::max(spans, {}, &TraceSpan::end_nanoseconds).end_nanoseconds;
     if (std::ranges::none_of(spans, &TraceSpan::open)) end = std::chrono::nanoseconds(last) + kMargin;
   }
-  const auto query = R"({service_name=~".+"} |= ")" + to_hex(id) + '"';
+  const auto query = R"({service_name=~")" + our_services() + R"("} |= ")" + to_hex(id) + '"';
   const auto answer = loki_.get({.path = loki_path(query, start.count(), end.count()),
                                  .route = "/loki/api/v1/query_range",
                                  .timeout = options_.timeout,

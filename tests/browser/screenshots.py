@@ -19,7 +19,7 @@ from programs import CHROMIUM, ENVIRONMENT, FLAGS
 
 ARTIFACTS = pathlib.Path(os.environ.get("ARTIFACTS", ROOT / "build/artifacts"))
 # What is shown at which width in the documentation.
-PICTURES = {ROOT / "docs/page.png": (states.readme, 1440)}
+PICTURES = {ROOT / "docs/page.png": (states.readme, 1440), ROOT / "docs/compare.png": (states.readme_compare, 1440)}
 SIZES = [(390, 844), (1366, 768), (1920, 1080)]
 LOOKS = {"light": {}, "dark": {"color_scheme": "dark"}, "forced-colors": {"forced_colors": "active"},
          "print": {"media": "print"}}

@@ -39,6 +39,14 @@ def batch(page):
     settle(page)
 
 
+def readme_compare(page):
+    """What docs/page.md shows."""
+    ask(page, times=10, strategy="best-effort", seed=7)
+    page.click("#compare")
+    page.wait_for_selector("#run[data-state=done]", timeout=60_000)
+    settle(page)
+
+
 def failures(page):
     ask(page, die="risky", times=20, strategy="best-effort")
     page.click("#roll")

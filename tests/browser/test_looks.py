@@ -9,7 +9,7 @@ import states
 from states import ask, settle
 
 SIZES = [(390, 844), (1366, 768), (1920, 1080)]
-LOOKS = {"light": {"color_scheme": "light"}, "dark": {"color_scheme": "dark"}, "forced": {"forced_colors": "active"}, "print": {"media": "print"}}
+LOOKS = {"light": {"color_scheme": "light"}, "dark": {"color_scheme": "dark"}, "forced": {"forced_colors": "active"}, "contrast": {"contrast": "more"}, "print": {"media": "print"}}
 
 # Relative luminance and contrast as in WCAG 2.2.
 CONTRASTS = """() => {
@@ -47,7 +47,7 @@ def test_looks(open_page, artifacts, width, height, look):
         page.emulate_media(**LOOKS[look])
         assert look == "print" or page.evaluate("document.documentElement.scrollWidth") <= width, f"{state.__name__} scrolls sideways"
         page.screenshot(path=artifacts / f"{state.__name__}-{width}-{look}.png", full_page=look == "print")
-        page.emulate_media(color_scheme="null", forced_colors="null", media="null")
+        page.emulate_media(color_scheme="null", forced_colors="null", contrast="null", media="null")
 
 
 @pytest.mark.parametrize("state", [states.batch, states.failures, states.stopped, states.compare, states.first_success], ids=lambda state: state.__name__)

@@ -264,6 +264,8 @@ TEST_CASE("with Loki, it is asked only if a service has no lines of the trace, a
     CHECK(lines_of(get(system.frontend.port(), path)) == all);
     CHECK(loki.last().contains(trace));
     CHECK(loki.last().starts_with("/loki/api/v1/query_range?"));
+    const auto query = percent_decode(loki.last(), true).value();
+    CHECK(query.contains(R"({service_name=~"frontend|dice-roller|die-service"} |= ")"));
   }
   SUBCASE("Loki has nothing") { CHECK(lines_of(get(system.frontend.port(), path)) == rest); }
   SUBCASE("Loki fails") {
