@@ -17,7 +17,8 @@ export function atOf(line, model) {
 
 function logText(line, model) {
   const { timestamp, level, message, logger, service, trace_id: trace, span_id: span, ...fields } = line;
-  return [el('span', { textContent: `${duration(Math.max(0, atOf(line, model)))} ` }), el('b', { textContent: `${message} `, data: { level } }), el('small', { textContent: pairs(fields) })];
+  return [el('span', { textContent: `${duration(Math.max(0, atOf(line, model)))} ` }), el('b', { textContent: `${message} `, data: { level } }),
+    el('small', { textContent: pairs(fields) })];
 }
 
 export function drawDetails(host, span, { model, lines = [], onClose }) {
@@ -28,7 +29,8 @@ export function drawDetails(host, span, { model, lines = [], onClose }) {
     el('p', { className: 'hint', textContent: [span.service, span.kind, STATES[span.state], span.critical && 'critical path'].filter(Boolean).join(' · ') }),
     facts({ start: duration(span.start), ...(!span.open && { duration: duration(span.end - span.start) }), ...(span.message && { status: span.message }) }),
     ...(Object.keys(span.attributes).length ? [el('h5', { textContent: 'Attributes' }), facts(span.attributes)] : []),
-    ...list('Events', span.events.map((event) => el('li', {}, el('span', { textContent: `${duration(event.at)} ${event.name} ` }), el('small', { textContent: pairs(event.attributes) })))),
+    ...list('Events', span.events.map((event) => el('li', {}, el('span', { textContent: `${duration(event.at)} ${event.name} ` }),
+      el('small', { textContent: pairs(event.attributes) })))),
     ...list('Log lines', lines.filter((line) => line.span_id === span.id).map((line) => el('li', {}, ...logText(line, model)))));
 }
 

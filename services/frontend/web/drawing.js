@@ -14,7 +14,8 @@ import { axisEnd, tonesOf, Waterfall } from './waterfall.js';
 function slotsOf(part, words) {
   const begun = new Set(part.model?.rolls.map(({ rollIndex }) => rollIndex));
   const note = words.winner && part.slots.length > 1 ? words.winner : undefined;
-  return part.slots.map((slot, i) => (slot.state === 'ok' ? { ...slot, note } : slot.state === 'rolling' && (part.state === 'waiting' || (begun.size && !begun.has(i))) ? { state: 'waiting' } : slot));
+  const waits = (i) => part.state === 'waiting' || (begun.size > 0 && !begun.has(i));
+  return part.slots.map((slot, i) => (slot.state === 'ok' ? { ...slot, note } : slot.state === 'rolling' && waits(i) ? { state: 'waiting' } : slot));
 }
 
 function drawPart({ title }, slots) {
@@ -66,7 +67,8 @@ export class Drawing {
     ui.cancel.addEventListener('click', () => onCancel(this.run));
     ui.every.addEventListener('change', ({ target }) => { this.run.every = target.checked; this.trace(); });
     ui.compact.addEventListener('change', ({ target }) => { this.run.compact = target.checked; this.trace(); });
-    this.waterfall = new Waterfall(ui.waterfall, { onSelect: (span, part) => { this.run.selected = span && { id: span.id, part }; this.details(); }, onLight: (part, index) => this.light(part, index) });
+    const onSelect = (span, part) => { this.run.selected = span && { id: span.id, part }; this.details(); };
+    this.waterfall = new Waterfall(ui.waterfall, { onSelect, onLight: (part, index) => this.light(part, index) });
     for (const [id, factor] of [['zoom-in', 0.5], ['zoom-out', 2], ['zoom-reset', 0]]) ui[id].addEventListener('click', () => this.waterfall.zoom(factor));
     ui.parts.addEventListener('pointerover', (event) => this.light(...this.#dieAt(event)));
     ui.parts.addEventListener('pointerleave', () => this.light(null, null));

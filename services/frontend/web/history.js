@@ -47,6 +47,7 @@ export class History {
     const { run, title, at, outcome, took, address } = entry;
     const current = shown && (run ? run === shown : String(readAddress(address).traces) === String(shown.traceIds));
     return el('button', { type: 'button', onclick: () => this.onChoose(entry), ariaCurrent: current ? 'true' : null },
-      el('span', { textContent: title }), el('time', { textContent: new Date(at).toLocaleTimeString(), dateTime: at }), el('b', { textContent: outcome }), el('span', { textContent: took }));
+      el('span', { textContent: title }), el('time', { textContent: new Date(at).toLocaleTimeString(), dateTime: at }),
+      el('b', { textContent: outcome }), el('span', { textContent: took }));
   }
 }

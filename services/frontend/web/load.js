@@ -163,7 +163,8 @@ export class LoadPanel {
     const list = [
       { label: `${dice.name} slow`, fault: { ...NO_FAULT, delay_seconds: 1 }, text: [`Watch the latency: p50 and p99 rise by one second, because each request asks ${dice.name} first; in a trace, that call is the long bar.`] },
       { label: `${dice.name} down`, fault: { ...NO_FAULT, unavailable: true }, text: [`Watch the errors: a few calls fail, then ${rolls.name} stops asking (circuit open) and fails at once, until a probe succeeds shortly after the end.`] },
-      { label: 'Overload', text: [`Watch the rolls in flight: ${MAX_USERS} users with ${max} dice each are at most ${MAX_USERS * max} rolls, which should pass without an error, because ${rolls.name} turns requests away (overloaded) only beyond its limit, 1024 unless set otherwise; to get there, meanwhile run `,
+      { label: 'Overload', text: [`Watch the rolls in flight: ${MAX_USERS} users with ${max} dice each are at most ${MAX_USERS * max} rolls, which should pass without an error, because ${
+        rolls.name} turns requests away (overloaded) only beyond its limit, 1024 unless set otherwise; to get there, meanwhile run `,
         el('code', { textContent: this.#command(`--users 200 --async 1 --max-batch ${max} --think-max 0 --duration 20`) })] },
     ];
     return el('ul', { className: 'load-scenarios' }, ...list.map(({ label, fault, text }) => el('li', {},

@@ -48,7 +48,8 @@ export class Run {
         batch(this.concurrency, { title: `One batch, ${howOf(this) || 'one roll'}` }),
         ...stepsOf(this.times, chosen).filter((k) => k !== chosen).map((k) => batch(k, { title: `One batch, ${howOf({ ...this, concurrency: k })}`, step: true }))];
     }
-    this.title = { single: `1 × ${this.die}`, batch: [`${this.times} × ${this.die}`, howOf(this)].filter(Boolean).join(', '), compare: `${this.times} × ${this.die}, compared` }[kind];
+    const dice = `${this.times} × ${this.die}`;
+    this.title = { single: `1 × ${this.die}`, batch: [dice, howOf(this)].filter(Boolean).join(', '), compare: `${dice}, compared` }[kind];
   }
 
   #part(count, roll, more) {

@@ -41,7 +41,8 @@ export function drawSweep(host, run, onChoose) {
   host.replaceChildren(draw(curve), el('div', {},
     el('table', {}, el('thead', {}, el('tr', {}, ...head.map((textContent) => el('th', { scope: 'col', textContent })))),
       el('tbody', {}, ...points.map(({ part, concurrency, request, speedup: s, amdahl }) => el('tr', { ariaCurrent: part === shown ? 'true' : null, data: { concurrency } },
-        el('td', {}, el('button', { type: 'button', className: 'plain', textContent: `${concurrency} at a time`, ariaPressed: part === shown, title: 'Draw this batch', onclick: () => onChoose(part), data: { concurrency } })),
+        el('td', {}, el('button', { type: 'button', className: 'plain', textContent: `${concurrency} at a time`, ariaPressed: part === shown, title: 'Draw this batch',
+          onclick: () => onChoose(part), data: { concurrency } })),
         el('td', { textContent: duration(request) }), el('td', { textContent: `${s.toFixed(2)}×` }), el('td', { textContent: `${amdahl.toFixed(2)}×` }))))),
     el('p', { className: 'hint', textContent: `Outside the rolls, ${duration(serial)} of the request cannot be shared out: that is all that Amdahl’s law counts. But a roll cannot be divided: roll ${
       slowest} takes ${duration(longestMs)}, so no batch of these rolls can be more than ${limit.toFixed(2)} times faster.` })));

@@ -172,7 +172,8 @@ export class Waterfall {
     if (!entry) {
       const bar = el('div', { className: 'bar' });
       entry = { bar, node: el('div', { className: 'row', role: 'treeitem', tabIndex: -1 },
-        el('span', { className: 'name', title: `${span.name} · ${span.service}` }), el('div', { className: 'track' }, bar), el('span', { className: 'outcome' }), el('span', { className: 'took' })) };
+        el('span', { className: 'name', title: `${span.name} · ${span.service}` }), el('div', { className: 'track' }, bar),
+        el('span', { className: 'outcome' }), el('span', { className: 'took' })) };
       this.#rows.set(key, entry);
     }
     Object.assign(entry, { span, part });
