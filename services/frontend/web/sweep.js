@@ -22,7 +22,7 @@ function draw({ points, amdahl, limit }) {
   labels.forEach((label, i) => { if (i) label[1] = Math.min(label[1], labels[i - 1][1] - 14); });
   return svg('svg', { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: 'img', 'aria-label': 'Speed-up over concurrency; the table beside it has the same figures' },
     ...lines.flatMap((s) => [svg('path', { class: 'grid', d: `M${LEFT} ${y(s)}H${WIDTH - RIGHT}` }), text(LEFT - 6, y(s), `${s}×`, 'end')]),
-    ...points.map(({ concurrency: k }) => text(x(k), HEIGHT - BOTTOM + 13, String(k), 'middle')), text(right, HEIGHT - BOTTOM + 13, 'at a time', 'start'),
+    ...points.map(({ concurrency: k }) => text(x(k), HEIGHT - BOTTOM + 13, String(k), 'middle')), text(right + 8, HEIGHT - BOTTOM + 13, 'at a time', 'start'),
     svg('path', { class: 'amdahl', d: smooth.map((k, i) => `${i ? 'L' : 'M'}${x(k)} ${y(amdahl(k))}`).join('') }),
     svg('path', { class: 'limit', d: `M${LEFT} ${y(limit)}H${WIDTH - RIGHT}` }),
     svg('path', { class: 'measured', d: points.map((p, i) => `${i ? 'L' : 'M'}${x(p.concurrency)} ${y(p.speedup)}`).join('') }),

@@ -65,7 +65,7 @@ export function judge(run) {
  * The points of the speed-up curve: {concurrency, request (ms), speedup, amdahl, part}, and its limits. The speed-up is the time of the request
  * with one roll at a time, divided by that with `concurrency`. By Amdahl's law it would be 1 / (s + (1 - s) / concurrency), where s is the share of the
  * request with one roll at a time in which no roll is at work (G. Amdahl, AFIPS 1967). That law takes the work as divisible; a roll is not, so
- * no request takes less than the serial time and the slowest roll: `limit`.
+ * no request is shorter than its slowest roll: `limit`.
  */
 export function speedup(parts, times) {
   const measured = parts.filter((part) => (part.settled || part.complete) && !part.failed).map((part) => ({ part, concurrency: part.concurrency ?? times, ...figures(part.model) }))
@@ -74,6 +74,7 @@ export function speedup(parts, times) {
   if (one?.concurrency !== 1) return null;
   const serial = Math.max(one.request - one.sum, 0);
   const amdahl = (k) => one.request / (serial + (one.request - serial) / k);
-  return { amdahl, serial, limit: one.request / (serial + one.longestMs), slowest: one.longest.rollIndex, longestMs: one.longestMs,
+  const slowest = measured.reduce((a, b) => (b.longestMs < a.longestMs ? b : a));
+  return { amdahl, serial, limit: one.request / slowest.longestMs, slowest: slowest.longest.rollIndex, longestMs: slowest.longestMs,
     points: measured.map(({ part, concurrency, request }) => ({ part, concurrency, request, speedup: one.request / request, amdahl: amdahl(concurrency) })) };
 }
