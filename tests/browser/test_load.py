@@ -416,3 +416,17 @@ def test_looks(panel, artifacts, axe, width, scheme):
     assert page.evaluate("document.documentElement.scrollWidth") <= width, "scrolls sideways"
     page.click(".load-form button")
     ended(page)
+
+
+def test_in_firefox(system, firefox_browser):
+    firefox = firefox_browser
+    firefox.open(system.url(FRONTEND) + "/")
+    firefox.wait("document.querySelector('.load:not([hidden]) .load-form button')")
+    before = counters(system, FRONTEND, "http_requests_total")
+    firefox.click(".load-form button")
+    firefox.wait("document.querySelector('.load[data-state=running]')")
+    firefox.wait("document.querySelector('.load:not([data-state=running])')", seconds=30)
+    answered = increase(counters(system, FRONTEND, "http_requests_total"), before, route="/roll")
+    said = int(firefox.evaluate("document.querySelector('.load-totals [data-total=requests]').dataset.value"))
+    assert said == sum(answered.values()) > 20
+    assert firefox.take_faults() == []
