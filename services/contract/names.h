@@ -32,6 +32,13 @@ inline constexpr ServiceName kDieService{"die-service", 8402, "serves die specif
 /// Each service calls the next.
 inline constexpr std::array kServices = {kFrontend, kDiceRoller, kDieService};
 
+inline std::string service_names(std::string_view separator) {
+  std::string names;
+  for (const auto& service : kServices)
+    names.append(names.empty() ? std::string_view() : separator).append(service.name);
+  return names;
+}
+
 namespace route {
 inline constexpr const char* kRoll = "/roll";
 inline constexpr const char* kRollAsync = "/roll-async";

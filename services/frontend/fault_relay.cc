@@ -30,10 +30,8 @@ std::unexpected<Error> invalid(std::string message) {
 }
 
 std::unexpected<Error> unknown(std::string_view service) {
-  std::string names;
-  for (const auto& known : kServices) names.append(names.empty() ? "" : ", ").append(known.name);
   return std::unexpected(
-      Error{ErrorCode::not_found, "there is no service " + in_quotes(service) + "; allowed: " + names});
+      Error{ErrorCode::not_found, "there is no service " + in_quotes(service) + "; allowed: " + service_names(", ")});
 }
 
 }  // namespace

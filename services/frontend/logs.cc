@@ -24,13 +24,6 @@ std::string text_of(const rapidjson::Value& line) {
   return {buffer.GetString(), buffer.GetSize()};
 }
 
-/// For LogQL: a Loki may have the log lines of others, which are not for the visitors of the page.
-std::string our_services() {
-  std::string names;
-  for (const auto& service : kServices) names.append(names.empty() ? "" : "|").append(service.name);
-  return names;
-}
-
 /// Time and text of a line; empty if it is not one of this trace.
 std::optional<std::pair<std::string, std::string>> line_of(const rapidjson::Value& line, std::string_view id) {
   const JsonView view(line);
@@ -48,19 +41,20 @@ Logs::Logs(const Options& options, Memories& memories, Traces& traces)
 
 std::expected<std::string, Error> Logs::find(const TraceId& id, const std::stop_token& stop) {
   Lines lines;
+  const auto hex = to_hex(id);
   const auto bodies = memories_.log_lines(id, stop);
   for (const auto& body : bodies) {
     const auto document = parse_json(body);
     if (!document || !JsonView(*document)["lines"].is_array()) continue;
     for (const auto& line : (*document)["lines"].GetArray()) {
-      if (auto one = line_of(line, to_hex(id))) lines.insert(std::move(*one));
+      if (auto one = line_of(line, hex)) lines.insert(std::move(*one));
     }
   }
   if (!options_.loki_url.empty() && bodies.size() < memories_.services()) {
     if (auto error = add_from_loki(id, stop, lines); error && lines.empty()) return std::unexpected(std::move(*error));
   }
   if (lines.empty()) {
-    return std::unexpected(Error{ErrorCode::trace_not_found, "no log line of trace " + to_hex(id) + " is known (yet)"});
+    return std::unexpected(Error{ErrorCode::trace_not_found, "no log line of trace " + hex + " is known (yet)"});
   }
   std::string text;
   for (const auto& [time, line] : lines) (text += text.empty() ? "" : ",") += line;
@@ -78,7 +72,9 @@ std::optional<Error> Logs::add_from_loki(const TraceId& id, const std::stop_toke
     const auto last = std::ranges::max(spans, {}, &TraceSpan::end_nanoseconds).end_nanoseconds;
     if (std::ranges::none_of(spans, &TraceSpan::open)) end = std::chrono::nanoseconds(last) + kMargin;
   }
-  const auto query = R"({service_name=~")" + our_services() + R"("} |= ")" + to_hex(id) + '"';
+  // A Loki may have the log lines of others, which are not for the visitors of the page.
+  const auto hex = to_hex(id);
+  const auto query = R"({service_name=~")" + service_names("|") + R"("} |= ")" + hex + '"';
   const auto answer = loki_.get({.path = loki_path(query, start.count(), end.count()),
                                  .route = "/loki/api/v1/query_range",
                                  .timeout = options_.timeout,
@@ -88,7 +84,7 @@ std::optional<Error> Logs::add_from_loki(const TraceId& id, const std::stop_toke
   const auto add = [&](std::string_view text, JsonView /*labels*/) {
     const auto document = parse_json(text);
     if (!document) return;
-    if (auto one = line_of(*document, to_hex(id))) lines.insert(std::move(*one));
+    if (auto one = line_of(*document, hex)) lines.insert(std::move(*one));
   };
   if (answer->status == 200 && for_each_loki_line(answer->body, add)) return std::nullopt;
   return Error{ErrorCode::downstream_invalid, "Loki returned an invalid response"};

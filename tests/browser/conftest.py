@@ -14,6 +14,7 @@ from playwright.sync_api import sync_playwright
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tools"))
 
+import contract  # noqa: E402
 import run  # noqa: E402
 
 from accessibility import violations  # noqa: E402
@@ -23,7 +24,7 @@ from programs import CHROMIUM, ENVIRONMENT, FLAGS  # noqa: E402
 
 @pytest.fixture(scope="session")
 def system(tmp_path_factory):
-    system = run.System(os.environ.get("DICE_BIN", ROOT / "build/release/bin"), tmp_path_factory.mktemp("logs"), free_ports=True)
+    system = run.System(contract.default_bin(), tmp_path_factory.mktemp("logs"), free_ports=True)
     system.start({"all": ENVIRONMENT})
     yield system
     codes = system.stop()
@@ -33,7 +34,7 @@ def system(tmp_path_factory):
 @pytest.fixture(scope="session")
 def slow_url(tmp_path_factory):
     """The page of services whose rolls take as long as they do by default, with a minimum."""
-    system = run.System(os.environ.get("DICE_BIN", ROOT / "build/release/bin"), tmp_path_factory.mktemp("slow"), free_ports=True)
+    system = run.System(contract.default_bin(), tmp_path_factory.mktemp("slow"), free_ports=True)
     system.start({"all": {**ENVIRONMENT, "ROLL_DELAY_MIN_SECONDS": 0.3, "ROLL_DELAY_MAX_SECONDS": 1.2}})
     yield system.url("frontend")
     assert set(system.stop().values()) <= {0}

@@ -13,7 +13,7 @@ import tempfile
 from playwright.sync_api import sync_playwright
 
 import states
-from conftest import ROOT, run
+from conftest import ROOT, contract, run
 from measure import BYTES_PER_SECOND, LATENCY_MS, Load, cancel, heap, slow_network, watch_frames
 from programs import CHROMIUM, ENVIRONMENT, FLAGS
 
@@ -37,7 +37,7 @@ DELAYS = {"ROLL_DELAY_MIN_SECONDS": 0.2, "ROLL_DELAY_MAX_SECONDS": 1}
 @contextlib.contextmanager
 def services(**environment):
     with tempfile.TemporaryDirectory() as logs:
-        system = run.System(os.environ.get("DICE_BIN", ROOT / "build/release/bin"), logs, free_ports=True)
+        system = run.System(contract.default_bin(), logs, free_ports=True)
         system.start({"all": {**ENVIRONMENT, **environment}})
         try:
             yield system

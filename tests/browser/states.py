@@ -17,11 +17,29 @@ def settle(page, state="done"):
     page.wait_for_selector("#trace[data-complete=true]")
 
 
+def roll(page, state="done", **how):
+    ask(page, **how)
+    page.click("#roll")
+    settle(page, state)
+
+
+def compare_rolls(page, timeout=60_000, **how):
+    """Rolls many times, one after another."""
+    ask(page, **how)
+    page.click("#compare")
+    page.wait_for_selector("#run:not([data-state=rolling])", timeout=timeout)
+    settle(page)
+
+
+def spans_of(page, trace):
+    """The spans of a trace as the service has them."""
+    answer = page.request.get(f"{page.url.partition('?')[0]}api/traces/{trace}").json()
+    return [span for part in answer["resourceSpans"] for scope in part["scopeSpans"] for span in scope["spans"]]
+
+
 def readme(page):
     """The README describes it: six values, four failures."""
-    ask(page, die="risky", times=10, strategy="best-effort", seed=7)
-    page.click("#roll")
-    settle(page)
+    roll(page, die="risky", times=10, strategy="best-effort", seed=7)
 
 
 def empty(page):
@@ -34,42 +52,28 @@ def once(page):
 
 
 def batch(page):
-    ask(page, times=10)
-    page.click("#roll")
-    settle(page)
+    roll(page, times=10)
 
 
 def readme_compare(page):
     """What docs/page.md shows."""
-    ask(page, times=10, strategy="best-effort", seed=7)
-    page.click("#compare")
-    page.wait_for_selector("#run[data-state=done]", timeout=60_000)
-    settle(page)
+    compare_rolls(page, times=10, strategy="best-effort", seed=7)
 
 
 def failures(page):
-    ask(page, die="risky", times=20, strategy="best-effort")
-    page.click("#roll")
-    settle(page)
+    roll(page, die="risky", times=20, strategy="best-effort")
 
 
 def stopped(page):
-    ask(page, die="risky", times=20)
-    page.click("#roll")
-    settle(page, "failed")
+    roll(page, "failed", die="risky", times=20)
 
 
 def compare(page):
-    ask(page, times=6)
-    page.click("#compare")
-    page.wait_for_selector("#run[data-state=done]", timeout=60_000)
-    settle(page)
+    compare_rolls(page, times=6)
 
 
 def first_success(page):
-    ask(page, die="risky", times=10, strategy="first-success")
-    page.click("#roll")
-    settle(page)
+    roll(page, die="risky", times=10, strategy="first-success")
 
 
 def cancelled(page):

@@ -1,18 +1,14 @@
 """Compare: the same rolls one after another, as a batch, and with other limits; every figure from the spans."""
 
+import functools
 import re
 
 import pytest
 from playwright.sync_api import expect
 
-from states import ask, settle
+from states import ask, compare_rolls, settle, spans_of
 
-
-def compare(page, timeout=30_000, **how):
-    ask(page, **how)
-    page.click("#compare")
-    page.wait_for_selector("#run:not([data-state=rolling])", timeout=timeout)
-    settle(page)
+compare = functools.partial(compare_rolls, timeout=30_000)
 
 
 def duration(ms):
@@ -33,8 +29,7 @@ def trace_ids(page):
 
 
 def request_ms(page, trace):
-    answer = page.request.get(f"{page.url.partition('?')[0]}api/traces/{trace}").json()
-    spans = [span for part in answer["resourceSpans"] for scope in part["scopeSpans"] for span in scope["spans"]]
+    spans = spans_of(page, trace)
     return (max(int(span["endTimeUnixNano"]) for span in spans) - min(int(span["startTimeUnixNano"]) for span in spans)) / 1e6
 
 
@@ -119,6 +114,5 @@ def test_requests_of_a_comparison_are_roots(page):
     page.on("request", lambda request: sent.append(request.headers) if "/roll" in request.url else None)
     compare(page, times=2)
     assert sent and all("traceparent" not in headers and re.fullmatch("[0-9a-f]{32}", headers["dice-trace-id"]) for headers in sent)
-    answer = page.request.get(f"{page.url.partition('?')[0]}api/traces/{trace_ids(page)[0]}").json()
-    spans = [span for part in answer["resourceSpans"] for scope in part["scopeSpans"] for span in scope["spans"]]
+    spans = spans_of(page, trace_ids(page)[0])
     assert sum(not span.get("parentSpanId") for span in spans) == 2

@@ -1,18 +1,16 @@
 """The page's address: what it keeps, and what it shows again."""
 
 import json
-import os
-import pathlib
 import re
 import subprocess
 
 import pytest
 from playwright.sync_api import expect
 
-import run
+import contract
 from states import ask, settle
 
-LOADGEN = pathlib.Path(os.environ.get("DICE_BIN", run.ROOT / "build/release/bin")) / "loadgen"
+LOADGEN = contract.default_bin() / "loadgen"
 
 
 def shown(page):

@@ -10,6 +10,7 @@ from playwright.sync_api import expect
 
 import contract
 import run
+from measure import watch_frames
 from programs import ENVIRONMENT
 from run import ROOT
 
@@ -18,15 +19,6 @@ FRONTEND, ROLLER, DIE = SERVICES
 NONE = {"delay_seconds": 0, "error_rate": 0}
 # A page that draws too seldom is seen at once; what else runs on the machine of the tests must not fail them.
 LONGEST_FRAME = 1000
-FRAMES = """() => {
-    const frames = window.frames_ = {last: performance.now(), longest: 0, count: 0};
-    const next = (now) => {
-        frames.longest = Math.max(frames.longest, now - frames.last);
-        Object.assign(frames, {last: now, count: frames.count + 1});
-        requestAnimationFrame(next);
-    };
-    requestAnimationFrame(next);
-}"""
 
 
 def start(folder, **more):
@@ -355,12 +347,13 @@ def test_no_panel_unless_faults_are_allowed(open_page):
 
 def test_frames_while_it_runs(panel):
     page = panel()
-    page.evaluate(FRAMES)
+    frames = watch_frames(page)
     begin(page, seconds="", times=10)
     wait_for_points(page, 15)
     page.click(".load-form button")
     ended(page)
-    longest, count = page.evaluate("[window.frames_.longest, window.frames_.count]")
+    seen = frames()
+    longest, count = seen["longestGapMs"], seen["frames"]
     print(f"\n{count} frames, longest gap {longest:.0f} ms, {total(page, 'requests')} requests")
     assert count > 15 * 10 and longest < LONGEST_FRAME
 

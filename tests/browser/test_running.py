@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import expect
 
 from measure import cancel
-from states import ask, settle
+from states import ask, settle, spans_of
 
 # Notes of what the page shows: when the answer arrived, and each change of rows, dice and axis until then.
 NOTES = """() => {
@@ -29,11 +29,6 @@ NOTES = """() => {
     };
     new MutationObserver(look).observe(document.body, {subtree: true, childList: true, characterData: true, attributes: true});
 }"""
-
-
-def spans_of(page, trace):
-    answer = page.request.get(f"{page.url.partition('?')[0]}api/traces/{trace}")
-    return [span for part in answer.json()["resourceSpans"] for scope in part["scopeSpans"] for span in scope["spans"]]
 
 
 def attribute(span, key):

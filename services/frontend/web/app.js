@@ -3,7 +3,7 @@ import { readAddress, writeAddress } from './address.js';
 import { Form } from './form.js';
 import { Health } from './health.js';
 import { History } from './history.js';
-import { Run, summary } from './run.js';
+import { outcomeOf, Run, summary } from './run.js';
 import { plural } from './text.js';
 import { parseTraceFile } from './trace.js';
 import { Watch } from './watch.js';
@@ -42,7 +42,7 @@ function storage() {
   try { return localStorage; } catch { return null; }
 }
 
-const page = { config: { grafana_url: '' }, runs: new Map(), shown: null, drawing: null, loading: null, panel: null };
+const page = { config: { grafana_url: '' }, runs: new Map(), shown: null, drawing: null, loading: null, panel: false };
 const watch = new Watch();
 const lanes = new Lanes(CONNECTIONS);
 const tools = { watch, lane: (signal) => lanes.enter(signal) };
@@ -97,7 +97,7 @@ async function show(run) {
 
 function title() {
   const run = page.shown;
-  const told = run && (run.state === 'rolling' ? `Rolling ${run.title}` : `${run.title}: ${run.error ? run.error.code.replaceAll('_', ' ') : summary(run.parts[1] ?? run.parts[0])}`);
+  const told = run && (run.state === 'rolling' ? `Rolling ${run.title}` : `${run.title}: ${outcomeOf(run)}`);
   document.title = [told, 'Dice'].filter(Boolean).join(' · ');
 }
 
@@ -187,7 +187,7 @@ async function openPanel() {
   const host = node('load-panel');
   host.hidden = false;
   const { LoadPanel } = await import('./load.js');
-  page.panel = new LoadPanel(host, { dice: () => form.read(), max: page.config.max_async_rolls,
+  new LoadPanel(host, { dice: () => form.read(), max: page.config.max_async_rolls,
     openTrace: (traceId) => {
       go(page.runs.get(traceId) ?? openTraces([traceId], form.fields()));
       node('stage').scrollIntoView();

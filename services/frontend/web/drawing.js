@@ -4,7 +4,7 @@ import { atOf, drawDetails, drawLogLines } from './details.js';
 import { die, distribution, statistics } from './dice.js';
 import { el, ids } from './dom.js';
 import { grafanaLinks } from './grafana.js';
-import { progressOf, valuesOf } from './run.js';
+import { isRead, progressOf, valuesOf } from './run.js';
 import { drawSweep } from './sweep.js';
 import { duration, plural } from './text.js';
 import { judge } from './verdict.js';
@@ -194,7 +194,7 @@ export class Drawing {
   logs() {
     const { ui, run } = this;
     for (const part of run.file ? [] : run.drawn) {
-      if (part.lines || !(part.settled || part.complete) || !part.model) continue;
+      if (part.lines || !isRead(part) || !part.model) continue;
       part.lines = [];
       get(`api/logs/${part.traceId}`, { signal: AbortSignal.timeout(5000) }).then(({ lines }) => {
         part.lines = lines.filter((line) => typeof line?.timestamp === 'string').sort((a, b) => atOf(a, part.model) - atOf(b, part.model));

@@ -1,7 +1,7 @@
 // The history: previous runs, newest first, which can be shown again. It survives a reload.
 import { readAddress } from './address.js';
 import { el, ids } from './dom.js';
-import { summary } from './run.js';
+import { outcomeOf } from './run.js';
 import { duration } from './text.js';
 
 const LENGTH = 20;
@@ -40,7 +40,7 @@ export class History {
   #describe(run) {
     const rolling = run.state === 'rolling';
     return { title: run.title, at: run.at.toISOString(), address: this.addressOf(run), took: rolling ? '' : duration(run.ms),
-      outcome: rolling ? 'rolling…' : run.error ? `✕ ${run.error.code.replaceAll('_', ' ')}` : summary(run.parts[1] ?? run.parts[0]) };
+      outcome: rolling ? 'rolling…' : `${run.error ? '✕ ' : ''}${outcomeOf(run)}` };
   }
 
   #button(entry, shown) {

@@ -1,5 +1,5 @@
 // The panel "Load and faults": sends requests, shows what came of them, and breaks the services on purpose.
-import { ApiError, query, sleep } from './api.js';
+import { ApiError, ask, query, sleep } from './api.js';
 import { el } from './dom.js';
 import { LoadChart, rate } from './load_chart.js';
 import { Load } from './load_run.js';
@@ -53,13 +53,11 @@ class Fault {
     this.sending = true;
     this.error = '';
     try {
-      const response = await fetch(`api/faults/${encodeURIComponent(this.name)}`, { cache: 'no-store', signal: AbortSignal.timeout(5000),
+      const { answer } = await ask(`api/faults/${encodeURIComponent(this.name)}`, { signal: AbortSignal.timeout(5000),
         ...setting && { method: 'PUT', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(setting) } });
-      const body = await response.json();
-      if (response.ok) this.#set(body, body.remaining_seconds ?? Infinity); // set elsewhere, without an end
-      else this.error = response.status === 404 ? 'The services do not allow faults.' : body.error.message;
-    } catch {
-      this.error = 'The service could not be asked.';
+      this.#set(answer, answer.remaining_seconds ?? Infinity); // set elsewhere, without an end
+    } catch ({ code, status, detail }) {
+      this.error = code === 'network' ? 'The service could not be asked.' : status === 404 ? 'The services do not allow faults.' : detail;
     }
     this.sending = false;
     if (this.error) this.until = 0;

@@ -1,6 +1,6 @@
 // The chart of a load: four lanes on one time axis, and a cursor over their points.
 import { el, svg } from './dom.js';
-import { duration, plural } from './text.js';
+import { duration, plural, roundUp } from './text.js';
 
 const LINES = 6; // dash patterns and colours in load.css
 const UNITS = 1000; // width of the drawing, in its own units
@@ -8,12 +8,6 @@ const UNITS = 1000; // width of the drawing, in its own units
 export const rate = (n) => (n >= 9.95 || Number.isInteger(n) ? n.toFixed(0) : n.toFixed(1));
 const whole = (n) => String(Math.round(n));
 const swatch = (line) => svg('svg', { class: 'load-swatch', viewBox: '0 0 28 8', 'aria-hidden': 'true' }, svg('path', { 'data-line': line, d: 'M1,4H27' }));
-
-/** The smallest of 1, 2, 5, 10, 20, … that is not less than n. */
-function nice(n) {
-  const power = 10 ** Math.floor(Math.log10(n || 1));
-  return [1, 2, 5, 10].find((step) => step * power >= n) * power;
-}
 
 // Each line is {label, value(point) → number, or null where there is none}.
 const LANES = [
@@ -40,7 +34,7 @@ class Lane {
     const lines = this.lines(load);
     const labels = lines.map(({ label }) => label).join();
     if (labels !== this.labels) this.#build(lines, labels);
-    const max = nice(load.points.reduce((most, point) => lines.reduce((m, { value }) => Math.max(m, value(point) ?? 0), most), this.least));
+    const max = roundUp(load.points.reduce((most, point) => lines.reduce((m, { value }) => Math.max(m, value(point) ?? 0), most), this.least));
     this.top.textContent = this.format(max);
     this.band.setAttribute('d', bands);
     lines.forEach(({ value }, i) => {

@@ -11,6 +11,12 @@ const NOTES = {
 export const atOnce = ({ times, concurrency }) => times > 1 && (concurrency ?? times) >= times;
 const howOf = (choices) => choices.times === 1 ? '' : atOnce(choices) ? 'all at once' : `at most ${choices.concurrency} at a time`;
 
+const titleOf = (choices, compared) => [`${choices.times} × ${choices.die}`, compared ? 'compared' : howOf(choices)].filter(Boolean).join(', ');
+const batchTitle = (choices) => `One batch, ${howOf(choices) || 'one roll'}`;
+
+/** Whether all is known of a part's trace that will ever be. */
+export const isRead = (part) => part.settled || part.complete;
+
 /** The values of a part so far. */
 export const valuesOf = (part) => part.values ?? part.slots.filter((slot) => slot.state === 'ok').map((slot) => slot.value);
 
@@ -21,6 +27,9 @@ export function summary(part) {
   const total = values.reduce((sum, value) => sum + value, 0);
   return `total ${total}${values.length < part.slots.length ? `, ${values.length} of ${plural(part.slots.length, 'roll')}` : ''}`;
 }
+
+/** The outcome of a run that has ended, in a few words. */
+export const outcomeOf = (run) => run.error ? run.error.code.replaceAll('_', ' ') : summary(run.parts[1] ?? run.parts[0]);
 
 /** How many rolls of a part were asked for, are at work, and have ended. */
 export function progressOf({ slots, model }) {
@@ -45,11 +54,10 @@ export class Run {
     if (kind === 'compare') {
       const chosen = this.concurrency ?? this.times;
       this.parts = [this.#part(this.times, this.#inTurn, { title: 'One after another', asked: 0 }),
-        batch(this.concurrency, { title: `One batch, ${howOf(this) || 'one roll'}` }),
-        ...stepsOf(this.times, chosen).filter((k) => k !== chosen).map((k) => batch(k, { title: `One batch, ${howOf({ ...this, concurrency: k })}`, step: true }))];
+        batch(this.concurrency, { title: batchTitle(this) }),
+        ...stepsOf(this.times, chosen).filter((k) => k !== chosen).map((k) => batch(k, { title: batchTitle({ ...this, concurrency: k }) }))];
     }
-    const dice = `${this.times} × ${this.die}`;
-    this.title = { single: `1 × ${this.die}`, batch: [dice, howOf(this)].filter(Boolean).join(', '), compare: `${dice}, compared` }[kind];
+    this.title = titleOf(kind === 'single' ? { die: this.die, times: 1 } : this, kind === 'compare');
   }
 
   #part(count, roll, more) {
@@ -89,7 +97,6 @@ export class Run {
     for (const part of this.parts) {
       part.traceId = newTraceId();
       part.state = 'rolling';
-      const began = performance.now();
       let free = () => {};
       const followed = watch.follow(part.traceId, (answer) => { const took = this.#take(part, answer); changed(part); return took; }, true);
       traces.push(this.#follow(part, followed, changed));
@@ -106,7 +113,6 @@ export class Run {
       }
       free();
       part.state = 'done';
-      part.ms = performance.now() - began;
       if (part.untraced) followed.stop();
       else followed.answered(part.traceId);
       changed(part);
@@ -163,19 +169,18 @@ export class Run {
     const { rolls, roots } = part.model;
     const root = roots[0];
     const asked = new URLSearchParams(root.attributes['url.query']);
-    const strategy = rolls.length > 1 ? roots.concat(part.model.rows).map((span) => span.attributes['async.strategy']).find(Boolean) : undefined;
+    const strategy = rolls.length > 1 ? part.model.rows.map((span) => span.attributes['async.strategy']).find(Boolean) : undefined;
     const number = (name) => (/^\d{1,16}$/.test(asked.get(name) ?? '') ? Number(asked.get(name)) : null);
     const times = Math.max(number('times') ?? rolls.length, rolls.length);
     if (part.slots.length !== times) part.slots = Array.from({ length: times }, () => ({ state: 'rolling' }));
     const one = { die: asked.get('die') ?? '', times, concurrency: roots.length > 1 ? 1 : number('concurrency'), seed: number('seed'), strategy: strategy ?? '' };
     part.concurrency = one.concurrency;
-    part.title = this.parts.length < 2 ? '' : roots.length > 1 ? 'One after another' : `One batch, ${howOf(one) || 'one roll'}`;
+    part.title = this.parts.length < 2 ? '' : roots.length > 1 ? 'One after another' : batchTitle(one);
     if (part !== this.parts[0]) return;
     Object.assign(this, one, { concurrency: this.parts.length > 1 ? null : one.concurrency, words: this.wordsOf(one.strategy), at: new Date(Number(part.model.origin / 1_000_000n)),
-      title: this.file ?? (one.die ? [`${times} × ${one.die}`, this.parts.length > 1 ? 'compared' : howOf(one)].filter(Boolean).join(', ') : root.name) });
+      title: this.file ?? (one.die ? titleOf(one, this.parts.length > 1) : root.name) });
     // What ended the request, as its first span tells it.
-    const code = root.attributes['error.type'];
-    this.stopped = code === 'client_gone';
+    this.stopped = root.attributes['error.type'] === 'client_gone';
   }
 
   async #ask(part, path, parameters) {

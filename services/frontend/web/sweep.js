@@ -1,6 +1,6 @@
 // Draws the speed-up of batches over their concurrency, beside Amdahl's law and the limit that the slowest roll sets.
 import { el, svg } from './dom.js';
-import { duration } from './text.js';
+import { duration, roundUp } from './text.js';
 import { speedup } from './verdict.js';
 
 const [WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT] = [460, 220, 34, 24, 12, 96];
@@ -11,8 +11,7 @@ function draw({ points, amdahl, limit }) {
   const x = (k) => LEFT + (WIDTH - LEFT - RIGHT) * (most > 1 ? Math.log2(k) / Math.log2(most) : 0);
   const y = (s) => HEIGHT - BOTTOM - (HEIGHT - BOTTOM - TOP) * (s / highest);
   const text = (at, up, words, anchor, name) => svg('text', { x: at, y: up, 'text-anchor': anchor, 'dominant-baseline': 'central', class: name ?? '' }, words);
-  const power = 10 ** Math.floor(Math.log10(highest / 5));
-  const step = power * [1, 2, 5, 10].find((n) => n * power >= highest / 5);
+  const step = roundUp(highest / 5);
   const lines = Array.from({ length: Math.floor(highest / step) + 1 }, (_, i) => +(i * step).toFixed(2));
   const smooth = Array.from({ length: 41 }, (_, i) => most ** (i / 40));
   const right = WIDTH - RIGHT + 8;

@@ -1,4 +1,5 @@
 // Says in one sentence or two what a run has shown, and calculates its figures.
+import { isRead } from './run.js';
 import { duration, plural } from './text.js';
 import { figures } from './trace.js';
 
@@ -39,10 +40,9 @@ const figure = (key, label, value, whole, note) => ({ key, label, value, share: 
 export function judge(run) {
   const [part, second] = run.drawn;
   const [first, other] = [part, second].map((one) => one?.model?.rolls.length && figures(one.model));
-  const settled = (one) => one.settled || one.complete;
   if (!first) return { verdict: '', list: [] };
   if (run.parts.length > 1) {
-    if (!other || !settled(part) || !settled(second)) return { verdict: '', list: [] };
+    if (!other || !isRead(part) || !isRead(second)) return { verdict: '', list: [] };
     if (part.failed || second.failed) return { verdict: 'There is nothing to compare: one of the two did not finish.', list: [] };
     const whole = Math.max(first.request, other.request);
     return { verdict: compareVerdict({ times: run.times, concurrency: second.concurrency ?? run.concurrency }, first, other), list: [
@@ -68,7 +68,7 @@ export function judge(run) {
  * no request is shorter than its slowest roll: `limit`.
  */
 export function speedup(parts, times) {
-  const measured = parts.filter((part) => (part.settled || part.complete) && !part.failed).map((part) => ({ part, concurrency: part.concurrency ?? times, ...figures(part.model) }))
+  const measured = parts.filter((part) => isRead(part) && !part.failed).map((part) => ({ part, concurrency: part.concurrency ?? times, ...figures(part.model) }))
     .sort((a, b) => a.concurrency - b.concurrency);
   const [one] = measured;
   if (one?.concurrency !== 1) return null;

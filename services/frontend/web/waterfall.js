@@ -1,6 +1,6 @@
 // Draws traces as bars on one time axis, and keeps them up to date while their spans run.
 import { el, svg } from './dom.js';
-import { duration } from './text.js';
+import { duration, roundUp } from './text.js';
 import { criticalPath, overlap, ownTime } from './trace.js';
 
 export const STATES = { failed: '✕ failed', cancelled: '⊘ cancelled', open: 'running' };
@@ -10,11 +10,6 @@ const MANY = 40;  // rolls that are drawn compactly unless the user wants otherw
 // Ends of an axis: those of a finished trace, and the few of one that grows, so that it seldom changes.
 const FINE = [1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10];
 const COARSE = [1, 1.5, 2.5, 4, 6, 10];
-
-const roundUp = (t, steps) => {
-  const power = 10 ** Math.floor(Math.log10(t));
-  return steps.find((n) => n * power >= t * (1 - 1e-9)) * power;
-};
 
 /** The end of the axis: while the run is `live` it only grows, from one second; at the end it stays, unless less than half of it is used. */
 export function axisEnd(models, before, live) {
@@ -27,9 +22,7 @@ export function axisEnd(models, before, live) {
 export const tonesOf = (models) => new Map([...new Set(models.flatMap((model) => model.services))].map((service, i) => [service, i % TONES]));
 
 function ticks(from, to) {
-  const rough = (to - from) / 7;
-  const power = 10 ** Math.floor(Math.log10(rough));
-  const step = power * [1, 2, 5, 10].find((n) => n * power >= rough);
+  const step = roundUp((to - from) / 7);
   const inSeconds = to >= 1000;
   const digits = Math.max(0, -Math.floor(Math.log10(inSeconds ? step / 1000 : step) + 1e-9));
   const first = Math.ceil(from / step - 1e-9);
@@ -71,7 +64,6 @@ export class Waterfall {
   draw(parts, { every, end, selected, compact }) {
     const models = parts.map(({ model }) => model);
     const changed = this.#parts.length !== parts.length || this.#parts.some((part, i) => part !== parts[i]);
-    if (changed) Object.assign(this, { selected: null });
     if (changed) this.#view.zoomed = false;
     this.#parts = parts;
     this.#options = { every, end, selected, compact };
@@ -107,7 +99,6 @@ export class Waterfall {
       }
     });
     for (const [key, entry] of this.#rows) if (!kept.has(entry)) { entry.node.remove(); this.#rows.delete(key); }
-    while (this.groups.children.length > parts.length) this.groups.lastChild.remove();
     this.#drawAxis();
     const entries = [...this.#rows.values()];
     const current = entries.find(({ span }) => span.id === selected);
@@ -152,9 +143,8 @@ export class Waterfall {
   #show(from, to, whole = false) {
     const { end } = this.#options;
     const length = Math.max(to - from, 0.01);
-    this.#view = whole || length >= end ? { from: 0, to: end, zoomed: false }
-      : { from: Math.min(Math.max(from, 0), end - length), to: Math.min(Math.max(from, 0) + length, Math.max(end, length)), zoomed: true };
-    if (this.#view.zoomed) this.#view.to = this.#view.from + length;
+    const start = Math.min(Math.max(from, 0), end - length);
+    this.#view = whole || length >= end ? { from: 0, to: end, zoomed: false } : { from: start, to: start + length, zoomed: true };
     this.draw(this.#parts, this.#options);
   }
 
