@@ -418,7 +418,7 @@ def test_in_firefox(system, firefox_browser):
     before = counters(system, FRONTEND, "http_requests_total")
     firefox.click(".load-form button")
     firefox.wait("document.querySelector('.load[data-state=running]')")
-    firefox.wait("document.querySelector('.load:not([data-state=running])')", seconds=30)
+    firefox.wait("document.querySelector('.load[data-state=idle]')", seconds=30)
     answered = increase(counters(system, FRONTEND, "http_requests_total"), before, route="/roll")
     said = int(firefox.evaluate("document.querySelector('.load-totals [data-total=requests]').dataset.value"))
     assert said == sum(answered.values()) > 20
