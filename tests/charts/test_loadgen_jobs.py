@@ -34,7 +34,7 @@ def test_pods_of_a_job_share_the_load():
     assert job["template"]["spec"]["subdomain"] == "dice-loadgen"
     assert service["clusterIP"] == "None" and service["publishNotReadyAddresses"] is True
     env = environment(job["template"]["spec"])
-    assert (env["LOADGEN_PARTS"], env["LOADGEN_PEERS"]) == ("4", "dice-loadgen-1-%d.dice-loadgen")
+    assert (env["LOADGEN_PARTS"], env["LOADGEN_PEERS"]) == ("4", ",".join(f"http://dice-loadgen-1-{part}.dice-loadgen:8404" for part in range(4)))
     cron = objects.one("CronJob", "dice-loadgen")["spec"]["jobTemplate"]["spec"]
     assert "parallelism" not in cron and "LOADGEN_PARTS" not in environment(cron["template"]["spec"])
 
