@@ -43,10 +43,12 @@ Exposition::Exposition(LogSink& sink, const std::string& service, Clock& clock)
 
 Exposition::~Exposition() { stop(); }
 
-void Exposition::add(const std::string& path, std::function<Response()> handler) {
-  routes_.push_back(uninstrumented(path, [handler = std::move(handler)](const Request&) -> Answer {
+void Exposition::add(Method method, const std::string& path, std::function<Response()> handler) {
+  auto route = uninstrumented(path, [handler = std::move(handler)](const Request&) -> Answer {
     return Work([&handler]() -> Result { return handler(); });
-  }));
+  });
+  route.method = method;
+  routes_.push_back(std::move(route));
 }
 
 std::expected<std::uint16_t, std::string> Exposition::start(std::uint16_t port) {

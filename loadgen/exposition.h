@@ -30,9 +30,9 @@ class Exposition {
   /// What its `before_scrape` uses must outlive `stop`.
   Metrics& metrics() { return telemetry_.metrics; }
 
-  /// Serves GET `path`. Call before `start`. `handler` runs on one of a few worker threads, where it may block for a
+  /// Serves `path`. Call before `start`. `handler` runs on one of a few worker threads, where it may block for a
   /// short time; what it uses must outlive `stop`.
-  void add(const std::string& path, std::function<Response()> handler);
+  void add(Method method, const std::string& path, std::function<Response()> handler);
 
   /// Until this call, and after `set_ready(false)`, /readyz is 503 `not_ready`.
   void set_ready(bool ready) { ready_ = ready; }

@@ -43,11 +43,12 @@ TEST_CASE("metrics, health and readiness") {
 TEST_CASE("a route of the command's own") {
   Served served;
   int calls = 0;
-  served.exposition.add("/summary",
+  served.exposition.add(dice::Method::get, "/summary",
                         [&calls] { return dice::Response{.body = "{\"calls\":" + std::to_string(++calls) + "}"}; });
   const auto port = served.exposition.start(0).value();
   CHECK(get(port, "/summary").body == "{\"calls\":1}");
   CHECK(get(port, "/summary").body == "{\"calls\":2}");
+  CHECK(dice::test::request(port, "DELETE", "/summary").status == 405);
 }
 
 TEST_CASE("a port that is taken") {
