@@ -48,6 +48,14 @@ def test_targets():
     assert [trigger["metadata"]["threshold"] for trigger in triggers] == ["32", "32"]
 
 
+def test_replicas_are_left_to_an_autoscaler():
+    """Otherwise, each upgrade would undo its changes."""
+    for value in ("replicaCount=null", "frontend.replicaCount=null"):
+        assert "replicas" not in render(value).one("Deployment", "dice-frontend")["spec"]
+    assert render("frontend.replicaCount=null").one("Deployment", "dice-roller")["spec"]["replicas"] == 2
+    assert all("replicas" not in render(*ON).one("Deployment", name)["spec"] for name in SERVICES.values())
+
+
 def of(component, name, labels, values, namespace="dice", release="dice"):
     labels = {"namespace": namespace, "service": f"{release}-{component.removeprefix('dice-')}-metrics", **labels}
     text = ", ".join(f'{label}="{value}"' for label, value in labels.items())
