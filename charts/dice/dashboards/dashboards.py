@@ -601,8 +601,10 @@ def load():
     duration = "loadgen_request_duration_seconds"
     work = f"sum by (job) (rate(http_requests_total{{{OURS}, {WORK}}}{RATE}))"
     pods = f"count by (job) (up{{{OURS}}} == 1)"
-    # Of a batch, each roll counts; a single roll is a request in progress.
-    at_work = f'sum by (pod) (async_rolls_in_progress{{{NS}}} or http_requests_in_progress{{{NS}, job="{DICE_ROLLER}", route="/roll"}})'
+    # As in templates/_autoscaling.tpl: a batch holds as many as it has rolls until it is answered.
+    requests = f'http_requests_in_progress{{{NS}, job="{DICE_ROLLER}", route="%s"}}'
+    at_work = f"""sum by (pod) ({requests % "/roll"} or {requests % "/roll-async"} * scalar(sum(rate(async_roll_batch_size_sum{{{NS}}}[5m]))
+                  / clamp_min(sum(rate(async_roll_batch_size_count{{{NS}}}[5m])), 1e-9)))"""
     loadgen_note = "Empty while loadgen does not run."
     rows = [
         row("Load"),
