@@ -1,5 +1,7 @@
 """The cluster that kubectl uses, and the release under test in it."""
 
+import collections
+import contextlib
 import json
 import os
 import pathlib
@@ -102,9 +104,9 @@ def identities():
             for component in SERVICES for pod in pods(component)}
 
 
-def forwarded(service, port, namespace=NAMESPACE):
-    """The local address of a Service's port."""
-    return forward.forwarded(service, port, namespace)
+def forwarded(target, port, namespace=NAMESPACE):
+    """The local address of a port of `target`, a Service's name or pod/NAME."""
+    return forward.forwarded(target, port, namespace)
 
 
 class Job:
@@ -172,6 +174,35 @@ def query(address, text):
     status, body, _ = get(f"{address}/api/v1/query?{urllib.parse.urlencode({'query': text})}")
     assert status == 200, f"{text}: {body}"
     return json.loads(body)["data"]["result"]
+
+
+class Counters:
+    """The counters of all pods of a service, read through a port-forward to each. A context manager; the pods must last."""
+
+    def __init__(self, service):
+        self.service = service
+        self.forwards = contextlib.ExitStack()
+
+    def __enter__(self):
+        port = METRICS_PORTS[self.service]
+        self.addresses = [self.forwards.enter_context(forwarded(f"pod/{pod['metadata']['name']}", port)) for pod in pods(self.service)]
+        return self
+
+    def __exit__(self, *_):
+        self.forwards.close()
+
+    def read(self, name):
+        """The values by labels, added over all pods."""
+        sums = collections.Counter()
+        for address in self.addresses:
+            for labels, value in re.findall(rf"^{name}(?:{{(.*)}})? (\S+)", get(f"{address}/metrics")[1], re.MULTILINE):
+                sums[frozenset(re.findall(r'(\w+)="([^"]*)"', labels))] += float(value)
+        return sums
+
+
+def total(counter, **labels):
+    """The sum of all values that have these labels."""
+    return sum(value for key, value in counter.items() if key >= set(labels.items()))
 
 
 def spans_of(tempo, trace_id):

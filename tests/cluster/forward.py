@@ -21,16 +21,17 @@ class WayFailed(Exception):
 
 
 class Forward:
-    """A port-forward to one pod of a Service. Not thread-safe."""
+    """A port-forward to a pod, or to one of a Service's pods. Not thread-safe."""
 
     by_port = {}
     # A response through a port-forward takes milliseconds; on a busy machine, a second or two.
     PROBE_SECONDS = 5
     OPEN_SECONDS = 30
 
-    def __init__(self, service, port, namespace):
-        self.name = f"service/{service}:{port} in {namespace}"
-        self.command = ["kubectl", "--namespace", namespace, "port-forward", f"service/{service}"]
+    def __init__(self, target, port, namespace):
+        target = target if "/" in target else f"service/{target}"
+        self.name = f"{target}:{port} in {namespace}"
+        self.command = ["kubectl", "--namespace", namespace, "port-forward", target]
         self.port = port
         # Chosen by the first port-forward, then kept.
         self.local = 0
@@ -107,9 +108,9 @@ class Forward:
 
 
 @contextlib.contextmanager
-def forwarded(service, port, namespace):
-    """The local address of a Service's port; `get` keeps it valid."""
-    forward = Forward(service, port, namespace)
+def forwarded(target, port, namespace):
+    """The local address of a port of `target`, a Service's name or pod/NAME; `get` keeps it valid."""
+    forward = Forward(target, port, namespace)
     try:
         forward.open()
         yield forward.address
