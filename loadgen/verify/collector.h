@@ -43,8 +43,6 @@ struct ProbeState {
 struct Collected {
   Sources sources;
   std::vector<ProbeState> probes;
-  /// Signals that are not checked, and why.
-  std::vector<std::string> not_checked = {};
   /// Why a source could not be read in the last attempt; empty if it could.
   SourceError trace_error = {};
   SourceError log_error = {};
@@ -53,6 +51,9 @@ struct Collected {
   MetricsSource::Reading after = {};
   std::vector<Finding> metrics_findings = {};
   std::optional<double> metrics_seconds = {};
+  /// Services of which a process came or went between the readings. What they lost or kept to themselves cannot be told
+  /// from a defect.
+  std::vector<std::string> replaced = {};
   std::vector<Finding> correlation_findings = {};
   /// The trace of the exemplar that was followed; may be empty.
   std::string correlation_trace = {};
@@ -70,8 +71,9 @@ class Collector {
     enum class Export { automatic, required, off };
     /// Automatic: required if an exporter is active.
     Export exported = Export::automatic;
-    /// Measured from the last response, for each signal.
-    Seconds deadline{30};
+    /// Measured from the last response, for each signal. DNS may show up to 30 seconds late that a replica was
+    /// replaced.
+    Seconds deadline{40};
     /// Maximum clock difference between two services.
     Seconds clock_skew{0.05};
   };
@@ -80,12 +82,10 @@ class Collector {
 
   /// Call before the first probe is sent.
   void prepare();
-  /// Call while the probes are being sent on other threads. Blocks until all is collected.
+  /// Call while the probes are being sent on other threads. Blocks until all is collected, or a process is replaced.
   void run();
 
  private:
-  /// Stops checking metrics if readings cannot be compared with each other.
-  void skip_incomparable(const MetricsSource::Reading& reading);
   void poll_traces();
   void poll_logs();
   void poll_metrics();
