@@ -68,18 +68,36 @@ int run(TrafficCommand command) {
   Tracing tracing(trace_options, Logger(sink, trace_options.service, LogLevel::warn));
   SteadyClock clock;
 
-  const auto deadline = clock.now() + to_steady(command.wait);
-  auto dice = Traffic(command.traffic, tracing, clock).list_dice();
-  while (!dice && clock.now() < deadline && clock.sleep(Seconds(0.2), signals.token())) {
-    dice = Traffic(command.traffic, tracing, clock).list_dice();
+  Parts parts(command.parts, clock);
+  Exposition exposition(sink, trace_options.service, clock);
+  parts.serve(exposition);
+  if (command.metrics_port) {
+    const auto port = exposition.start(*command.metrics_port);
+    if (!port) {
+      std::cerr << "--metrics-port: " << port.error() << "\n";
+      return kUsageError;
+    }
+    std::cerr << "loadgen: metrics at port " << *port << "\n";
   }
+
+  Target target(command.traffic.url, command.traffic.timeout);
+  const auto deadline = clock.now() + to_steady(command.wait);
+  auto dice = target.list_dice();
+  while (!dice && clock.now() < deadline && clock.sleep(Seconds(0.2), signals.token())) dice = target.list_dice();
   if (!dice) return unreachable(command.traffic.url, dice.error());
   if (!command.traffic.mix.list_only) {
-    Target target(command.traffic.url);
     while (clock.now() < deadline && !rolls_get_through(target) && clock.sleep(Seconds(0.2), signals.token())) continue;
   }
   if (!command.dice.empty()) command.traffic.mix.dice = command.dice;
   else if (!dice->empty()) command.traffic.mix.dice = *dice;
+
+  const auto seed = parts.start(command.traffic.seed, signals.token());
+  if (!seed) {
+    std::cerr << "loadgen: " << seed.error() << "\n";
+    return kFailed;
+  }
+  command.traffic.seed = *seed;
+  exposition.set_ready(true);
 
   const bool terminal = ::isatty(STDERR_FILENO) == 1;
   int ticks = 0;
@@ -88,12 +106,14 @@ int run(TrafficCommand command) {
     if (terminal) std::cerr << "\r\033[K" << line << std::flush;
     else if (++ticks % kPlainInterval == 0) std::cerr << line << "\n";
   };
-  Traffic traffic(command.traffic, tracing, clock);
-  const auto summary = traffic.run(signals.token(), progress);
+  Traffic traffic(command.traffic, tracing, exposition.metrics(), clock);
+  auto own = traffic.run(signals.token(), progress);
   if (terminal) std::cerr << "\r\033[K";
-  std::cout << (command.json ? to_json(summary) + "\n" : to_table(summary));
+  const auto summary = parts.finish(std::move(own), signals.token());
+  if (summary) std::cout << (command.json ? to_json(*summary) + "\n" : to_table(*summary));
+  else std::cerr << "loadgen: part 0 prints the summary\n";
   tracing.shutdown(std::chrono::seconds(5));
-  return summary.passed() ? kPassed : kFailed;
+  return !summary || summary->passed() ? kPassed : kFailed;
 }
 
 TraceSource trace_source(const std::string& url, const std::string& tempo_url) {

@@ -22,6 +22,7 @@ namespace {
 constexpr const char* kDefaultLogs = "build/run";
 constexpr double kDay = 86'400;
 constexpr int kMaxThreads = 1000;
+constexpr int kMaxParts = 1000;
 
 int number(Settings& settings, const char* flag, int value, int max, const char* help) {
   return static_cast<int>(settings.integer(flag, value, 1, max, help));
@@ -33,10 +34,10 @@ Seconds seconds(Settings& settings, const char* flag, Seconds value, double max,
 
 bool any_text(std::string& /*text*/) { return true; }
 
-std::optional<int> threads(const std::string& text) {
+std::optional<int> whole_number(const std::string& text, int min, int max) {
   int value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size() || value < 1 || value > kMaxThreads) return {};
+  if (error != std::errc() || end != text.data() + text.size() || value < min || value > max) return {};
   return value;
 }
 
@@ -46,19 +47,63 @@ std::string error_codes() {
   return names;
 }
 
+/// Set by Kubernetes in the pods of an Indexed Job, from 0.
+constexpr const char* kJobIndex = "JOB_COMPLETION_INDEX";
+
+void declare_parts(Settings& settings, TrafficCommand& command) {
+  auto& traffic = command.traffic;
+  const auto parts = number(settings, "--parts", 1, kMaxParts,
+                            "Number of processes that share the users, the requests and the rate of this run.");
+  int default_index = 0;
+  if (const auto text = process_environment()(kJobIndex); text && parts > 1) {
+    if (const auto value = whole_number(*text, 0, kMaxParts - 1)) default_index = *value;
+    else settings.error(kJobIndex, *text, "a whole number less than --parts");
+  }
+  const auto index =
+      settings.integer("--part", default_index, 0, kMaxParts - 1,
+                       "Which of them this process is, from 0; default with several: " + std::string(kJobIndex) +
+                           ", which a Job sets, or 0.");
+  if (index >= parts) {
+    settings.error("--part", std::to_string(index), "less than --parts, which is " + std::to_string(parts));
+  }
+  if (traffic.rate <= 0 && parts > traffic.users) {
+    settings.error("--parts", std::to_string(parts), "in closed loop, at most --users");
+  }
+  traffic.part = {static_cast<std::uint64_t>(index), static_cast<std::uint64_t>(parts)};
+  const auto port = settings.integer("--metrics-port", -1, -1, 65535,
+                                     "Port for /metrics and /summary while it runs; 0 = any free one, -1 = none.");
+  if (port >= 0) command.metrics_port = static_cast<std::uint16_t>(port);
+  auto& [part, peers, deadline] = command.parts;
+  part = traffic.part;
+  peers = settings.list("--peers", {}, normalize_url, kUrlForm,
+                        "URLs of the metrics ports of all parts, in order, comma-separated. All parts then start at "
+                        "the same time, and part 0 prints one summary of all.");
+  const auto given = std::to_string(peers.size()) + (peers.size() == 1 ? " URL" : " URLs");
+  if (!peers.empty() && parts == 1) settings.error("--peers", given, "only with --parts");
+  else if (!peers.empty() && peers.size() != traffic.part.parts) {
+    settings.error("--peers", given, "one URL for each of the --parts, " + std::to_string(parts));
+  }
+  if (!peers.empty() && !command.metrics_port) settings.error("--peers", given, "only with --metrics-port");
+  deadline = seconds(settings, "--peers-deadline", deadline, kDay,
+                     "With --peers: maximum wait for the other parts, at the start and again at the end.");
+}
+
 TrafficCommand declare_traffic(Settings& settings) {
   TrafficCommand command;
   auto& traffic = command.traffic;
   traffic.url = settings.url("--url", traffic.url, "URL of the frontend.");
-  traffic.users = number(settings, "--users", traffic.users, 10'000, "Number of concurrent users.");
+  traffic.users =
+      number(settings, "--users", traffic.users, 10'000, "Number of concurrent users, of all parts together.");
   traffic.rolls =
       number(settings, "--rolls", traffic.rolls, 1'000'000, "Maximum rolls per user, from 1; not with --duration.");
   traffic.duration = seconds(settings, "--duration", traffic.duration, 365 * kDay,
                              "Duration of the run; 0 = until all users are done.");
-  traffic.rate = settings.number("--rate", traffic.rate, 0, 1e5,
-                                 "Open loop: requests per second, regardless of responses; 0 = closed loop.");
-  traffic.workers =
-      number(settings, "--workers", traffic.workers, 10'000, "Open loop: maximum number of requests in flight.");
+  traffic.rate =
+      settings.number("--rate", traffic.rate, 0, 1e5,
+                      "Open loop: requests per second of all parts together, regardless of responses; 0 = closed "
+                      "loop.");
+  traffic.workers = number(settings, "--workers", traffic.workers, 10'000,
+                           "Open loop: maximum number of requests in flight, per part.");
   traffic.ramp = seconds(settings, "--ramp", traffic.ramp, kDay,
                          "Ramp-up time, until all users are active or the rate is reached.");
   traffic.think_min = seconds(settings, "--think-min", traffic.think_min, kDay,
@@ -89,6 +134,7 @@ TrafficCommand declare_traffic(Settings& settings) {
   traffic.timeout = seconds(settings, "--timeout", traffic.timeout, 3600, "Timeout of a request.");
   command.wait = seconds(settings, "--wait", command.wait, kDay,
                          "Maximum wait at the start, until the frontend is reachable and rolls succeed.");
+  declare_parts(settings, command);
   command.json = settings.flag("--json", false, "Print the summary as JSON.");
   return command;
 }
@@ -100,10 +146,10 @@ CompareCommand declare_compare(Settings& settings) {
   command.tempo_url = settings.url("--tempo", "", "URL of Tempo, to read traces from; default: the frontend.");
   compare.die = settings.text("--die", compare.die, "Die to roll; it must never fail.");
   const auto counts = settings.list(
-      "--concurrency", {}, [](std::string& text) { return threads(text).has_value(); },
+      "--concurrency", {}, [](std::string& text) { return whole_number(text, 1, kMaxThreads).has_value(); },
       "a whole number from 1 to " + std::to_string(kMaxThreads),
       "Thread counts to compare, comma-separated; default: one thread per roll.");
-  for (const auto& count : counts) compare.threads.push_back(*threads(count));
+  for (const auto& count : counts) compare.threads.push_back(*whole_number(count, 1, kMaxThreads));
   const auto max_threads = compare.threads.empty() ? 0 : *std::ranges::max_element(compare.threads);
   compare.rolls = number(settings, "--rolls", std::max(compare.rolls, max_threads), 1000,
                          "Number of rolls to compare; default: at least the highest thread count.");

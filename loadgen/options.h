@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "loadgen/compare.h"
+#include "loadgen/traffic/parts.h"
 #include "loadgen/traffic/traffic.h"
 #include "loadgen/verify/verify.h"
 
@@ -18,6 +19,9 @@ struct TrafficCommand {
   std::vector<std::string> dice;
   /// Maximum wait for the target to be reachable.
   Seconds wait{0};
+  /// 0 = any free port; empty = none is opened.
+  std::optional<std::uint16_t> metrics_port;
+  Parts::Options parts;
   bool json = false;
 };
 

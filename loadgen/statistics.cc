@@ -41,6 +41,22 @@ void LatencyHistogram::add(const LatencyHistogram& other) {
   max_ = std::max(max_, other.max_);
 }
 
+bool LatencyHistogram::add(std::size_t bucket, std::uint64_t count, double max) {
+  if (bucket >= kBuckets) return false;
+  buckets_[bucket] += count;
+  count_ += count;
+  max_ = std::max(max_, max);
+  return true;
+}
+
+std::map<std::size_t, std::uint64_t> LatencyHistogram::buckets() const {
+  std::map<std::size_t, std::uint64_t> filled;
+  for (std::size_t i = 0; i < kBuckets; ++i) {
+    if (buckets_[i] > 0) filled[i] = buckets_[i];
+  }
+  return filled;
+}
+
 double LatencyHistogram::percentile(double share) const {
   const auto rank = static_cast<std::uint64_t>(std::ceil(share * static_cast<double>(count_)));
   std::uint64_t seen = 0;

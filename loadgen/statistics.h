@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -29,6 +30,10 @@ class LatencyHistogram {
 
   std::uint64_t count() const { return count_; }
   double max() const { return max_; }
+  /// The counts by bucket, without empty ones. Bucket n ends at 1 µs × 1.02ⁿ.
+  std::map<std::size_t, std::uint64_t> buckets() const;
+  /// Adds `count` durations in bucket `bucket`, none longer than `max` seconds. False if there is no such bucket.
+  bool add(std::size_t bucket, std::uint64_t count, double max);
   /// `share` from 0 to 1. At most 2 % above the true value; 0 without values.
   double percentile(double share) const;
 

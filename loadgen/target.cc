@@ -2,6 +2,8 @@
 
 #include <random>
 
+#include "contract/names.h"
+
 namespace dice::loadgen {
 
 Client::Options target_options(const std::string& url) {
@@ -18,6 +20,12 @@ Answer Target::request(const std::string& method, const std::string& path, const
   return parse_answer(client_.send(
       method, {.path = path, .route = path, .timeout = timeout_, .headers = {{"traceparent", to_traceparent(context)}}},
       nullptr));
+}
+
+std::expected<std::vector<std::string>, std::string> Target::list_dice() {
+  const auto answer = request("GET", route::kDice, random_context());
+  if (!answer.is_json_object) return std::unexpected(answer.error_message.value_or(answer.outcome() + ", not JSON"));
+  return answer.identifiers.value_or(std::vector<std::string>{});
 }
 
 TraceContext random_context() {

@@ -1,7 +1,9 @@
 // Sends single requests, each with its own trace context, to the frontend.
 #pragma once
 
+#include <expected>
 #include <string>
+#include <vector>
 
 #include "common/concurrency/clock.h"
 #include "common/http/client.h"
@@ -23,6 +25,9 @@ class Target {
   const std::string& url() const { return client_.name(); }
   /// Sends `context` as the parent; its span is not recorded.
   Answer request(const std::string& method, const std::string& path, const TraceContext& context);
+  /// The dice that the frontend lists; an error if it cannot be reached, or if something else answers in its place,
+  /// such as a proxy that has no route to it yet.
+  std::expected<std::vector<std::string>, std::string> list_dice();
 
  private:
   const Seconds timeout_;

@@ -39,6 +39,19 @@ class Plan {
   std::mt19937_64 random_;
 };
 
+/// What one of several processes does of a run: of the users, and of the requests, those whose number modulo `parts` is
+/// `index`.
+struct Part {
+  /// From 0, less than `parts`.
+  std::uint64_t index = 0;
+  std::uint64_t parts = 1;
+
+  /// Its number `n`, which counts from 0.
+  std::uint64_t nth(std::uint64_t n) const { return index + n * parts; }
+  /// How many numbers less than `total` it has.
+  std::uint64_t count(std::uint64_t total) const { return total <= index ? 0 : (total - index - 1) / parts + 1; }
+};
+
 /// The seed of the rolls of request `number` of a run, which counts from 0, if that of the first is `first`.
 std::int64_t nth_roll_seed(std::int64_t first, std::uint64_t number);
 

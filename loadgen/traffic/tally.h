@@ -3,9 +3,13 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
+#include <vector>
 
+#include "common/base/json.h"
+#include "common/base/json_view.h"
 #include "loadgen/model/answer.h"
 #include "loadgen/statistics.h"
 
@@ -19,6 +23,8 @@ class Tally {
 
   /// `latency` is measured from the time at which the request was due.
   void add(const std::string& route, const Answer& answer, double latency, const std::string& trace_id);
+  /// Adds all requests of another tally; examples of failures that are known already stay.
+  void add(const Tally& other);
 
   struct Failure {
     std::uint64_t count = 0;
@@ -30,9 +36,11 @@ class Tally {
     std::string trace_id;
   };
 
-  std::uint64_t count() const { return all_.count(); }
-  std::uint64_t unexpected() const { return unexpected_; }
-  const LatencyHistogram& latency() const { return all_; }
+  std::uint64_t count() const;
+  /// Number of unexpected failures.
+  std::uint64_t unexpected() const;
+  /// Of all routes together.
+  LatencyHistogram latency() const;
   /// By route.
   const std::map<std::string, LatencyHistogram>& latencies() const { return latencies_; }
   /// By route and outcome ("200", "500 roll_failed").
@@ -40,21 +48,29 @@ class Tally {
   /// By error code.
   const std::map<std::string, Failure>& failures() const { return failures_; }
 
+  /// Members of a JSON object from which `read` restores all of the above.
+  void write(JsonWriter& writer) const;
+  /// Empty if something is missing.
+  static std::optional<Tally> read(JsonView json);
+
  private:
-  const std::set<std::string> expected_;
-  LatencyHistogram all_;
+  std::set<std::string> expected_;
   std::map<std::string, LatencyHistogram> latencies_;
   std::map<std::pair<std::string, std::string>, std::uint64_t> outcomes_;
   std::map<std::string, Failure> failures_;
-  std::uint64_t unexpected_ = 0;
 };
 
-/// The result of a run.
+/// The result of a run, or of one or several parts of it.
 struct TrafficSummary {
   std::string target;
+  /// Number of parts that this is the result of, and of all.
+  std::uint64_t finished_parts = 1;
+  std::uint64_t parts = 1;
+  /// What is known about each part that is missing.
+  std::vector<std::string> missing;
   std::uint64_t seed = 0;
   double seconds = 0;
-  /// Target rate in open loop; 0 in closed loop.
+  /// Target rate in open loop, of these parts; 0 in closed loop.
   double rate = 0;
   /// Requests sent per second.
   double sent_rate = 0;
@@ -62,10 +78,14 @@ struct TrafficSummary {
   bool rate_reached = true;
   Tally tally;
 
-  bool passed() const { return rate_reached && tally.unexpected() == 0; }
+  bool passed() const { return rate_reached && tally.unexpected() == 0 && missing.empty(); }
+  /// Adds another part of the same run.
+  void add(const TrafficSummary& other);
 };
 
 std::string to_table(const TrafficSummary& summary);
 std::string to_json(const TrafficSummary& summary);
+/// Restores it from its JSON, except `missing`; empty if something is missing.
+std::optional<TrafficSummary> read_summary(JsonView json);
 
 }  // namespace dice::loadgen

@@ -18,7 +18,7 @@ Seconds since(TimePoint start, TimePoint now) { return now - start; }
 
 }  // namespace
 
-Traffic::Traffic(Options options, Tracing& tracing, Clock& clock)
+Traffic::Traffic(Options options, Tracing& tracing, Metrics& metrics, Clock& clock)
     : options_(std::move(options)),
       tracing_(tracing),
       clock_(clock),
@@ -28,14 +28,8 @@ Traffic::Traffic(Options options, Tracing& tracing, Clock& clock)
         return client;
       }()),
       schedule_(options_.rate, options_.ramp),
+      metrics_(metrics, {.part = options_.part, .seed = options_.seed, .rate = options_.rate}),
       tally_(options_.expected_failures) {}
-
-std::expected<std::vector<std::string>, std::string> Traffic::list_dice() {
-  const auto answer =
-      parse_answer(client_.get({.path = route::kDice, .route = route::kDice, .timeout = options_.timeout}, nullptr));
-  if (!answer.is_json_object) return std::unexpected(answer.error_message.value_or(answer.outcome() + ", not JSON"));
-  return answer.identifiers.value_or(std::vector<std::string>{});
-}
 
 int Traffic::request(std::optional<RollRequest> wanted, std::uint64_t number, TimePoint due) {
   if (wanted && options_.roll_seed) wanted->seed = nth_roll_seed(*options_.roll_seed, number);
@@ -46,15 +40,17 @@ int Traffic::request(std::optional<RollRequest> wanted, std::uint64_t number, Ti
   auto parent = span.context();
   parent.baggage = "user.id=" + id;
   ++in_flight_;
+  metrics_.started();
   const auto sent = clock_.now();
   const auto answer = parse_answer(
       client_.get({.path = path, .route = route, .timeout = options_.timeout, .parent = &parent}, &tracing_));
-  const auto now = clock_.now();
+  const auto latency = since(due, clock_.now());
   --in_flight_;
+  metrics_.finished(route, answer, latency, parent);
   if (!answer.succeeded()) span.fail(answer.error_code.value_or(std::to_string(answer.status)));
   span.end();
   const Lock lock(mutex_);
-  tally_.add(route, answer, since(due, now).count(), to_hex(parent.trace_id));
+  tally_.add(route, answer, latency.count(), to_hex(parent.trace_id));
   last_sent_ = std::max(last_sent_, sent);
   return answer.status;
 }
@@ -75,7 +71,7 @@ void Traffic::user(std::uint64_t number, TimePoint start, const std::stop_token&
 }
 
 void Traffic::worker(TimePoint start, std::uint64_t count, const std::stop_token& stop) {
-  for (auto index = next_++; index < count; index = next_++) {
+  for (auto index = options_.part.nth(next_++); index < count; index = options_.part.nth(next_++)) {
     const auto due = start + to_steady(schedule_.due(index));
     if (const auto now = clock_.now(); now < due && !clock_.sleep(due - now, stop)) return;
     if (stop.stop_requested()) return;
@@ -100,33 +96,44 @@ TrafficSummary Traffic::run(const std::stop_token& stop, const std::function<voi
                          : static_cast<std::uint64_t>(options_.users) * static_cast<std::uint64_t>(options_.rolls);
   const auto start = clock_.now();
   {
-    const int all = open ? options_.workers : options_.users;
+    const auto& part = options_.part;
+    const auto all =
+        open ? static_cast<std::uint64_t>(options_.workers) : part.count(static_cast<std::uint64_t>(options_.users));
     std::stop_source done;
     std::vector<std::jthread> threads;
-    threads.reserve(static_cast<std::size_t>(all));
+    threads.reserve(all);
     running_ = all;
-    for (int i = 0; i < all; ++i) {
-      threads.emplace_back([this, i, open, start, count, &stop, &done] {
-        open ? worker(start, count, stop) : user(static_cast<std::uint64_t>(i), start, stop);
+    for (std::uint64_t i = 0; i < all; ++i) {
+      threads.emplace_back([this, user_number = part.nth(i), open, start, count, &stop, &done] {
+        open ? worker(start, count, stop) : user(user_number, start, stop);
         if (--running_ == 0) done.request_stop();
       });
     }
     while (clock_.sleep(Seconds(1), done.get_token())) progress(progress_line(start));
   }
-  const auto end = clock_.now();
+  return summary(start);
+}
+
+TrafficSummary Traffic::summary(TimePoint start) {
+  const auto& part = options_.part;
   const Lock lock(mutex_);
+  const auto count = tally_.count();
   TrafficSummary summary{.target = options_.url,
+                         .parts = part.parts,
+                         .missing = {},
                          .seed = options_.seed,
-                         .seconds = since(start, end).count(),
-                         .rate = options_.rate,
+                         .seconds = since(start, clock_.now()).count(),
+                         .rate = options_.rate / static_cast<double>(part.parts),
                          .tally = tally_};
-  summary.sent_rate = static_cast<double>(tally_.count()) / summary.seconds;
-  if (open && tally_.count() > 0) {
-    const auto due = schedule_.due(tally_.count() - 1).count();
-    const auto sent = since(start, last_sent_).count();
-    const auto slot = 1 / options_.rate;
-    summary.sent_rate = static_cast<double>(tally_.count()) / (sent + slot);
-    summary.rate_reached = (sent + slot) <= (due + slot) * (1 + kRateTolerance) + 0.01;
+  summary.sent_rate = static_cast<double>(count) / summary.seconds;
+  if (options_.rate > 0 && count > 0) {
+    // From the moment at which the first request was due to the one at which the next one would have been.
+    const auto first = schedule_.due(part.nth(0));
+    const auto slot = 1 / summary.rate;
+    const auto planned = (schedule_.due(part.nth(count - 1)) - first).count() + slot;
+    const auto taken = (since(start, last_sent_) - first).count() + slot;
+    summary.sent_rate = static_cast<double>(count) / taken;
+    summary.rate_reached = taken <= planned * (1 + kRateTolerance) + 0.01;
   }
   return summary;
 }

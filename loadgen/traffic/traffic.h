@@ -1,20 +1,19 @@
-// loadgen traffic: generates load from many concurrent users.
+// loadgen traffic: generates load from many concurrent users. Several processes can share it.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
-#include <expected>
 #include <functional>
 #include <optional>
 #include <set>
 #include <stop_token>
 #include <string>
-#include <vector>
 
 #include "common/concurrency/clock.h"
 #include "common/concurrency/mutex.h"
 #include "common/http/client.h"
 #include "common/telemetry/tracing.h"
+#include "loadgen/traffic/load_metrics.h"
 #include "loadgen/traffic/plan.h"
 #include "loadgen/traffic/tally.h"
 
@@ -25,12 +24,15 @@ class Traffic {
   struct Options {
     std::string url = "http://localhost:8400";
     Mix mix;
+    /// What this process does; the users and the rate are those of all parts together. In closed loop, there are at
+    /// least as many users as parts.
+    Part part;
     int users = 10;
     /// Maximum rolls per user, from 1; not used with a `duration`.
     int rolls = 20;
     /// Requests per second in open loop, 0 = closed loop: a user waits for the answer before the next request.
     double rate = 0;
-    /// Maximum requests in flight in open loop.
+    /// Maximum requests in flight in open loop, of this part.
     int workers = 256;
     /// 0 = until all users are done.
     Seconds duration{0};
@@ -48,32 +50,31 @@ class Traffic {
     Seconds timeout{60};
   };
 
-  /// All references must outlive this object.
-  Traffic(Options options, Tracing& tracing, Clock& clock);
-
-  /// The dice that the target lists; an error if it cannot be reached, or if something else answers in its place, such
-  /// as a proxy that has no route to it yet.
-  std::expected<std::vector<std::string>, std::string> list_dice();
+  /// All references must outlive this object. `metrics` gets the metrics of this run; once per registry.
+  Traffic(Options options, Tracing& tracing, Metrics& metrics, Clock& clock);
 
   /// Calls `progress` every second on this thread. If `stop` is requested, ends early with the results so far.
   TrafficSummary run(const std::stop_token& stop, const std::function<void(const std::string&)>& progress);
 
  private:
   void user(std::uint64_t number, TimePoint start, const std::stop_token& stop);
+  /// `count` requests of all parts together.
   void worker(TimePoint start, std::uint64_t count, const std::stop_token& stop);
   /// Sends a request whose number in the run is `number`, regardless of timing. Returns the status, 0 = no response.
   /// Latency is measured from `due`.
   int request(std::optional<RollRequest> wanted, std::uint64_t number, TimePoint due);
   std::string progress_line(TimePoint start);
+  TrafficSummary summary(TimePoint start);
 
   const Options options_;
   Tracing& tracing_;
   Clock& clock_;
   Client client_;
   const Schedule schedule_;
+  LoadMetrics metrics_;
   std::atomic<std::uint64_t> next_ = 0;
   /// Number of threads that have not ended.
-  std::atomic<int> running_ = 0;
+  std::atomic<std::uint64_t> running_ = 0;
   std::atomic<std::int64_t> in_flight_ = 0;
   Mutex mutex_;
   Tally tally_ GUARDED_BY(mutex_);

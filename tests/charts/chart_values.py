@@ -9,7 +9,7 @@ from conftest import CHART
 VALUES = yaml.safe_load((CHART / "values.yaml").read_text())
 SCHEMA = json.loads((CHART / "values.schema.json").read_text())
 FREE = ("commonLabels", "resourceAttributes", "env", "resources", "podSecurityContext", "securityContext", "annotations", "podLabels",
-        "podAnnotations", "nodeSelector", "affinity", "labels", "specifications")
+        "podAnnotations", "nodeSelector", "affinity", "labels", "specifications", "behavior")
 
 
 def leaves(values, path=()):

@@ -19,6 +19,7 @@ COMPONENT = "app.kubernetes.io/component"
 SERVICES = {"frontend": "dice-frontend", "dice-roller": "dice-roller", "die-service": "dice-die-service"}
 OWN = {"frontend": "frontend", "diceRoller": "dice-roller", "dieService": "die-service"}
 PORTS = {"frontend": (8400, 9400), "dice-roller": (8401, 9401), "die-service": (8402, 9402)}
+METRICS_PORTS = {**{component: ports[1] for component, ports in PORTS.items()}, "loadgen": 8404, "canary": 8404}
 sys.path.insert(0, str(ROOT / "docs"))
 
 

@@ -1,6 +1,6 @@
 """A simulator of NetworkPolicies: which pods can connect to which."""
 
-from conftest import COMPONENT, PORTS
+from conftest import COMPONENT, METRICS_PORTS, PORTS
 
 STRANGERS = {
     "stray": ("dice", {"app": "stray"}),
@@ -9,7 +9,7 @@ STRANGERS = {
     "tempo": ("monitoring", {"app": "tempo"}),
     "internet": (None, {}),
 }
-OWN_PORTS = [port for ports in PORTS.values() for port in ports]
+OWN_PORTS = {*(ports[0] for ports in PORTS.values()), *METRICS_PORTS.values()}
 
 
 class Network:
@@ -52,5 +52,5 @@ class Network:
 
     def all(self, allowed):
         """(source, target, port) for which `allowed` is true, for each port of each of our pods."""
-        return {(source, target, port) for source in self.pods for target in PORTS for port in OWN_PORTS
-                if source != target and allowed(source, target, port)}
+        return {(source, target, port) for source in self.pods for target in self.pods if target not in STRANGERS
+                for port in OWN_PORTS if allowed(source, target, port)}

@@ -12,7 +12,9 @@ STACK = (
 EVERYTHING = (
     *STACK,
     "loadgen.job.enabled=true",
+    "loadgen.job.parallelism=4",
     "loadgen.cronjob.enabled=true",
+    "canary.enabled=true",
     "serviceMonitor.enabled=true",
     "prometheusRule.enabled=true",
     "ingress.enabled=true",
@@ -25,9 +27,9 @@ RENDERINGS = {
     "default": (),
     "stack": STACK,
     "everything": EVERYTHING,
-    "three replicas": ("replicaCount=3",),
+    "one replica": ("replicaCount=1",),
     "another name": (*EVERYTHING, "fullnameOverride=wuerfel", "nameOverride=wuerfel"),
-    "loads, no accounts": ("loadgen.job.enabled=true", "loadgen.cronjob.enabled=true", "serviceAccount.create=false"),
+    "loads, no accounts": ("loadgen.job.enabled=true", "loadgen.cronjob.enabled=true", "canary.enabled=true", "serviceAccount.create=false"),
 }
 
 every_rendering = pytest.mark.parametrize("values", RENDERINGS.values(), ids=RENDERINGS)

@@ -28,7 +28,7 @@ def test_variables_exist(values):
     for owner, metadata, spec in render(*values).pods():
         component = metadata["labels"][COMPONENT]
         names = {name for name in environment(spec) if not name.startswith("K8S_")}
-        if component == "loadgen":
+        if component in ("loadgen", "canary"):
             flags = generate.options(BIN / "loadgen", spec["containers"][0]["args"][0])
             known = {name.split(", ")[-1] for name in flags} | known_variables("common")
             assert len(known) > 25
@@ -84,7 +84,7 @@ def test_telemetry_says_who_speaks(values):
 
 
 def test_spans_are_exported_where_an_address_is_given():
-    for _, _, spec in render("loadgen.job.enabled=true").pods():
+    for _, _, spec in render("loadgen.job.enabled=true", "canary.enabled=true").pods():
         assert environment(spec)["OTEL_TRACES_EXPORTER"] == "none" and "OTEL_EXPORTER_OTLP_ENDPOINT" not in environment(spec)
     for _, _, spec in render(*EVERYTHING).pods():
         assert environment(spec)["OTEL_TRACES_EXPORTER"] == "otlp"

@@ -22,7 +22,7 @@ def test_base_is_fresh():
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_needs_nothing_but_kubernetes(folder):
     objects = kustomize(folder)
-    assert {one["apiVersion"] for one in objects} <= {"v1", "apps/v1", "policy/v1", "autoscaling/v2", "networking.k8s.io/v1"}
+    assert {one["apiVersion"] for one in objects} <= {"v1", "apps/v1", "policy/v1", "networking.k8s.io/v1"}
     namespace = objects.one("Namespace", "dice")
     assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
     assert {one["metadata"]["namespace"] for one in objects if one is not namespace} == {"dice"}
@@ -40,7 +40,7 @@ def test_overlays_only_patch(folder):
 
 def test_dev_is_small_and_quick():
     objects = kustomize("overlays/dev")
-    assert not objects.kind("HorizontalPodAutoscaler") and not objects.kind("PodDisruptionBudget")
+    assert not objects.kind("PodDisruptionBudget")
     assert [one["spec"]["replicas"] for one in objects.kind("Deployment")] == [1, 1, 1]
     assert variables(objects, "dice-roller")["ROLL_DELAY_MAX_SECONDS"] == "0"
     for component in SERVICES:
@@ -50,11 +50,8 @@ def test_dev_is_small_and_quick():
 def test_production_is_three_of_each_with_telemetry():
     objects = kustomize("overlays/production")
     for name in SERVICES.values():
-        autoscaler = objects.one("HorizontalPodAutoscaler", name)["spec"]
-        assert autoscaler["minReplicas"] == 3 < autoscaler["maxReplicas"]
+        assert objects.one("Deployment", name)["spec"]["replicas"] == 3
         assert objects.one("PodDisruptionBudget", name)["spec"]["maxUnavailable"] == 1
-        # Otherwise, each apply would undo the autoscaler's changes.
-        assert "replicas" not in objects.one("Deployment", name)["spec"]
     for component in SERVICES:
         env = variables(objects, component)
         assert env["OTEL_TRACES_EXPORTER"] == "otlp" and env["OTEL_EXPORTER_OTLP_ENDPOINT"] == "http://otel-gateway.monitoring.svc:4318"

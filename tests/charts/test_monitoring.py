@@ -1,4 +1,4 @@
-"""ServiceMonitor, PrometheusRule and dashboards."""
+"""ServiceMonitor, PodMonitor, PrometheusRule and dashboards."""
 
 import json
 
@@ -13,10 +13,26 @@ def test_service_monitor_gives_three_jobs():
                      "frontend.externalService.enabled=true")
     monitor = objects.one("ServiceMonitor", "dice")
     (endpoint,) = monitor["spec"]["endpoints"]
-    jobs = [one["metadata"]["labels"][monitor["spec"]["jobLabel"]] for one in objects.kind("Service")
-            if monitor["spec"]["selector"]["matchLabels"].items() <= one["metadata"]["labels"].items()
-            and endpoint["port"] in [port["name"] for port in one["spec"]["ports"]]]
-    assert sorted(jobs) == sorted(SERVICES)
+    services = [one for one in objects.kind("Service")
+                if monitor["spec"]["selector"]["matchLabels"].items() <= one["metadata"]["labels"].items()
+                and endpoint["port"] in [port["name"] for port in one["spec"]["ports"]]]
+    assert sorted(one["metadata"]["labels"][monitor["spec"]["jobLabel"]] for one in services) == sorted(SERVICES)
+    assert sorted(one["metadata"]["name"] for one in services) == sorted(f"{name}-metrics" for name in SERVICES.values())
+    assert monitor["metadata"]["labels"]["release"] == "kps" and endpoint["interval"] == "5s"
+
+
+def test_pod_monitor_gives_load_generator_and_canary():
+    objects = render("serviceMonitor.enabled=true", "serviceMonitor.labels.release=kps", "serviceMonitor.interval=5s",
+                     "canary.enabled=true", "loadgen.job.enabled=true", "loadgen.cronjob.enabled=true")
+    monitor = objects.one("PodMonitor", "dice")
+    (endpoint,) = monitor["spec"]["podMetricsEndpoints"]
+    (wanted,) = monitor["spec"]["selector"]["matchExpressions"]
+    assert wanted["operator"] == "In"
+    owners = {owner: metadata["labels"][monitor["spec"]["jobLabel"]] for owner, metadata, spec in objects.pods()
+              if monitor["spec"]["selector"]["matchLabels"].items() <= metadata["labels"].items()
+              and metadata["labels"][wanted["key"]] in wanted["values"]
+              and endpoint["port"] in [port["name"] for port in spec["containers"][0].get("ports", [])]}
+    assert owners == {"Deployment dice-canary": "canary", "Job dice-loadgen-1": "loadgen", "CronJob dice-loadgen": "loadgen"}
     assert monitor["metadata"]["labels"]["release"] == "kps" and endpoint["interval"] == "5s"
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from conftest import COMPONENT, PORTS, SERVICES, render
+from conftest import COMPONENT, METRICS_PORTS, PORTS, SERVICES, render
 from network_policy import STRANGERS, Network
 from renderings import STACK
 
@@ -10,22 +10,23 @@ INSIDE = {
     *(("frontend", "dice-roller", port) for port in PORTS["dice-roller"]),
     *(("frontend", "die-service", port) for port in PORTS["die-service"]),
     ("dice-roller", "die-service", 8402),
-    *(("loadgen", "frontend", port) for port in PORTS["frontend"]),
-    ("loadgen", "dice-roller", 9401),
-    ("loadgen", "die-service", 9402),
-    *(("prometheus", component, PORTS[component][1]) for component in PORTS),
+    ("frontend", "frontend", 9400),
+    *((checker, component, PORTS[component][1]) for checker in ("loadgen", "canary") for component in PORTS),
+    ("loadgen", "loadgen", 8404),
+    *(("prometheus", component, port) for component, port in METRICS_PORTS.items()),
 }
 
 
 def test_only_what_the_design_draws_gets_through():
     """Each end enforces it: an allowed egress is also an allowed ingress, and vice versa."""
-    network = Network(render())
+    network = Network(render("canary.enabled=true"))
+    load = {(checker, "frontend", 8400) for checker in ("loadgen", "canary")}
     strangers = {(name, "frontend", 8400) for name in STRANGERS}
-    everyone = {(name, "frontend", 8400) for name in network.pods if name != "frontend"}
-    assert network.all(network.reaches) == INSIDE | strangers
+    everyone = {(name, "frontend", 8400) for name in network.pods}
+    assert network.all(network.reaches) == INSIDE | load | strangers
     assert network.all(lambda source, target, port: network.allows(target, "ingress", source, port)) == INSIDE | everyone
     own = network.all(lambda source, target, port: source not in STRANGERS and network.allows(source, "egress", target, port))
-    assert own == {one for one in INSIDE if one[0] not in STRANGERS}
+    assert own == {one for one in INSIDE | load if one[0] not in STRANGERS}
 
 
 def test_without_policies_everyone_gets_everywhere():
@@ -36,15 +37,18 @@ def test_without_policies_everyone_gets_everywhere():
 
 def test_page_and_scrape_for_some_only():
     peer = "namespaceSelector.matchLabels.kubernetes\\.io/metadata\\.name=monitoring"
-    network = Network(render(f"networkPolicy.frontendFrom[0].{peer}", "networkPolicy.scrapeFrom[0].podSelector.matchLabels.app=stray"))
-    assert network.reaches("collector", "frontend", 8400) and network.reaches("loadgen", "frontend", 8400)
+    network = Network(render("canary.enabled=true", f"networkPolicy.frontendFrom[0].{peer}", "networkPolicy.scrapeFrom[0].podSelector.matchLabels.app=stray"))
+    assert all(network.reaches(name, "frontend", 8400) for name in ("collector", "loadgen", "canary"))
     assert not network.reaches("stray", "frontend", 8400) and not network.reaches("internet", "frontend", 8400)
-    assert network.reaches("stray", "die-service", 9402) and not network.reaches("prometheus", "die-service", 9402)
+    for component, port in METRICS_PORTS.items():
+        assert network.reaches("stray", component, port) and not network.reaches("prometheus", component, port)
+
+
+NAMES = {**SERVICES, "loadgen": "dice-loadgen", "canary": "dice-canary"}
 
 
 def egress(objects, component):
-    name = "dice-loadgen" if component == "loadgen" else SERVICES[component]
-    return objects.one("NetworkPolicy", name)["spec"]["egress"]
+    return objects.one("NetworkPolicy", NAMES[component])["spec"]["egress"]
 
 
 def outside(objects, component):
@@ -54,12 +58,13 @@ def outside(objects, component):
 
 
 def test_telemetry_gets_out():
-    objects = render(*STACK)
-    assert {name: outside(objects, name) for name in (*SERVICES, "loadgen")} == {
-        "frontend": {4318, 3200, 3100}, "dice-roller": {4318}, "die-service": {4318}, "loadgen": {4318, 3200, 9090, 3100}}
-    assert not any(outside(render(), name) for name in (*SERVICES, "loadgen"))
-    for component in (*SERVICES, "loadgen"):
-        ports = egress(render(), component)[0]
+    objects, alone = render(*STACK, "canary.enabled=true"), render("canary.enabled=true")
+    everything = {4318, 3200, 9090, 3100}
+    assert {name: outside(objects, name) for name in NAMES} == {
+        "frontend": {4318, 3200, 3100}, "dice-roller": {4318}, "die-service": {4318}, "loadgen": everything, "canary": everything}
+    assert not any(outside(alone, name) for name in NAMES)
+    for component in NAMES:
+        ports = egress(alone, component)[0]
         assert ports == {"ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]}
 
 
@@ -76,6 +81,6 @@ def test_egress_follows_the_address(url, port, to):
 
 
 def test_more_egress():
-    objects = render("networkPolicy.extraEgress[0].ports[0].port=55681")
-    for component in (*SERVICES, "loadgen"):
+    objects = render("networkPolicy.extraEgress[0].ports[0].port=55681", "canary.enabled=true")
+    for component in NAMES:
         assert egress(objects, component)[-1] == {"ports": [{"port": 55681}]}

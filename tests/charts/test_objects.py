@@ -45,7 +45,7 @@ def test_own_labels_win():
     ("dice", "dice-frontend"),
     ("my-dice", "my-dice-frontend"),
     ("games", "games-dice-frontend"),
-    ("r" * 53, "r" * 44 + "-frontend"),
+    ("r" * 53, "r" * 43 + "-frontend"),
 ])
 def test_names(release, frontend):
     objects = render(*EVERYTHING, release=release)

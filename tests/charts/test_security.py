@@ -16,7 +16,7 @@ def test_pods_are_restricted(values):
 def test_all_kinds_of_pods_are_among_the_renderings():
     owners = {owner for values in RENDERINGS.values() for owner, _, _ in render(*values).pods()}
     assert {"Deployment dice-frontend", "Deployment dice-roller", "Deployment dice-die-service",
-            "Pod dice-verify", "Job dice-loadgen-1", "CronJob dice-loadgen"} <= owners
+            "Deployment dice-canary", "Pod dice-verify", "Job dice-loadgen-1", "CronJob dice-loadgen"} <= owners
 
 
 @pytest.mark.parametrize("value, violation", [
@@ -30,7 +30,8 @@ def test_all_kinds_of_pods_are_among_the_renderings():
     ("resources.limits.memory=null", "resources"),
 ])
 def test_what_is_not_restricted_is_seen(value, violation):
-    pods = list(render(value, "loadgen.job.enabled=true", "loadgen.cronjob.enabled=true").pods())
-    assert len(pods) == 6
+    canary = (value.replace("resources", "canary.resources"), "canary.enabled=true")
+    pods = list(render(value, *canary, "loadgen.job.enabled=true", "loadgen.cronjob.enabled=true").pods())
+    assert len(pods) == 7
     for owner, _, spec in pods:
         assert violation in list(restricted_violations(spec)), owner

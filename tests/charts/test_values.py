@@ -11,12 +11,13 @@ ALL = tuple(SERVICES.values())
 SWITCHES = {
     "serviceAccount.create": ((), {("ServiceAccount", name) for name in (*ALL, "dice-loadgen")}),
     "podDisruptionBudget.enabled": ((), {("PodDisruptionBudget", name) for name in ALL}),
-    "autoscaling.enabled": ((), {("HorizontalPodAutoscaler", name) for name in ALL}),
+    "autoscaling.enabled": (("telemetry.prometheusUrl=http://prometheus:9090",), {("ScaledObject", name) for name in ALL}),
     "networkPolicy.enabled": ((), {("NetworkPolicy", name) for name in (*ALL, "dice-loadgen")}),
     "tests.enabled": ((), {("Pod", "dice-verify"), ("ServiceAccount", "dice-loadgen"), ("NetworkPolicy", "dice-loadgen")}),
     "loadgen.job.enabled": ((), {("Job", "dice-loadgen-1")}),
     "loadgen.cronjob.enabled": ((), {("CronJob", "dice-loadgen")}),
-    "serviceMonitor.enabled": ((), {("ServiceMonitor", "dice")}),
+    "canary.enabled": ((), {(kind, "dice-canary") for kind in ("Deployment", "ServiceAccount", "NetworkPolicy")}),
+    "serviceMonitor.enabled": ((), {("ServiceMonitor", "dice"), ("PodMonitor", "dice")}),
     "ingress.enabled": ((), {("Ingress", "dice-frontend")}),
     "httpRoute.enabled": (("httpRoute.parentRefs[0].name=public",), {("HTTPRoute", "dice-frontend")}),
     "frontend.externalService.enabled": ((), {("Service", "dice-frontend-external")}),
@@ -46,7 +47,7 @@ OVERRIDES = {
     "image": "image.tag=x",
     "imagePullSecrets": "imagePullSecrets[0].name=x",
     "replicaCount": "replicaCount=0",
-    "autoscaling": "autoscaling.enabled=true",
+    "autoscaling": "autoscaling.enabled=true,telemetry.prometheusUrl=http://prometheus:9090",
     "podDisruptionBudget": "podDisruptionBudget.enabled=false",
     "logLevel": "logLevel=debug",
     "env": "env.FAULTS_ENABLED=true",
@@ -88,7 +89,7 @@ def test_shared_value_counts_for_all_and_own_for_one(key):
 
 
 def test_own_value_wins_over_shared_even_when_it_is_zero_or_false():
-    objects = render("replicaCount=3", "frontend.replicaCount=0", "autoscaling.enabled=true", "frontend.autoscaling.enabled=false")
+    objects = render("replicaCount=3", "frontend.replicaCount=0", "frontend.autoscaling.enabled=false", OVERRIDES["autoscaling"])
     assert deployment(objects, "frontend")["spec"]["replicas"] == 0
     assert "replicas" not in deployment(objects, "dice-roller")["spec"]
 

@@ -12,6 +12,8 @@ from conftest import OWN, refusal
     ("replicaCount=-1", "replicaCount"),
     ("frontend.replicaCount=-1", "frontend/replicaCount"),
     ("replicaCount=1.5", "replicaCount"),
+    ("autoscaling.target=1", "autoscaling"),
+    ("frontend.autoscaling.target=0", "frontend/autoscaling/target"),
     ("diceRoller.strategy=most", "diceRoller/strategy"),
     ("diceRoller.maxAsyncRolls=0", "maxAsyncRolls"),
     ("diceRoller.seed=-2", "seed"),
@@ -33,6 +35,10 @@ from conftest import OWN, refusal
     ("dieService.specifications.x.rate=1", "rate"),
     ("ingress.hosts:=[]", "ingress/hosts"),
     ("loadgen.replicaCount=2", "replicaCount"),
+    ("loadgen.job.parallelism=0", "loadgen/job/parallelism"),
+    ("canary.replicaCount=2", "replicaCount"),
+    ("canary.everySeconds=0", "canary/everySeconds"),
+    ("frontend.externalService.nodePort=-1", "externalService/nodePort"),
     ("frontend.externalService.type=ClusterIP", "externalService/type"),
 ])
 def test_value_is_refused_by_its_name(value, wanted):
@@ -51,7 +57,8 @@ def test_misspelt_key_is_refused_by_its_name(path):
 @pytest.mark.parametrize("values, wanted", [
     (("diceRoller.rollDelaySeconds.min=2",), "diceRoller.rollDelaySeconds.max (1) must be at least min (2)"),
     (("diceRoller.maxRollThreads=10",), "diceRoller.maxAsyncRolls (20) must be at most maxRollThreads (10)"),
-    (("autoscaling.enabled=true", "autoscaling.minReplicas=9"), "autoscaling.maxReplicas (5) of frontend must be at least minReplicas (9)"),
+    (("frontend.autoscaling.enabled=true", "autoscaling.minReplicas=9"), "autoscaling.maxReplicas (5) of frontend must be at least minReplicas (9)"),
+    (("diceRoller.autoscaling.enabled=true",), "autoscaling.enabled of dice-roller requires telemetry.prometheusUrl"),
     (("httpRoute.enabled=true",), "httpRoute.parentRefs is empty"),
     (("dieService.specifications.x.faces={1}", "dieService.specificationsFile=x"), "only one of dieService.specifications and dieService.specificationsFile"),
     (("dieService.specificationsFile=fair: [",), "dieService.specificationsFile"),
@@ -73,9 +80,11 @@ def test_schema_knows_the_values_and_no_others():
                 yield (*path, key)
 
     shared = set(SCHEMA["properties"]["frontend"]["properties"]) & set(SCHEMA["properties"]["dieService"]["properties"])
-    paths = {path for path in known(SCHEMA)
-             if path != ("global",) and not (path[0] in (*OWN, "loadgen") and path[1] in shared - {"env"}) and path[1:] != ("env",)}
-    assert paths == {path for path, _ in leaves(VALUES) if path != ("loadgen", "env")}
+    def own(path):
+        """Whether the path is not just the override of a shared value."""
+        return path[0] not in (*OWN, "loadgen", "canary") or path[1] not in shared or path[-1] == "target"
+
+    assert {path for path in known(SCHEMA) if path != ("global",) and own(path)} == {path for path, _ in leaves(VALUES) if own(path)}
     for own in OWN:
         assert shared <= set(SCHEMA["properties"][own]["properties"])
     assert shared <= set(SCHEMA["properties"])

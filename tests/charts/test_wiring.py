@@ -2,7 +2,9 @@
 
 from urllib.parse import urlsplit
 
-from conftest import COMPONENT, PORTS, SERVICES, environment, render, variables
+import pytest
+
+from conftest import COMPONENT, METRICS_PORTS, PORTS, SERVICES, environment, render, variables
 from renderings import every_rendering
 
 
@@ -22,7 +24,7 @@ def test_selectors_choose_the_pods_of_their_own_component(values):
             assert chosen(objects, spec["selector"]) == {component}
         elif one["kind"] == "NetworkPolicy":
             assert chosen(objects, spec["podSelector"]["matchLabels"]) == {component}
-        elif one["kind"] == "HorizontalPodAutoscaler":
+        elif one["kind"] == "ScaledObject":
             target = objects.one(spec["scaleTargetRef"]["kind"], spec["scaleTargetRef"]["name"])
             assert target["metadata"]["labels"][COMPONENT] == component and "replicas" not in target["spec"]
 
@@ -30,13 +32,18 @@ def test_selectors_choose_the_pods_of_their_own_component(values):
 @every_rendering
 def test_ports_that_are_named_exist(values):
     objects = render(*values)
-    pods = {metadata["labels"][COMPONENT]: spec for _, metadata, spec in objects.pods()}
+    # The pod of helm test has no ports.
+    pods = {metadata["labels"][COMPONENT]: {port["name"]: port["containerPort"] for port in spec["containers"][0]["ports"]}
+            for _, metadata, spec in objects.pods() if "ports" in spec["containers"][0]}
+    for component, ports in pods.items():
+        assert ports == {"metrics": METRICS_PORTS[component], **({"http": PORTS[component][0]} if component in PORTS else {})}
     services = {one["metadata"]["name"]: {port["name"]: port["port"] for port in one["spec"]["ports"]} for one in objects.kind("Service")}
     for one in objects.kind("Service"):
-        ports = {port["name"]: port["containerPort"] for port in pods[one["metadata"]["labels"][COMPONENT]]["containers"][0]["ports"]}
+        ports = pods[one["metadata"]["labels"][COMPONENT]]
         assert all(port["targetPort"] in ports for port in one["spec"]["ports"])
         if one["spec"]["type"] == "ClusterIP":
-            assert services[one["metadata"]["name"]] == ports == dict(zip(("http", "metrics"), PORTS[one["metadata"]["labels"][COMPONENT]]))
+            # A headless Service needs the pods' own ports.
+            assert services[one["metadata"]["name"]].items() <= ports.items()
     for one in objects.kind("Ingress"):
         for rule in one["spec"]["rules"]:
             backend = rule["http"]["paths"][0]["backend"]["service"]
@@ -50,7 +57,8 @@ def test_ports_that_are_named_exist(values):
             if name.endswith("_URL") and name not in ("TEMPO_URL", "LOKI_URL", "GRAFANA_URL") or name == "LOADGEN_METRICS":
                 for address in value.split(","):
                     url = urlsplit(address)
-                    assert url.port in services[url.hostname].values(), f"{owner}: {name}={value}"
+                    wanted = "metrics" if "METRICS" in name else "http"
+                    assert services[url.hostname] == {wanted: url.port}, f"{owner}: {name}={value}"
                     inside += 1
         for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
             if probe in spec["containers"][0]:
@@ -60,16 +68,34 @@ def test_ports_that_are_named_exist(values):
 
 def test_frontend_reaches_both_services_by_the_right_ports():
     env = variables(render(), "frontend")
-    assert (env["DICE_ROLLER_URL"], env["DICE_ROLLER_METRICS_URL"]) == ("http://dice-roller:8401", "http://dice-roller:9401")
-    assert (env["DIE_SERVICE_URL"], env["DIE_SERVICE_METRICS_URL"]) == ("http://dice-die-service:8402", "http://dice-die-service:9402")
+    assert (env["DICE_ROLLER_URL"], env["DICE_ROLLER_METRICS_URL"]) == ("http://dice-roller:8401", "http://dice-roller-metrics:9401")
+    assert (env["DIE_SERVICE_URL"], env["DIE_SERVICE_METRICS_URL"]) == ("http://dice-die-service:8402", "http://dice-die-service-metrics:9402")
+    assert env["FRONTEND_METRICS_URL"] == "http://dice-frontend-metrics:9400"
     assert variables(render(), "dice-roller")["DIE_SERVICE_URL"] == "http://dice-die-service:8402"
+
+
+def test_name_of_the_metrics_ports_stands_for_every_pod():
+    objects = render()
+    for name in SERVICES.values():
+        spec = objects.one("Service", f"{name}-metrics")["spec"]
+        # Pods that start or terminate have spans and counters, too.
+        assert spec["clusterIP"] == "None" and spec["publishNotReadyAddresses"] is True
+        assert "clusterIP" not in objects.one("Service", name)["spec"]
 
 
 def test_only_the_page_is_for_those_outside():
     external = render("frontend.externalService.enabled=true").one("Service", "dice-frontend-external")
-    assert external["spec"]["type"] == "LoadBalancer" and [port["targetPort"] for port in external["spec"]["ports"]] == ["http"]
+    (port,) = external["spec"]["ports"]
+    assert external["spec"]["type"] == "LoadBalancer" and port["targetPort"] == "http" and "nodePort" not in port
     for component in SERVICES:
         assert variables(render(), component)["METRICS_ON_MAIN_PORT"] == "false"
+
+
+@pytest.mark.parametrize("kind", ["NodePort", "LoadBalancer"])
+def test_port_on_each_node(kind):
+    service = "frontend.externalService"
+    external = render(f"{service}.enabled=true", f"{service}.type={kind}", f"{service}.nodePort=30840").one("Service", "dice-frontend-external")
+    assert external["spec"]["type"] == kind and [port["nodePort"] for port in external["spec"]["ports"]] == [30840]
 
 
 def test_ways_in():

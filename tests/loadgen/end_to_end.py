@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 """loadgen against the three programs on free ports: end_to_end.py FOLDER_OF_PROGRAMS"""
 
+import collections
 import json
 import os
 import pathlib
+import random
 import re
 import signal
 import socket
@@ -13,6 +15,7 @@ import tempfile
 import threading
 import time
 import unittest
+import urllib.error
 import urllib.request
 import xml.etree.ElementTree
 
@@ -27,6 +30,56 @@ def loadgen(*arguments, env=None):
     done = subprocess.run([BIN / "loadgen", *map(str, arguments)], env={**ENV, **(env or {})}, capture_output=True,
                           text=True, timeout=120)
     return done.returncode, done.stdout, done.stderr
+
+
+def unused_port():
+    """Outside of the range from which the kernel chooses ports for others."""
+    while True:
+        port = random.randrange(20_000, 30_000)
+        with socket.socket() as one:
+            try:
+                one.bind(("", port))
+                return port
+            except OSError:
+                continue
+
+
+def outcomes(summary):
+    return collections.Counter({(route, outcome): count for route, one in summary["routes"].items()
+                                for outcome, count in one["outcomes"].items()})
+
+
+class Parts:
+    """Several processes that share one run; those of the indices in `absent` are never started."""
+
+    def __init__(self, url, count, *arguments, absent=()):
+        self.ports = [unused_port() for _ in range(count)]
+        peers = ",".join(f"http://127.0.0.1:{port}" for port in self.ports)
+        self.processes = [subprocess.Popen(
+            [BIN / "loadgen", "traffic", "--url", url, "--parts", str(count), "--metrics-port", str(port), "--peers", peers, "--json", *arguments],
+            env={**ENV, "JOB_COMPLETION_INDEX": str(index)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            for index, port in enumerate(self.ports) if index not in absent]
+        self._results = None
+
+    def metrics(self, index):
+        """Empty until it is started."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.ports[index]}/metrics") as answer:
+                return answer.read().decode()
+        except urllib.error.URLError:
+            return ""
+
+    def results(self, timeout=30):
+        """[(exit code, standard output, standard error)]"""
+        if not self._results:
+            texts = [process.communicate(timeout=timeout) for process in self.processes]
+            self._results = [(process.returncode, *text) for process, text in zip(self.processes, texts)]
+        return self._results
+
+    def kill(self):
+        for process in self.processes:
+            process.kill()
+            process.communicate()
 
 
 class EndToEnd(unittest.TestCase):
@@ -184,6 +237,89 @@ class EndToEnd(unittest.TestCase):
         code, out, err = done["result"]
         self.assertEqual(code, 0, out + err)
 
+    def test_parts_send_the_load_of_one_and_print_one_summary_which_the_counters_confirm(self):
+        before = self.rolls_answered()
+        parts = self.parts(4, "--rate", "200", "--duration", "2", "--seed", "7")
+        self.wait_until(lambda: 'loadgen_requests_total{error_code="",route="/roll"}' in parts.metrics(3))
+        self.assertIn("loadgen_target_rate 50\n", parts.metrics(3))
+        self.assertIn('loadgen_info{part="3",parts="4",seed="7"} 1\n', parts.metrics(3))
+        (code, out, err), *others = parts.results()
+        self.assertEqual(code, 0, out + err)
+        self.assertEqual([(code, out) for code, out, _ in others], [(0, "")] * 3)
+        summary = json.loads(out)
+        self.assertEqual((summary["requests"], summary["finished_parts"], summary["seed"]), (400, 4, 7))
+        self.assertTrue(summary["rate_reached"])
+        self.assertAlmostEqual(summary["sent_rate"], 200, delta=2)
+        self.assertEqual(outcomes(summary), self.rolls_answered() - before)
+        code, out, err = loadgen("traffic", "--url", self.system.url("frontend"), "--rate", "400", "--duration", "1", "--seed", "7", "--json")
+        self.assertEqual({route: one["latency_seconds"]["count"] for route, one in json.loads(out)["routes"].items()},
+                         {route: one["latency_seconds"]["count"] for route, one in summary["routes"].items()})
+
+    def test_parts_in_closed_loop_take_the_seed_of_part_0(self):
+        parts = self.parts(3, "--users", "7", "--rolls", "4", "--think-max", "0")
+        (code, out, err), *_ = parts.results()
+        self.assertEqual(code, 0, out + err)
+        summary = json.loads(out)
+        code, out, err = loadgen("traffic", "--url", self.system.url("frontend"), "--users", "7", "--rolls", "4", "--think-max", "0",
+                                 "--seed", summary["seed"], "--json")
+        self.assertEqual(json.loads(out)["requests"], summary["requests"])
+
+    def test_a_part_that_crashes_is_named(self):
+        parts = self.parts(3, "--users", "3", "--duration", "1", "--peers-deadline", "1")
+        self.wait_until(lambda: "loadgen_requests_total{" in parts.metrics(2))
+        parts.processes[2].kill()
+        (code, out, err), (other, _, _), _ = parts.results()
+        self.assertEqual((code, other), (1, 0), out + err)
+        summary = json.loads(out)
+        self.assertFalse(summary["passed"])
+        self.assertEqual((summary["parts"], summary["finished_parts"]), (3, 2))
+        missing, = summary["missing"]
+        self.assertRegex(missing, rf"^part 2 \(http://127.0.0.1:{parts.ports[2]}\): no connection to it")
+
+    def test_a_part_that_never_starts_is_named_and_nothing_is_sent(self):
+        before = self.rolls_answered()
+        parts = self.parts(3, "--duration", "600", "--peers-deadline", "1", absent=[1])
+        for code, _, err in parts.results():
+            self.assertEqual(code, 1, err)
+        self.assertRegex(parts.results()[0][2], r"not all parts are ready: part 1 \(http://127.0.0.1:\d+\): no connection to it")
+        self.assertEqual(self.rolls_answered(), before)
+
+    def test_a_stop_signal_ends_all_parts_with_one_summary(self):
+        parts = self.parts(3, "--rate", "60", "--duration", "600")
+        for index in range(3):
+            self.wait_until(lambda: "loadgen_requests_total{" in parts.metrics(index))
+        for process in parts.processes:
+            process.send_signal(signal.SIGTERM)
+        (code, out, err), *others = parts.results(timeout=15)
+        self.assertEqual(code, 0, out + err)
+        self.assertEqual([(code, out) for code, out, _ in others], [(0, "")] * 2)
+        self.assertEqual(json.loads(out)["finished_parts"], 3)
+
+    def test_the_metrics_port_is_taken(self):
+        with socket.create_server(("", 0)) as taken:
+            code, _, err = loadgen("traffic", "--url", self.system.url("frontend"), "--metrics-port", taken.getsockname()[1])
+        self.assertEqual(code, 2)
+        self.assertIn("--metrics-port: ", err)
+
+    def parts(self, *arguments, absent=()):
+        parts = Parts(self.system.url("frontend"), *arguments, absent=absent)
+        self.addCleanup(parts.kill)
+        return parts
+
+    def rolls_answered(self):
+        """{(route, status and error code): count} of the frontend, without the unknown die that loadgen asks for at the start."""
+        with urllib.request.urlopen(self.system.metrics_url("frontend") + "/metrics") as answer:
+            found = re.findall(r'^http_requests_total{error_code="(\w*)",[^}]*route="(/roll|/roll-async)",status="(\d+)"} (\d+)',
+                               answer.read().decode(), re.MULTILINE)
+        return collections.Counter({(route, f"{status} {code}".strip()): int(count) for code, route, status, count in found
+                                    if code != "die_not_found"})
+
+    def wait_until(self, condition):
+        deadline = time.monotonic() + 30
+        while not condition():
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.01)
+
     def endless_traffic(self, *more):
         """Ends with the test at the latest: otherwise, the metrics that later tests compare would move."""
         process = subprocess.Popen([BIN / "loadgen", "traffic", "--url", self.system.url("frontend"), "--duration", "600", "--json", *more],
@@ -207,10 +343,7 @@ class EndToEnd(unittest.TestCase):
         return int(found.group(1))
 
     def wait_until_answered(self, route, count):
-        deadline = time.monotonic() + 30
-        while self.answered(route) < count:
-            self.assertLess(time.monotonic(), deadline, "no traffic")
-            time.sleep(0.01)
+        self.wait_until(lambda: self.answered(route) >= count)
 
     def test_wrong_use(self):
         for arguments, text in ((["traffic", "--rate", "fast"], "--rate: \"fast\" is not allowed; allowed: a number"),
@@ -222,16 +355,31 @@ class EndToEnd(unittest.TestCase):
                                 (["traffic", "--think-min", "2"], "--think-max"),
                                 (["traffic", "--expect", "bad_luck"], "--expect: \"bad_luck\" is not allowed; allowed: malformed_request, "),
                                 (["traffic", "--roll-seed", "9007199254740992"], "a whole number from -1 to 9007199254740991"),
+                                (["traffic", "--parts", "0"], "--parts: \"0\" is not allowed; allowed: a whole number from 1 to 1000"),
+                                (["traffic", "--parts", "4", "--part", "4"], "--part: \"4\" is not allowed; allowed: less than --parts, which is 4"),
+                                (["traffic", "--part", "1"], "--part: \"1\" is not allowed; allowed: less than --parts, which is 1"),
+                                (["traffic", "--parts", "11"], "--parts: \"11\" is not allowed; allowed: in closed loop, at most --users"),
+                                (["traffic", "--metrics-port", "65536"], "a whole number from -1 to 65535"),
+                                (["traffic", "--metrics-port", "0", "--peers", "http://x"], "--peers: \"1 URL\" is not allowed; allowed: only with --parts"),
+                                (["traffic", "--parts", "2", "--peers", "http://x,http://y"], "--peers: \"2 URLs\" is not allowed; allowed: only with --metrics-port"),
+                                (["traffic", "--parts", "3", "--metrics-port", "0", "--peers", "http://x,http://y"],
+                                 "--peers: \"2 URLs\" is not allowed; allowed: one URL for each of the --parts, 3"),
+                                (["traffic", "--parts", "2", "--metrics-port", "0", "--peers", "nowhere,http://y"], "--peers: \"nowhere\" is not allowed"),
                                 (["dance"], "dance"), ([], "allowed: traffic, compare, verify")):
             code, _, err = loadgen(*arguments)
             self.assertEqual(code, 2, arguments)
             self.assertIn(text, err)
         for command, variable, value, flag in (("traffic", "LOADGEN_USERS", "0", "--users"), ("verify", "LOADGEN_EXPORT", "maybe", "--export"),
                                                ("traffic", "LOADGEN_EXPECT", "roll_failed,bad_luck", "--expect"),
-                                               ("verify", "LOADGEN_METRICS", "http://x,nowhere", "--metrics")):
+                                               ("verify", "LOADGEN_METRICS", "http://x,nowhere", "--metrics"),
+                                               ("traffic", "LOADGEN_PARTS", "none", "--parts")):
             code, _, err = loadgen(command, env={variable: value})
             self.assertEqual(code, 2, variable)
             self.assertIn(flag, err)
+
+        code, _, err = loadgen("traffic", "--parts", "2", env={"JOB_COMPLETION_INDEX": "x"})
+        self.assertEqual(code, 2)
+        self.assertIn('JOB_COMPLETION_INDEX: "x" is not allowed; allowed: a whole number less than --parts', err)
 
     def test_a_flag_wins_over_its_variable(self):
         code, _, err = loadgen("traffic", "--url", "http://127.0.0.1:1", env={"LOADGEN_URL": "nowhere"})

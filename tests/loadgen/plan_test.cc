@@ -54,6 +54,22 @@ TEST_CASE("each request has the next seed; after the highest comes 0") {
   CHECK(nth_roll_seed(dice::kMaxRollSeed, UINT64_MAX) == dice::kMaxRollSeed - 1);
 }
 
+TEST_CASE("the parts of a run share all numbers, without overlap") {
+  for (const std::uint64_t total : {0, 1, 3, 4, 7, 100}) {
+    std::multiset<std::uint64_t> shared;
+    for (std::uint64_t index = 0; index < 4; ++index) {
+      const Part part{index, 4};
+      for (std::uint64_t n = 0; n < part.count(total); ++n) shared.insert(part.nth(n));
+      CHECK(part.nth(part.count(total)) >= total);
+    }
+    CHECK(shared.size() == total);
+    CHECK(std::set(shared.begin(), shared.end()).size() == total);
+    if (total > 0) CHECK(*shared.rbegin() == total - 1);
+  }
+  CHECK(Part().nth(5) == 5);
+  CHECK(Part().count(5) == 5);
+}
+
 TEST_CASE("an open loop at a steady rate") {
   const Schedule schedule(1000, Seconds(0));
   CHECK(schedule.due(0) == Seconds(0));

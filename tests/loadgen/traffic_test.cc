@@ -2,12 +2,14 @@
 
 #include <doctest/doctest.h>
 
+#include <memory>
 #include <mutex>
 #include <set>
 #include <utility>
 
 #include "contract/names.h"
 #include "loadgen/compare.h"
+#include "loadgen/target.h"
 #include "support/http.h"
 #include "support/stub_server.h"
 #include "tampered_system.h"
@@ -27,9 +29,10 @@ class Generator {
     options.seed = 1;
   }
 
-  TrafficSummary run() {
-    Traffic traffic(options, telemetry.tracing, clock);
-    return traffic.run({}, [](const std::string&) {});
+  TrafficSummary run(const std::stop_token& stop = {}) {
+    metrics = std::make_unique<dice::Metrics>();
+    Traffic traffic(options, telemetry.tracing, *metrics, clock);
+    return traffic.run(stop, [](const std::string&) {});
   }
 
   static dice::Tracing::Options tracing() {
@@ -43,6 +46,8 @@ class Generator {
   dice::LogSink sink{2};
   dice::Telemetry telemetry{sink, dice::LoggingOptions{.level = dice::LogLevel::warn}, tracing()};
   dice::SteadyClock clock;
+  /// Of the last run.
+  std::unique_ptr<dice::Metrics> metrics;
 };
 
 /// A server that remembers the targets of requests.
@@ -140,6 +145,137 @@ TEST_CASE("each roll request has the seed that follows from its place in the pla
   for (const auto& target : recorder.take()) CHECK_FALSE(target.contains("seed="));
 }
 
+TEST_CASE("several parts send exactly the requests of one process, in closed and open loop") {
+  Recorder recorder([](const std::string&) { return dice::test::Reply{200, {}, R"({"roll":1})"}; });
+  Generator generator(recorder.url());
+  generator.options.mix.dice = {"fair", "risky"};
+  generator.options.users = 6;
+  generator.options.rolls = 5;
+  generator.options.roll_seed = 100;
+  for (const double rate : {0.0, 2000.0}) {
+    CAPTURE(rate);
+    generator.options.rate = rate;
+    generator.options.workers = 4;
+    generator.options.part = {};
+    const auto whole = generator.run();
+    const auto alone = recorder.take();
+    REQUIRE(alone.size() == whole.tally.count());
+    std::multiset<std::string> together;
+    auto sum = std::optional<TrafficSummary>();
+    for (std::uint64_t index = 0; index < 4; ++index) {
+      generator.options.part = {index, 4};
+      const auto part = generator.run();
+      const auto sent = recorder.take();
+      CHECK(sent.size() == part.tally.count());
+      CHECK(part.rate == rate / 4);
+      together.insert(sent.begin(), sent.end());
+      sum ? sum->add(part) : static_cast<void>(sum = part);
+    }
+    CHECK(together == std::multiset(alone.begin(), alone.end()));
+    CHECK(sum->tally.count() == whole.tally.count());
+    CHECK(sum->tally.outcomes() == whole.tally.outcomes());
+    CHECK(sum->rate == rate);
+    CHECK(sum->finished_parts == 4);
+  }
+}
+
+TEST_CASE("a part sends each request when it is due in the schedule of all parts") {
+  Recorder recorder([](const std::string&) { return dice::test::Reply{200, {}, R"({"roll":1})"}; });
+  Generator generator(recorder.url());
+  generator.options.rate = 40;
+  generator.options.duration = Seconds(0.25);  // requests 0 to 9
+  generator.options.part = {3, 4};             // 3 and 7, the last due after 175 ms
+  const auto summary = generator.run();
+  CHECK(summary.tally.count() == 2);
+  CHECK(summary.seconds >= 0.175);
+  CHECK(summary.rate == 10);
+  CHECK(summary.sent_rate <= 10.001);
+}
+
+TEST_CASE("the metrics of a run") {
+  TamperedSystem system;
+  Generator generator(system.url());
+  generator.options.users = 4;
+  generator.options.rolls = 50;
+  generator.options.mix.dice = {"risky"};
+  generator.options.part = {1, 2};
+  const auto summary = generator.run();
+  const auto text = generator.metrics->scrape("").body;
+  CHECK(text.contains("loadgen_info{part=\"1\",parts=\"2\",seed=\"1\"} 1\n"));
+  CHECK(text.contains("loadgen_target_rate 0\n"));
+  CHECK(text.contains("loadgen_requests_in_flight 0\n"));
+  const auto outcomes = summary.tally.outcomes();
+  const auto line = [](const std::string& code, std::uint64_t count) {
+    return "loadgen_requests_total{error_code=\"" + code + "\",route=\"/roll\"} " + std::to_string(count) + "\n";
+  };
+  CHECK_MESSAGE(text.contains(line("", outcomes.at({"/roll", "200"}))), text);
+  CHECK_MESSAGE(text.contains(line("roll_failed", outcomes.at({"/roll", "500 roll_failed"}))), text);
+  CHECK(text.contains("loadgen_request_duration_seconds_count{route=\"/roll\"} " +
+                      std::to_string(summary.tally.latencies().at("/roll").count()) + "\n"));
+}
+
+TEST_CASE("error codes that are not ours share one series") {
+  Recorder recorder(
+      [](const std::string&) { return dice::test::Reply{500, {}, R"({"error":{"code":"made_up","message":"m"}})"}; });
+  Generator generator(recorder.url());
+  generator.options.mix.list_only = true;
+  generator.options.users = 1;
+  generator.options.rolls = 1;
+  (void)generator.run();
+  CHECK(generator.metrics->scrape("").body.contains(
+      "loadgen_requests_total{error_code=\"_unknown\",route=\"/dice\"} 1\n"));
+}
+
+TEST_CASE("a summary that went through JSON is the same, and so is the sum of several") {
+  const auto json = [](const TrafficSummary& summary) { return to_json(summary); };
+  const auto read = [](const std::string& text) { return read_summary(dice::JsonView(*dice::parse_json(text))); };
+  const auto part = [](std::uint64_t index) {
+    TrafficSummary summary{.target = "http://t",
+                           .parts = 2,
+                           .missing = {},
+                           .seed = 7,
+                           .seconds = 1.5 + static_cast<double>(index),
+                           .rate = 250,
+                           .sent_rate = 249.5,
+                           .rate_reached = true,
+                           .tally = Tally({"roll_failed"})};
+    Answer answer;
+    for (std::uint64_t i = index; i < 1000; i += 2) {
+      answer.status = i % 10 == 0 ? 500 : 200;
+      answer.error_code =
+          i % 10 == 0 ? std::optional<std::string>(i % 20 == 0 ? "roll_failed" : "internal") : std::nullopt;
+      summary.tally.add(i % 3 == 0 ? "/roll" : "/roll-async", answer, static_cast<double>(i) / 1000.0, "t");
+    }
+    return summary;
+  };
+  auto first = part(0);
+  const auto second = part(1);
+  const auto restored = read(json(first));
+  REQUIRE(restored.has_value());
+  CHECK(json(*restored) == json(first));
+  first.add(*read(json(second)));
+  CHECK(first.tally.count() == 1000);
+  CHECK(first.tally.unexpected() == 50);
+  CHECK(first.tally.failures().at("roll_failed").count == 50);
+  CHECK(first.seconds == 2.5);
+  CHECK(first.rate == 500);
+  CHECK(first.sent_rate == 499);
+  LatencyHistogram all;
+  for (int i = 0; i < 1000; ++i) all.add(i / 1000.0);
+  for (const double share : {0.1, 0.5, 0.9, 0.99, 1.0}) {
+    CHECK(first.tally.latency().percentile(share) == all.percentile(share));
+  }
+  CHECK(to_table(first).contains("2 of 2 parts"));
+
+  for (const auto* broken : {"{}", R"({"routes":{},"failures":[]})"}) CHECK_FALSE(read(broken).has_value());
+  auto text = json(second);
+  text.replace(text.find("\"count\":"), 8, "\"c0unt\":");
+  CHECK_MESSAGE(read(text).has_value(), "the total is not read");
+  const auto routes = text.find("\"routes\"");
+  text.replace(text.find("\"buckets\":{\"", routes), 12, "\"buckets\":{\"x");
+  CHECK_FALSE(read(text).has_value());
+}
+
 TEST_CASE("an unexpected failure fails the run, with an example") {
   TamperedSystem system(Broken::error_code_wrong);
   Generator generator(system.url());
@@ -161,7 +297,7 @@ TEST_CASE("an unexpected failure fails the run, with an example") {
 
 TEST_CASE("an unreachable target only fails each request") {
   Generator generator("http://127.0.0.1:1");
-  CHECK_FALSE(Traffic(generator.options, generator.telemetry.tracing, generator.clock).list_dice().has_value());
+  CHECK_FALSE(Target(generator.options.url).list_dice().has_value());
   generator.options.users = 3;
   generator.options.rolls = 1;
   const auto summary = generator.run();
@@ -172,8 +308,7 @@ TEST_CASE("an unreachable target only fails each request") {
 TEST_CASE("an answer from something else than the service is not a list of dice") {
   for (const auto* status : {"200 OK", "404 Not Found", "502 Bad Gateway"}) {
     const dice::test::CannedServer other({dice::test::canned("", status)});
-    Generator generator(other.url());
-    const auto dice = Traffic(generator.options, generator.telemetry.tracing, generator.clock).list_dice();
+    const auto dice = Target(other.url()).list_dice();
     REQUIRE_FALSE(dice.has_value());
     CHECK(dice.error() == std::string(status, 3) + ", not JSON");
   }
@@ -186,8 +321,7 @@ TEST_CASE("a stop request ends a run immediately") {
   generator.options.think_min = generator.options.think_max = Seconds(3600);
   std::stop_source stop;
   stop.request_stop();
-  Traffic traffic(generator.options, generator.telemetry.tracing, generator.clock);
-  CHECK(traffic.run(stop.get_token(), [](const std::string&) {}).tally.count() <= 10);
+  CHECK(generator.run(stop.get_token()).tally.count() <= 10);
 }
 
 TEST_CASE("latency is measured from the time at which a request was due") {

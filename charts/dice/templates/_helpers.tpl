@@ -1,22 +1,22 @@
-{{/* Names and labels. A "component" is frontend, dice-roller, die-service or loadgen. */}}
+{{/* Names and labels. A "component" is frontend, dice-roller, die-service, loadgen or canary. */}}
 
 {{- define "dice.name" -}}
 {{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
 {{- end }}
 
-{{/* Truncated to leave room for the suffix: "-die-service", or "-loadgen" in a CronJob's 52 characters. */}}
+{{/* Truncated to leave room for the suffix: "-die-service-metrics" in 63 characters, "-loadgen" in a CronJob's 52. */}}
 {{- define "dice.fullname" -}}
 {{- $name := include "dice.name" . }}
 {{- if .Values.fullnameOverride }}
-{{- .Values.fullnameOverride | trunc 44 | trimSuffix "-" }}
+{{- .Values.fullnameOverride | trunc 43 | trimSuffix "-" }}
 {{- else if contains $name .Release.Name }}
-{{- .Release.Name | trunc 44 | trimSuffix "-" }}
+{{- .Release.Name | trunc 43 | trimSuffix "-" }}
 {{- else }}
-{{- printf "%s-%s" .Release.Name $name | trunc 44 | trimSuffix "-" }}
+{{- printf "%s-%s" .Release.Name $name | trunc 43 | trimSuffix "-" }}
 {{- end }}
 {{- end }}
 
-{{/* (dict "root" $ "component" …): dice-frontend, dice-roller, dice-die-service, dice-loadgen. */}}
+{{/* (dict "root" $ "component" …): dice-frontend, dice-roller, dice-die-service, dice-loadgen, dice-canary. */}}
 {{- define "dice.objectName" -}}
 {{- printf "%s-%s" (include "dice.fullname" .root) (trimPrefix "dice-" .component) }}
 {{- end }}
@@ -63,6 +63,16 @@ metadata:
 http://{{ include "dice.objectName" . }}:{{ .port }}
 {{- end }}
 
+{{/* The name of the headless Service of a component's metrics ports, which stands for all its pods. */}}
+{{- define "dice.metricsName" -}}
+{{ include "dice.objectName" . }}-metrics
+{{- end }}
+
+{{/* The metrics ports of all pods of a service: (dict "root" $ "component" …). */}}
+{{- define "dice.metricsUrl" -}}
+http://{{ include "dice.metricsName" . }}:{{ get (dict "frontend" 9400 "dice-roller" 9401 "die-service" 9402) .component }}
+{{- end }}
+
 {{/* The shared values, overridden by a component's own, as JSON: (dict "root" $ "own" .Values.frontend). */}}
 {{- define "dice.merged" -}}
 {{- $shared := pick .root.Values "image" "imagePullSecrets" "replicaCount" "autoscaling" "podDisruptionBudget" "logLevel" "env"
@@ -73,7 +83,7 @@ http://{{ include "dice.objectName" . }}:{{ .port }}
 
 {{- define "dice.image" -}}
 {{- $image := .values.image }}
-{{- with $image.registry }}{{ trimSuffix "/" . }}/{{ end }}{{ $image.repository }}/{{ .component }}
+{{- with $image.registry }}{{ trimSuffix "/" . }}/{{ end }}{{ $image.repository }}/{{ .program | default .component }}
 {{- if $image.digest }}@{{ $image.digest }}{{ else }}:{{ $image.tag | default .root.Chart.AppVersion }}{{ end }}
 {{- end }}
 
@@ -132,7 +142,10 @@ affinity:
 {{- end }}
 {{- end }}
 
-{{/* Common start of every container; `env` is the component's environment, which the user's overrides. */}}
+{{/*
+Common start of every container; `env` is the component's environment, which the user's overrides, and `program` the image's
+name, if it is not the component's.
+*/}}
 {{- define "dice.container" -}}
 {{- $telemetry := .root.Values.telemetry -}}
 name: {{ .component }}

@@ -3,19 +3,36 @@
 {{- if or .Values.loadgen.job.enabled .Values.loadgen.cronjob.enabled .Values.tests.enabled }}true{{ end }}
 {{- end }}
 
-{{/* Whether a service has, or may scale to, several replicas. Then no single pod has all of its counters and spans. */}}
-{{- define "dice.several" -}}
-{{- range list .Values.frontend .Values.diceRoller .Values.dieService }}
-{{- $values := include "dice.merged" (dict "root" $ "own" .) | fromJson }}
-{{- if or $values.autoscaling.enabled (gt (int $values.replicaCount) 1) }}true{{ end }}
+{{/* The metrics port of the load generator and the canary. */}}
+{{- define "dice.loadgen.metricsPort" -}}
+8404
+{{- end }}
+
+{{/* The variables with which `loadgen verify` finds the page, traces, log lines and metrics, as YAML. */}}
+{{- define "dice.loadgen.verifyEnv" -}}
+{{- $telemetry := .Values.telemetry -}}
+LOADGEN_URL: {{ include "dice.url" (dict "root" . "component" "frontend" "port" 8400) }}
+{{- with $telemetry.tempoUrl }}
+LOADGEN_TEMPO: {{ . }}
+{{- end }}
+{{- with $telemetry.lokiUrl }}
+LOADGEN_LOKI: {{ . }}
+{{- end }}
+{{- if $telemetry.prometheusUrl }}
+LOADGEN_PROMETHEUS: {{ $telemetry.prometheusUrl }}
+{{- else }}
+{{- $urls := list }}
+{{- range list "frontend" "dice-roller" "die-service" }}
+{{- $urls = append $urls (include "dice.metricsUrl" (dict "root" $ "component" .)) }}
+{{- end }}
+LOADGEN_METRICS: {{ join "," $urls }}
 {{- end }}
 {{- end }}
 
-{{/* The pod's metadata and spec, without its name: (dict "root" $ "args" (list …) "env" (dict …)). */}}
+{{/* The pod's metadata and spec, without its name: (dict "root" $ "args" (list …) "env" (dict …) "ports" (list …)). */}}
 {{- define "dice.loadgen.pod" -}}
 {{- $values := include "dice.merged" (dict "root" .root "own" .root.Values.loadgen) | fromJson }}
-{{- $env := mergeOverwrite (dict "LOADGEN_URL" (include "dice.url" (dict "root" .root "component" "frontend" "port" 8400))) .env }}
-{{- $context := dict "root" .root "component" "loadgen" "values" $values "env" $env -}}
+{{- $context := dict "root" .root "component" "loadgen" "values" $values "env" .env -}}
 metadata:
   {{- include "dice.podMetadata" $context | nindent 2 }}
 spec:
@@ -24,10 +41,19 @@ spec:
   containers:
     - {{ include "dice.container" $context | nindent 6 | trim }}
       args: {{ toJson .args }}
+      {{- with .ports }}
+      ports:
+        {{- toYaml . | nindent 8 }}
+      {{- end }}
 {{- end }}
 
-{{- define "dice.loadgen.job" -}}
-backoffLimit: 0
-template:
-  {{- include "dice.loadgen.pod" (dict "root" . "args" (list "traffic") "env" (dict "LOADGEN_WAIT" 60)) | nindent 2 }}
+{{/* The pod of a Job or CronJob, which sends load: (dict "root" $ "env" (dict …)). */}}
+{{- define "dice.loadgen.traffic" -}}
+{{- $port := include "dice.loadgen.metricsPort" . | int }}
+{{- $env := dict
+    "LOADGEN_URL" (include "dice.url" (dict "root" .root "component" "frontend" "port" 8400))
+    "LOADGEN_WAIT" 60
+    "LOADGEN_METRICS_PORT" $port }}
+{{- include "dice.loadgen.pod" (dict "root" .root "args" (list "traffic") "env" (mergeOverwrite $env .env)
+    "ports" (list (dict "name" "metrics" "containerPort" $port "protocol" "TCP"))) }}
 {{- end }}

@@ -1,8 +1,8 @@
 {{/*
-A service: ServiceAccount, Deployment, Service, PodDisruptionBudget, HorizontalPodAutoscaler.
+A service: ServiceAccount, Deployment, Services, PodDisruptionBudget, ScaledObject.
 
-(dict "root" $ "component" … "own" .Values.frontend "port" 8400 "metricsPort" 9400 "env" (dict …))
-and optionally "volumes", "volumeMounts".
+(dict "root" $ "component" … "own" .Values.frontend "port" 8400 "metricsPort" 9400 "env" (dict …) "triggers" (list …))
+and optionally "volumes", "volumeMounts". A trigger: (dict "name" … "query" "PromQL for all pods" "threshold" "per pod").
 */}}
 {{- define "dice.service" -}}
 {{- $values := include "dice.merged" . | fromJson }}
@@ -77,6 +77,19 @@ spec:
     {{- include "dice.selectorLabels" . | nindent 4 }}
   ports:
     - {name: http, port: {{ .port }}, targetPort: http, protocol: TCP, appProtocol: http}
+---
+# Its name resolves to the addresses of all pods, starting and terminating ones included: each has its own counters, recent spans
+# and log lines.
+apiVersion: v1
+kind: Service
+{{ include "dice.metadata" (dict "root" .root "component" .component "name" (include "dice.metricsName" .)) }}
+spec:
+  type: ClusterIP
+  clusterIP: None
+  publishNotReadyAddresses: true
+  selector:
+    {{- include "dice.selectorLabels" . | nindent 4 }}
+  ports:
     - {name: metrics, port: {{ .metricsPort }}, targetPort: metrics, protocol: TCP, appProtocol: http}
 {{- if $values.podDisruptionBudget.enabled }}
 ---
@@ -94,17 +107,35 @@ spec:
 {{- if lt (int .maxReplicas) (int .minReplicas) }}
 {{- fail (printf "autoscaling.maxReplicas (%v) of %s must be at least minReplicas (%v)" .maxReplicas $.component .minReplicas) }}
 {{- end }}
+{{- $prometheus := required (printf "autoscaling.enabled of %s requires telemetry.prometheusUrl, from which KEDA reads the load" $.component)
+    (empty $.root.Values.telemetry.prometheusUrl | ternary nil $.root.Values.telemetry.prometheusUrl) }}
 ---
-apiVersion: autoscaling/v2
-kind: HorizontalPodAutoscaler
+apiVersion: keda.sh/v1alpha1
+kind: ScaledObject
 {{ include "dice.metadata" (dict "root" $.root "component" $.component) }}
 spec:
   scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: {{ $name }}}
-  minReplicas: {{ .minReplicas }}
-  maxReplicas: {{ .maxReplicas }}
-  metrics:
-    - type: Resource
-      resource: {name: cpu, target: {type: Utilization, averageUtilization: {{ .targetCPUUtilizationPercentage }}}}
+  minReplicaCount: {{ .minReplicas }}
+  maxReplicaCount: {{ .maxReplicas }}
+  pollingInterval: 15
+  # While Prometheus cannot tell the load, no replicas are removed.
+  fallback: {failureThreshold: 3, replicas: {{ .minReplicas }}, behavior: currentReplicasIfHigher}
+  advanced:
+    horizontalPodAutoscalerConfig:
+      behavior:
+        {{- toYaml .behavior | nindent 8 }}
+  triggers:
+    {{- range $.triggers }}
+    - type: prometheus
+      name: {{ .name }}
+      metricType: AverageValue
+      metadata:
+        serverAddress: {{ $prometheus | quote }}
+        threshold: {{ .threshold | quote }}
+        ignoreNullValues: "false"
+        query: >-
+          {{ .query }}
+    {{- end }}
 {{- end }}
 {{- end }}
 {{- end }}

@@ -1,0 +1,48 @@
+#include "loadgen/traffic/load_metrics.h"
+
+#include "contract/error.h"
+
+namespace dice::loadgen {
+namespace {
+
+/// Empty on success. The server does not choose label values.
+std::string error_code(const Answer& answer) {
+  if (answer.succeeded()) return "";
+  const auto code = answer.error_code.value_or("");
+  return parse_error_code(code) ? code : "_unknown";
+}
+
+}  // namespace
+
+LoadMetrics::LoadMetrics(Metrics& metrics, const Run& run)
+    : metrics_(metrics),
+      requests_(metrics.counters("loadgen_requests_total", "Requests that have ended.")),
+      in_flight_(metrics.gauges("loadgen_requests_in_flight", "Requests that have not ended.").Add({})) {
+  metrics.gauges("loadgen_target_rate", "Requests per second that this process is to send; 0 in closed loop.")
+      .Add({})
+      .Set(run.rate / static_cast<double>(run.part.parts));
+  metrics.gauges("loadgen_info", "1; the labels describe this process.")
+      .Add({{"part", std::to_string(run.part.index)},
+            {"parts", std::to_string(run.part.parts)},
+            {"seed", std::to_string(run.seed)}})
+      .Set(1);
+}
+
+void LoadMetrics::finished(const std::string& route, const Answer& answer, Seconds latency, const TraceContext& trace) {
+  in_flight_.Decrement();
+  const auto code = error_code(answer);
+  const Lock lock(mutex_);
+  auto found = routes_.find(route);
+  if (found == routes_.end()) {
+    auto& duration = metrics_.histogram(
+        "loadgen_request_duration_seconds", "Duration of requests, from the time at which they were due.",
+        {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10}, {{"route", route}});
+    found = routes_.emplace(route, ForRoute{duration, {}}).first;
+  }
+  auto& counter = found->second.requests[code];
+  if (counter == nullptr) counter = &requests_.Add({{"route", route}, {"error_code", code}});
+  counter->Increment();
+  found->second.duration.observe(latency.count(), trace);
+}
+
+}  // namespace dice::loadgen

@@ -1,0 +1,46 @@
+// The metrics of a running `loadgen traffic`.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "common/concurrency/clock.h"
+#include "common/concurrency/mutex.h"
+#include "common/telemetry/metrics.h"
+#include "loadgen/model/answer.h"
+#include "loadgen/traffic/plan.h"
+
+namespace dice::loadgen {
+
+/// Thread-safe.
+class LoadMetrics {
+ public:
+  struct Run {
+    Part part;
+    std::uint64_t seed = 0;
+    /// Requests per second of all parts together; 0 = closed loop.
+    double rate = 0;
+  };
+
+  /// `metrics` must outlive this object, and get only one of them.
+  LoadMetrics(Metrics& metrics, const Run& run);
+
+  void started() { in_flight_.Increment(); }
+  /// `latency` is measured from the time at which the request was due; `trace` is the context that it was sent with.
+  void finished(const std::string& route, const Answer& answer, Seconds latency, const TraceContext& trace);
+
+ private:
+  struct ForRoute {
+    Histogram& duration;
+    /// By error code; empty = success.
+    std::map<std::string, prometheus::Counter*> requests;
+  };
+
+  Metrics& metrics_;
+  Counters& requests_;
+  prometheus::Gauge& in_flight_;
+  Mutex mutex_;
+  std::map<std::string, ForRoute> routes_ GUARDED_BY(mutex_);
+};
+
+}  // namespace dice::loadgen
