@@ -28,7 +28,7 @@ std::expected<Report, std::string> Verify::run() {
     const auto why = done ? joined(collected_.replaced) + ": a replica was replaced during the check"
                           : target_.url() + " cannot be reached: " + done.error();
     if (options_.progress) options_.progress(why + "; checking again (" + std::to_string(window + 1) + ")");
-    clock_.sleep(pause, {});
+    if (!clock_.sleep(pause, options_.collect.stop)) break;
     done = run_window();
     ++window;
   }
