@@ -197,6 +197,7 @@ int run_canary(const VerifyCommand& command) {
   Exposition exposition(sink, service, clock);
   const auto check_once = [&command](const auto& observe, const std::stop_token& stop) {
     auto options = command.verify;
+    options.max_windows = 1;  // the next check is the next window
     options.collect.observe = observe;
     options.collect.stop = stop;
     return check(command, options);
@@ -242,7 +243,9 @@ int run_canary(const VerifyCommand& command) {
 
 int run(const VerifyCommand& command) {
   if (command.every > Seconds(0)) return run_canary(command);
-  auto report = check(command, command.verify);
+  auto options = command.verify;
+  options.progress = [](const std::string& line) { std::cerr << line << "\n"; };
+  auto report = check(command, options);
   if (!report) return unreachable(command.url, report.error());
   for (auto& line : not_checked(command)) report->not_checked.push_back(std::move(line));
   std::cout << (command.json ? to_json(*report) + "\n" : to_table(*report));

@@ -125,6 +125,14 @@ bool Canary::check_once(const std::stop_token& stop) {
     write_log(kUnreachable, {}, causes);
     return true;
   }
+  if (!report->replaced.empty()) {
+    std::string names;
+    for (const auto& name : report->replaced) names += (names.empty() ? "" : ", ") + name;
+    log_.log(LogLevel::info, "Telemetry check discarded", nullptr,
+             {{"reason", std::string_view("a replica was replaced during the check")},
+              {"services", std::string_view(names)}});
+    return false;
+  }
   record(*report);
   auto causes = report->causes;
   for (const auto& one : report->signals) {

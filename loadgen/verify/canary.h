@@ -65,7 +65,7 @@ class Canary {
   void add_signal(Metrics& metrics, const std::string& name);
   /// Shows what has not arrived yet.
   void observe(const Collected& collected);
-  /// False if the check does not count.
+  /// False if the check does not count, because a replica was replaced or a stop was requested.
   bool check_once(const std::stop_token& stop);
   void record(const Report& report);
   void finish(const char* result, const std::vector<Cause>& causes);
