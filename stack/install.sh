@@ -4,6 +4,7 @@
 #   NAMESPACE=dice         namespace of the services, whose log lines are collected
 #   LOG_SHIPPER=collector  or alloy: the log shipper
 #   GRAFANA=true           or false: do not install Grafana
+#   GRAFANA_NODE_PORT=     port of each node for Grafana; default: none
 #   CHARTS=build/stack     folder of packaged charts; missing charts are downloaded into it
 set -eu -o pipefail
 # shellcheck source=stack/lib.sh
@@ -65,7 +66,8 @@ install() {
     kubectl label --overwrite --filename - $mine <<<"$crds" >/dev/null
     kubectl wait --for condition=Established crd --selector $mine --timeout 1m >/dev/null
   fi
-  release kps --set "grafana.enabled=$GRAFANA"
+  release kps --set "grafana.enabled=$GRAFANA" \
+    ${GRAFANA_NODE_PORT:+--set "grafana.service.type=NodePort,grafana.service.nodePort=$GRAFANA_NODE_PORT"}
   release loki
   release tempo
   release otel-gateway

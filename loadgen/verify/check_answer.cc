@@ -64,17 +64,25 @@ std::vector<Finding> check_answer(const Sent& sent) {
   const auto& [probe, answer, answered] = sent;
   Findings findings;
   if (answer.status == 0 || outcome_of(sent) == Outcome::wrong) {
-    findings.add("status", wanted_status(probe), answer.outcome());
+    findings.add("status", wanted_status(probe), answer.outcome(),
+                 answer.status == 0 ? Finding::Kind::missing : Finding::Kind::wrong);
     return std::move(findings).take();
   }
   if (!answer.is_json_object) findings.add("body", "a JSON object", "something else");
 
   const auto traceresponse = parse_traceparent(answer.traceresponse);
-  findings.require("trace id of the header traceresponse (must be that of the traceparent sent)", probe.trace_id(),
+  const auto require_trace_id = [&](const char* what, const std::string& found) {
+    // Another id means that the frontend did not get ours, which is a cause of its own.
+    if (found != probe.trace_id()) {
+      findings.add(what, probe.trace_id(), found,
+                   found == kNothing ? Finding::Kind::wrong : Finding::Kind::consequence);
+    }
+  };
+  require_trace_id("trace id of the header traceresponse (must be that of the traceparent sent)",
                    traceresponse ? to_hex(traceresponse->trace_id) : kNothing);
   const bool is_error = !answer.succeeded();
   if (is_error || probe.wants == Probe::Wants::roll || probe.wants == Probe::Wants::batch) {
-    findings.require("trace_id (must be that of the traceparent sent)", probe.trace_id(), shown(answer.trace_id));
+    require_trace_id("trace_id (must be that of the traceparent sent)", shown(answer.trace_id));
   }
   if (is_error) {
     if (answer.error_message.value_or("").empty()) findings.add("error.message", "a string", kNothing);

@@ -164,23 +164,28 @@ std::map<std::string, int> expected_lines(const Sent& sent, const Trace* trace) 
 std::vector<Finding> check_logs(const Sent& sent, const Trace* trace, const std::vector<LogLine>& lines) {
   const auto [expected, roll_lines_known] = expect(sent, trace);
   Findings findings;
+  const auto place = [&lines](const LogLine& line) { return "line " + std::to_string(&line - lines.data()); };
   std::set<const LogLine*> taken;
   for (const auto& one : expected) {
     const auto found =
         std::ranges::find_if(lines, [&](const LogLine& line) { return !taken.contains(&line) && fits(one, line); });
     if (found == lines.end()) {
-      findings.add("log line is missing", describe(one), "nothing");
+      findings.about("");
+      findings.add("log line is missing", describe(one), "nothing", Finding::Kind::missing);
       continue;
     }
     taken.insert(&*found);
+    findings.about(place(*found));
     if (!one.span_id.empty()) findings.require("span_id of " + describe(*found), one.span_id, found->span_id());
   }
   for (const auto& line : lines) {
+    findings.about(place(line));
     check_form(line, trace, findings);
     if (taken.contains(&line) || !is_named_by_contract(line)) continue;
     if (line.message() == kRoll && !roll_lines_known) continue;
     const bool again = std::ranges::any_of(taken, [&](const LogLine* one) { return one->fields == line.fields; });
-    findings.add("unexpected log line", "nothing", describe(line) + (again ? " (duplicate)" : ""));
+    findings.add("unexpected log line", "nothing", describe(line) + (again ? " (duplicate)" : ""),
+                 again ? Finding::Kind::duplicated : Finding::Kind::wrong);
   }
   return std::move(findings).take();
 }

@@ -169,7 +169,7 @@ std::string shown(double value) {
 }
 
 void compare(const Counter& counter, const Values& expected, const Snapshot& before, const Snapshot& after, bool shared,
-             Findings& findings) {
+             MetricsCheck& check, Findings& findings) {
   const auto old_values = values_of(before, counter);
   auto deltas = values_of(after, counter);
   for (const auto& [labels, value] : old_values) deltas[labels] -= value;
@@ -178,9 +178,11 @@ void compare(const Counter& counter, const Values& expected, const Snapshot& bef
   for (const auto& [labels, by] : wanted) {
     const auto found = deltas.find(labels);
     const double delta = found == deltas.end() ? 0 : found->second;
+    if (by != 0) ++check.counters;
     if (delta == by || (shared && delta >= by)) continue;
     findings.add(describe(counter.name, labels) + " of " + counter.service, (shared ? "at least +" : "+") + shown(by),
-                 delta < 0 ? shown(delta) + ": was the service restarted?" : "+" + shown(delta));
+                 delta < 0 ? shown(delta) + ": was the service restarted?" : "+" + shown(delta),
+                 delta < by ? Finding::Kind::missing : Finding::Kind::wrong);
   }
 }
 
@@ -199,13 +201,14 @@ void check_gauges(const Snapshot& after, Findings& findings) {
 
 }  // namespace
 
-std::vector<Finding> check_metrics(const std::vector<Sent>& sent, const std::map<std::string, Trace>& traces,
-                                   const Snapshot& before, const Snapshot& after,
-                                   const MetricsExpectation& expectation) {
+MetricsCheck check_metrics(const std::vector<Sent>& sent, const std::map<std::string, Trace>& traces,
+                           const Snapshot& before, const Snapshot& after, const MetricsExpectation& expectation) {
+  MetricsCheck check;
   Findings findings;
   for (const auto& service : kServices) {
     if (!before.contains(service) || !after.contains(service)) {
-      findings.add("metrics of " + service, "a scrape", "nothing");
+      ++check.counters;
+      findings.add("metrics of " + service, "a scrape", "nothing", Finding::Kind::missing);
     }
   }
   Movements movements;
@@ -220,20 +223,24 @@ std::vector<Finding> check_metrics(const std::vector<Sent>& sent, const std::map
   for (const auto& counter : checked_counters()) {
     if (!before.contains(counter.service) || !after.contains(counter.service)) continue;
     if (!rolls_known && counts_rolls(counter)) continue;
-    compare(counter, movements.of(counter), before, after, expectation.shared, findings);
+    compare(counter, movements.of(counter), before, after, expectation.shared, check, findings);
   }
   for (const auto& service : kServices) {
     if (!before.contains(service) || !after.contains(service)) continue;
     const auto dropped = moved(before, after, service, name(Metric::spans_dropped));
-    if (dropped != 0) findings.add(name(Metric::spans_dropped) + " of " + service, "+0", "+" + shown(dropped));
+    if (dropped != 0) {
+      findings.add(name(Metric::spans_dropped) + " of " + service, "+0", "+" + shown(dropped),
+                   Finding::Kind::consequence);
+    }
     const auto exported = moved(before, after, service, name(Metric::spans_exported));
     if (expectation.exported && exported < static_cast<double>(spans[service])) {
       findings.add(name(Metric::spans_exported) + " of " + service, "at least +" + std::to_string(spans[service]),
-                   "+" + shown(exported));
+                   "+" + shown(exported), Finding::Kind::consequence);
     }
   }
   if (!expectation.shared) check_gauges(after, findings);
-  return std::move(findings).take();
+  check.findings = std::move(findings).take();
+  return check;
 }
 
 std::vector<Finding> check_correlation(const Series& series, const Series::Exemplar& exemplar, const Trace& trace,
@@ -241,7 +248,8 @@ std::vector<Finding> check_correlation(const Series& series, const Series::Exemp
   Findings findings;
   const auto* span = trace.find(exemplar.span_id);
   if (span == nullptr) {
-    findings.add("span of the exemplar", "a span of trace " + exemplar.trace_id, exemplar.span_id);
+    findings.add("span of the exemplar", "a span of trace " + exemplar.trace_id, exemplar.span_id,
+                 Finding::Kind::missing);
     return std::move(findings).take();
   }
   const auto route = span->text(attribute::kRoute).value_or("");
@@ -251,7 +259,7 @@ std::vector<Finding> check_correlation(const Series& series, const Series::Exemp
     const auto line = std::ranges::find_if(
         *lines, [&](const LogLine& one) { return one.span_id() == span->id && one.field("route") == route; });
     if (line == lines->end()) {
-      findings.add("access line of the exemplar's span", "one of " + span->service, "nothing");
+      findings.add("access line of the exemplar's span", "one of " + span->service, "nothing", Finding::Kind::missing);
     } else {
       status = line->field("status");
     }
@@ -264,7 +272,7 @@ std::vector<Finding> check_correlation(const Series& series, const Series::Exemp
   if (counter == all.end()) {
     findings.add("back to the metric",
                  describe(name(Metric::http_requests), {{"route", route}, {"status", status}}) + " of " + span->service,
-                 "nothing");
+                 "nothing", Finding::Kind::missing);
   }
   return std::move(findings).take();
 }

@@ -53,9 +53,12 @@ class TraceCheck {
   std::vector<Finding> run() && {
     identities();
     match();
-    if (trace_.complete == false && findings_.empty()) findings_.add("complete", "true", "false");
+    if (trace_.complete == false && findings_.empty()) {
+      findings_.add("complete", "true", "false", Finding::Kind::missing);
+    }
     for (std::size_t i = 0; i < expected_.size(); ++i) {
       if (found_[i] == nullptr) continue;
+      findings_.about(found_[i]->id);
       relation(i);
       if (expected_[i].kind != SpanKind::internal) http(i);
     }
@@ -67,9 +70,10 @@ class TraceCheck {
   void identities() {
     std::set<std::string_view> ids;
     for (const auto& span : trace_.spans) {
+      findings_.about(span.id);
       findings_.require("trace id of " + loadgen::describe(span), sent_.probe.trace_id(), span.trace_id);
       if (!ids.insert(span.id).second) {
-        findings_.add("span id of " + loadgen::describe(span), "unique", span.id + " twice");
+        findings_.add("span id of " + loadgen::describe(span), "unique", span.id + " twice", Finding::Kind::duplicated);
       }
     }
   }
@@ -98,18 +102,27 @@ class TraceCheck {
     }
     for (std::size_t i = 0; i < expected_.size(); ++i) {
       if (found_[i] == nullptr) {
-        findings_.add("span is missing", describe(expected_[i]), "nothing");
+        findings_.about("");
+        findings_.add("span is missing", describe(expected_[i]), "nothing", Finding::Kind::missing);
         continue;
       }
+      findings_.about(found_[i]->id);
       findings_.require("service of " + expected_[i].name, expected_[i].service, found_[i]->service);
       findings_.require("kind of " + expected_[i].name + " of " + expected_[i].service, name_of(expected_[i].kind),
                         found_[i]->kind ? name_of(*found_[i]->kind) : "another");
     }
     for (const auto& span : trace_.spans) {
-      if (!taken.contains(&span)) findings_.add("unexpected span", "nothing", loadgen::describe(span));
+      if (taken.contains(&span)) continue;
+      // What looks like a span that is there already is a copy of it.
+      const bool copy =
+          std::ranges::any_of(expected_, [&](const ExpectedSpan& expected) { return fits(expected, span, 2); });
+      findings_.about(span.id);
+      findings_.add("unexpected span", "nothing", loadgen::describe(span),
+                    copy ? Finding::Kind::duplicated : Finding::Kind::wrong);
     }
     if (trace_.spans.size() != expected_.size()) {
-      findings_.require("number of spans", expected_.size(), trace_.spans.size());
+      findings_.add("number of spans", std::to_string(expected_.size()), std::to_string(trace_.spans.size()),
+                    Finding::Kind::consequence);
     }
   }
 
@@ -172,6 +185,7 @@ class TraceCheck {
     const auto* server = found_[2];
     const auto times = static_cast<std::size_t>(sent_.probe.times());
     const std::vector<const TraceSpan*> rolls(found_.end() - sent_.probe.times(), found_.end());
+    findings_.about(server == nullptr ? "batch" : server->id);
     if (server != nullptr) {
       findings_.require("die.type of the batch", request.die, shown(server->text(attribute::kDieType)));
       findings_.require("async.batch_size", std::to_string(times), shown(server->integer(attribute::kBatchSize)));
@@ -193,6 +207,7 @@ class TraceCheck {
   }
 
   void roll(std::size_t index, const TraceSpan& span, const TraceSpan* server) {
+    findings_.about(span.id);
     findings_.require("async.roll_index of " + span.name, std::to_string(index),
                       shown(span.integer(attribute::kRollIndex)));
     findings_.require("die.type of " + span.name, sent_.probe.request.die, shown(span.text(attribute::kDieType)));
@@ -232,6 +247,7 @@ class TraceCheck {
       std::string wanted;
       if (answer.rolls && !should_fail && next < answer.rolls->size()) wanted = std::to_string((*answer.rolls)[next++]);
       if (span == nullptr) continue;
+      findings_.about(span->id);
       const auto error = span->boolean(attribute::kDieError);
       if (error == true) ++failures;
       if (answer.succeeded() || every_roll_failed) {
@@ -245,6 +261,7 @@ class TraceCheck {
         findings_.add("die.cancelled of " + span->name, "true, because another roll ended the batch", "nothing");
       }
     }
+    findings_.about("batch");
     if (may_be_cancelled && next == 0 && !incomplete(rolls)) {
       findings_.add("die.result of the rolls", "set by the roll that ended the batch", "none");
     }

@@ -54,10 +54,14 @@ struct MetricsExpectation {
   /// Every span must have been exported.
   bool exported = false;
 };
+struct MetricsCheck {
+  std::vector<Finding> findings;
+  /// Number of counters compared that had to increase.
+  std::int64_t counters = 0;
+};
 /// `traces` are those that arrived, by trace id.
-std::vector<Finding> check_metrics(const std::vector<Sent>& sent, const std::map<std::string, Trace>& traces,
-                                   const Snapshot& before, const Snapshot& after,
-                                   const MetricsExpectation& expectation);
+MetricsCheck check_metrics(const std::vector<Sent>& sent, const std::map<std::string, Trace>& traces,
+                           const Snapshot& before, const Snapshot& after, const MetricsExpectation& expectation);
 
 /// Follows an exemplar to its trace, to its log lines, and back to the service's metric.
 std::vector<Finding> check_correlation(const Series& series, const Series::Exemplar& exemplar, const Trace& trace,

@@ -5,6 +5,8 @@
 #include <set>
 #include <utility>
 
+#include "loadgen/verify/counts.h"
+
 namespace dice::loadgen {
 namespace {
 
@@ -21,7 +23,7 @@ Collector::Collector(const Options& options, Collected& collected, Clock& clock)
 void Collector::prepare() {
   if (all_.sources.logs != nullptr) all_.sources.logs->mark();
   if (all_.sources.metrics == nullptr) return;
-  all_.sources.metrics->settle(clock_, clock_.now() + to_steady(options_.deadline));
+  all_.sources.metrics->settle(clock_, clock_.now() + to_steady(std::min(options_.deadline, options_.settle)));
   auto reading = all_.sources.metrics->read();
   if (!reading) return;
   all_.before = std::move(*reading);
@@ -67,10 +69,11 @@ void Collector::run() {
     if (sent) {
       poll_metrics();
       poll_correlation();
+      if (options_.observe) options_.observe(all_);
       if (complete() || last) return;
       pause = std::min({pause * 1.5, kMaxPause, std::max(Seconds(deadline - clock_.now()), kMinPause)});
     }
-    clock_.sleep(pause, {});
+    if (!clock_.sleep(pause, options_.stop)) return;
   }
 }
 
@@ -106,6 +109,9 @@ void Collector::poll_logs() {
     // Lines are not compared with an incorrect trace.
     const bool sound = probe.is_trace_sound();
     probe.log_findings = check_logs(probe.sent, sound ? &*probe.trace : nullptr, probe.lines);
+    probe.lines_checked = true;
+    if (!probe.log_findings.empty()) probe.lines_seconds.reset();
+    else if (!probe.lines_seconds) probe.lines_seconds = since(probe.sent.answered);
     if (probe.log_findings.empty() && (sound || all_.sources.traces == nullptr)) {
       probe.log_seconds = since(probe.sent.answered);
     }
@@ -138,8 +144,14 @@ void Collector::poll_metrics() {
     sent.push_back(probe.sent);
     if (probe.is_trace_sound()) traces[probe.sent.probe.trace_id()] = *probe.trace;
   }
-  all_.metrics_findings = check_metrics(sent, traces, all_.before.services, all_.after.services,
-                                        {.shared = options_.shared, .exported = all_.export_required});
+  auto check = check_metrics(sent, traces, all_.before.services, all_.after.services,
+                             {.shared = options_.shared, .exported = all_.export_required});
+  all_.metrics_findings = std::move(check.findings);
+  all_.counters = check.counters;
+  all_.metrics_read = true;
+  if (all_.middle.services.empty() && since(last_answer_) >= options_.deadline.count() / 2) all_.middle = all_.after;
+  if (!count(all_.counters, all_.metrics_findings).complete()) all_.counters_seconds.reset();
+  else if (!all_.counters_seconds) all_.counters_seconds = since(last_answer_);
   if (all_.metrics_findings.empty() && traces_complete()) all_.metrics_seconds = since(last_answer_);
 }
 
@@ -151,8 +163,8 @@ std::optional<std::vector<LogLine>> Collector::lines_of(const std::string& trace
 
 void Collector::poll_correlation() {
   if (all_.sources.metrics == nullptr || all_.sources.traces == nullptr || all_.correlated) return;
-  const std::vector<Finding> no_exemplar = {
-      {"exemplar of http_request_duration_seconds", "one with the trace id of a request", "none"}};
+  const std::vector<Finding> no_exemplar = {{"exemplar of http_request_duration_seconds",
+                                             "one with the trace id of a request", "none", Finding::Kind::missing}};
   if (!all_.metrics_seconds) all_.correlation_findings = no_exemplar;  // exemplars are part of the same reading
   std::set<std::string> ours;
   for (const auto& probe : all_.probes) ours.insert(probe.sent.probe.trace_id());
@@ -165,7 +177,7 @@ void Collector::poll_correlation() {
         const auto trace = all_.sources.traces->find(exemplar.trace_id);
         all_.correlation_trace = exemplar.trace_id;
         if (!trace || !*trace) {
-          all_.correlation_findings = {{"trace of an exemplar", exemplar.trace_id, "nothing"}};
+          all_.correlation_findings = {{"trace of an exemplar", exemplar.trace_id, "nothing", Finding::Kind::missing}};
           continue;
         }
         all_.correlation_findings =

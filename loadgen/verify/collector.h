@@ -2,7 +2,9 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -31,7 +33,11 @@ struct ProbeState {
   std::vector<Finding> trace_findings = {};
   std::optional<double> trace_seconds = {};
   std::vector<LogLine> lines = {};
+  /// Whether the log source could be read since the response.
+  bool lines_checked = false;
   std::vector<Finding> log_findings = {};
+  /// When its log lines were complete, whether its trace was or not.
+  std::optional<double> lines_seconds = {};
   std::optional<double> log_seconds = {};
 
   /// Whether its telemetry is checked. If the response is wrong, that is the finding.
@@ -51,8 +57,16 @@ struct Collected {
   SourceError metrics_error = {};
   MetricsSource::Reading before = {};
   MetricsSource::Reading after = {};
+  /// The first reading in the second half of the wait.
+  MetricsSource::Reading middle = {};
+  /// Whether there is a reading since the last response.
+  bool metrics_read = false;
+  /// Number of counters compared.
+  std::int64_t counters = 0;
   std::vector<Finding> metrics_findings = {};
   std::optional<double> metrics_seconds = {};
+  /// When the metrics themselves were complete, whether the spans were exported or not.
+  std::optional<double> counters_seconds = {};
   std::vector<Finding> correlation_findings = {};
   /// The trace of the exemplar that was followed; may be empty.
   std::string correlation_trace = {};
@@ -72,8 +86,14 @@ class Collector {
     Export exported = Export::automatic;
     /// Measured from the last response, for each signal.
     Seconds deadline{30};
+    /// Maximum wait for metrics that include everything before the first request.
+    Seconds settle{90};
     /// Maximum clock difference between two services.
     Seconds clock_skew{0.05};
+    /// Called after each look at the sources, with what is known so far; may be empty.
+    std::function<void(const Collected&)> observe = {};
+    /// Ends the wait early; what was collected until then is of no use.
+    std::stop_token stop = {};
   };
 
   Collector(const Options& options, Collected& collected, Clock& clock);

@@ -3,15 +3,62 @@
 
 #include <cstdint>
 #include <map>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "loadgen/verify/counts.h"
+
 namespace dice::loadgen {
+
+enum class CauseId {
+  source_unreadable,
+  scrape_missing,
+  scrape_stale,
+  collector_down,
+  spans_dropped,
+  spans_not_exported,
+  no_spans,
+  spans_lost,
+  traces_lost,
+  context_not_propagated,
+  no_logs,
+  lines_lost,
+  duplicated,
+  wrong,
+  late,
+  unreachable,
+};
+
+struct CauseRow {
+  CauseId id;
+  /// The value of the label `cause`.
+  std::string_view name;
+  /// Comma-separated: the signals that it is said about.
+  std::string_view signals;
+  std::string_view meaning;
+};
+
+/// All of them. The table in docs/loadgen.md is generated from it.
+std::span<const CauseRow> cause_rows();
+const CauseRow& describe(CauseId id);
+inline std::string_view name_of(CauseId id) { return describe(id).name; }
+
+struct Cause {
+  /// One of `kSignals`.
+  std::string signal;
+  CauseId id = CauseId::wrong;
+  /// One line, for people.
+  std::string text;
+};
 
 /// The evidence about one service.
 struct ServiceEvidence {
   std::int64_t spans_expected = 0;
   std::int64_t spans_found = 0;
+  /// Of those expected: in traces of which nothing was found.
+  std::int64_t spans_of_lost_traces = 0;
   std::int64_t lines_expected = 0;
   std::int64_t lines_found = 0;
   /// One of its log lines or exemplars has the trace id of a probe, so the context reached it.
@@ -21,6 +68,8 @@ struct ServiceEvidence {
   double requests_counted = 0;
   double spans_exported = 0;
   double spans_dropped = 0;
+  /// Of those exported: since the middle of the wait for them.
+  double spans_exported_lately = 0;
   /// In the last reading.
   double spans_queued = 0;
 };
@@ -42,12 +91,19 @@ struct Evidence {
   SourceEvidence traces;
   SourceEvidence logs;
   SourceEvidence metrics;
+  std::int64_t traces_expected = 0;
+  /// Of those: of which nothing was found.
+  std::int64_t traces_lost = 0;
+  /// By signal.
+  std::map<std::string, Counts> counts;
+  /// Why a request was not answered; empty if all were.
+  std::string unanswered = {};
   /// A response of the frontend had another trace id than the request.
   bool traceparent_ignored = false;
   bool export_required = false;
 };
 
-/// One line per cause, the most likely first; empty if there is no general problem.
-std::vector<std::string> diagnose(const Evidence& evidence);
+/// The most likely cause first; empty if there is no general problem.
+std::vector<Cause> diagnose(const Evidence& evidence);
 
 }  // namespace dice::loadgen

@@ -21,6 +21,7 @@ void add_probe(ServiceEvidence& service, const std::string& name, const ProbeSta
     if (span.kind == SpanKind::server) ++service.requests_expected;
   }
   service.spans_expected += spans;
+  if (!probe.trace) service.spans_of_lost_traces += spans;
   if (probe.trace) {
     service.spans_found +=
         std::min(spans, std::int64_t{std::ranges::count(probe.trace->spans, name, &TraceSpan::service)});
@@ -52,6 +53,37 @@ void add_metrics(ServiceEvidence& service, const std::string& name, const Collec
   }
   service.spans_exported = delta(Metric::spans_exported);
   service.spans_dropped = delta(Metric::spans_dropped);
+  service.spans_exported_lately = collected.middle.services.contains(name)
+                                      ? moved(collected.middle.services, after, name, name_of(Metric::spans_exported))
+                                      : service.spans_exported;
+}
+
+/// The latest of the probes; empty if one of them has none.
+std::optional<double> latest(const Collected& collected, std::optional<double> ProbeState::* seconds) {
+  std::optional<double> last = 0;
+  for (const auto& probe : collected.probes) {
+    if (!probe.expected_answer) continue;
+    if (!(probe.*seconds)) return std::nullopt;
+    last = std::max(*last, *(probe.*seconds));
+  }
+  return last;
+}
+
+Report::Signal signal_of(const std::string& name, Counts counts, const Collected& collected) {
+  Report::Signal one{.name = name, .counts = counts};
+  if (name == signal::kTraces) {
+    one.readable = collected.trace_error.empty();
+    one.seconds = latest(collected, &ProbeState::trace_seconds);
+  } else if (name == signal::kLogs) {
+    one.readable = collected.log_error.empty();
+    one.seconds = latest(collected, &ProbeState::lines_seconds);
+  } else if (name == signal::kMetrics) {
+    one.readable = collected.metrics_error.empty();
+    one.seconds = collected.counters_seconds;
+  } else if (name == signal::kCorrelation) {
+    one.seconds = collected.metrics_seconds;
+  }
+  return one;
 }
 
 }  // namespace
@@ -72,6 +104,13 @@ Evidence evidence_of(const Collected& collected) {
     }
     add_metrics(service, name, collected);
   }
+  for (const auto& probe : collected.probes) {
+    if (probe.sent.answer.status == 0) all.unanswered = probe.sent.answer.outcome();
+    if (!probe.expected_answer || traces == nullptr) continue;
+    ++all.traces_expected;
+    if (!probe.trace) ++all.traces_lost;
+  }
+  all.counts = counts_of(collected);
   return all;
 }
 
@@ -79,35 +118,37 @@ Report report_of(const Collected& collected) {
   const auto& [traces, logs, metrics] = collected.sources;
   Report report;
   report.not_checked = collected.not_checked;
-  const auto add = [&report](const std::string& signal, const Sent& sent, std::vector<Finding> findings,
+  const auto add = [&report](const std::string& about, const Sent& sent, std::vector<Finding> findings,
                              std::optional<double> seconds) {
-    report.cases.push_back({signal, sent.probe.name, sent.probe.trace_id(), std::move(findings), seconds});
+    report.cases.push_back({about, sent.probe.name, sent.probe.trace_id(), std::move(findings), seconds});
   };
-  for (const auto& probe : collected.probes) add("answers", probe.sent, check_answer(probe.sent), 0.0);
+  for (const auto& probe : collected.probes) add(signal::kAnswers, probe.sent, check_answer(probe.sent), 0.0);
   for (const auto& probe : collected.probes) {
     if (traces == nullptr || !probe.expected_answer) continue;  // the wrong response is the finding
-    add("traces", probe.sent,
+    add(signal::kTraces, probe.sent,
         probe.trace ? probe.trace_findings : std::vector<Finding>{{"trace", "all its spans", "nothing"}},
         probe.trace_seconds);
   }
   for (const auto& probe : collected.probes) {
-    if (logs != nullptr && probe.expected_answer) add("logs", probe.sent, probe.log_findings, probe.log_seconds);
+    if (logs != nullptr && probe.expected_answer) add(signal::kLogs, probe.sent, probe.log_findings, probe.log_seconds);
   }
   if (logs != nullptr && !collected.log_error.empty()) {
-    report.cases.push_back({"logs", logs->name(), "", {{"answer", "log lines", collected.log_error}}, std::nullopt});
+    report.cases.push_back(
+        {signal::kLogs, logs->name(), "", {{"answer", "log lines", collected.log_error}}, std::nullopt});
   }
   if (metrics != nullptr) {
     auto findings = collected.metrics_findings;
-    if (!collected.metrics_error.empty()) findings.push_back({"answer", "metrics", collected.metrics_error});
+    if (!collected.metrics_error.empty()) findings.push_back({"answer", signal::kMetrics, collected.metrics_error});
     report.cases.push_back(
-        {"metrics", "counters, histograms and gauges", "", std::move(findings), collected.metrics_seconds});
+        {signal::kMetrics, "counters, histograms and gauges", "", std::move(findings), collected.metrics_seconds});
     if (traces != nullptr) {
-      report.cases.push_back({"correlation", "exemplar, trace, logs, metric", collected.correlation_trace,
+      report.cases.push_back({signal::kCorrelation, "exemplar, trace, logs, metric", collected.correlation_trace,
                               collected.correlated ? std::vector<Finding>{} : collected.correlation_findings,
                               collected.metrics_seconds});
     }
   }
   report.causes = diagnose(evidence_of(collected));
+  for (const auto& [name, counts] : counts_of(collected)) report.signals.push_back(signal_of(name, counts, collected));
   return report;
 }
 

@@ -9,15 +9,32 @@
 namespace dice::loadgen {
 
 struct Finding {
+  enum class Kind {
+    /// Something arrived, but differs.
+    wrong,
+    /// Something has not arrived.
+    missing,
+    /// Something arrived more than once.
+    duplicated,
+    /// Follows from other findings, or says why there are some; not counted.
+    consequence,
+  };
+
   std::string what;
   std::string expected;
   std::string found;
+  Kind kind = Kind::wrong;
+  /// The span, log line or counter that it is about. Several findings about one are counted once.
+  std::string item = {};
 };
 
 class Findings {
  public:
-  void add(std::string what, std::string expected, std::string found) {
-    all_.push_back({std::move(what), std::move(expected), std::move(found)});
+  /// The item of all further findings; empty = each is about an item of its own.
+  void about(std::string item) { item_ = std::move(item); }
+
+  void add(std::string what, std::string expected, std::string found, Finding::Kind kind = Finding::Kind::wrong) {
+    all_.push_back({std::move(what), std::move(expected), std::move(found), kind, item_});
   }
 
   /// Adds a finding unless `found` equals `expected`.
@@ -33,6 +50,7 @@ class Findings {
 
  private:
   std::vector<Finding> all_;
+  std::string item_;
 };
 
 }  // namespace dice::loadgen

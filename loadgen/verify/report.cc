@@ -9,8 +9,6 @@
 namespace dice::loadgen {
 namespace {
 
-const std::vector<std::string> kSignals = {"answers", "traces", "logs", "metrics", "correlation"};
-
 bool failed(const Report::Case& one) { return !one.findings.empty(); }
 
 struct Tally {
@@ -58,7 +56,7 @@ std::string to_table(const Report& report) {
   /// Maximum requests shown per signal, so that the causes stay visible.
   constexpr std::size_t kShown = 5;
   std::string text = "\n" + pad("", kSignal) + pad("passed", kColumn) + pad("complete after: median", 24) + "worst\n";
-  for (const auto& signal : kSignals) {
+  for (const std::string signal : kSignals) {
     const auto [all, passed, seconds] = tally(report, signal);
     if (all == 0) continue;
     const auto share = std::to_string(passed) + " of " + std::to_string(all);
@@ -90,7 +88,7 @@ std::string to_table(const Report& report) {
     if (count > kShown) text += "\n" + signal + ": " + std::to_string(count - kShown) + " more; --json shows all\n";
   }
   if (!report.causes.empty()) text += "\n";
-  for (const auto& cause : report.causes) text += "CAUSE: " + cause + "\n";
+  for (const auto& cause : report.causes) text += "CAUSE: " + cause.text + "\n";
   text += "\n" + std::string(report.passed() ? "All passed" : "NOT ALL PASSED") + ", " + report.target + ", " +
           show_seconds(report.seconds) + "\n";
   return text;
@@ -101,11 +99,22 @@ std::string to_json(const Report& report) {
     write_member(writer, "target", report.target);
     write_member(writer, "passed", report.passed());
     write_member(writer, "seconds", report.seconds);
-    write_member(writer, "causes", report.causes);
+    std::vector<std::string> causes;
+    for (const auto& cause : report.causes) causes.push_back(cause.text);
+    write_member(writer, "causes", causes);
+    write_key(writer, "broken");
+    writer.StartArray();
+    for (const auto& cause : report.causes) {
+      writer.StartObject();
+      write_member(writer, "signal", cause.signal);
+      write_member(writer, "cause", name_of(cause.id));
+      writer.EndObject();
+    }
+    writer.EndArray();
     write_member(writer, "not_checked", report.not_checked);
     write_key(writer, "signals");
     writer.StartObject();
-    for (const auto& signal : kSignals) {
+    for (const std::string signal : kSignals) {
       const auto [all, passed, seconds] = tally(report, signal);
       if (all == 0) continue;
       write_key(writer, signal);
@@ -147,7 +156,7 @@ std::string to_json(const Report& report) {
 
 std::string to_junit(const Report& report) {
   std::string text = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"loadgen verify\">\n";
-  for (const auto& signal : kSignals) {
+  for (const std::string signal : kSignals) {
     const auto [all, passed, seconds] = tally(report, signal);
     if (all == 0) continue;
     text += "  <testsuite name=\"" + signal + "\" tests=\"" + std::to_string(all) + "\" failures=\"" +

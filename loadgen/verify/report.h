@@ -5,13 +5,15 @@
 #include <string>
 #include <vector>
 
+#include "loadgen/verify/counts.h"
+#include "loadgen/verify/diagnosis.h"
 #include "loadgen/verify/finding.h"
 
 namespace dice::loadgen {
 
 struct Report {
   struct Case {
-    /// answers, traces, logs, metrics, correlation.
+    /// One of `kSignals`.
     std::string signal;
     std::string subject;
     /// Empty if the case is not about a single request.
@@ -21,10 +23,24 @@ struct Report {
     std::optional<double> seconds;
   };
 
+  struct Signal {
+    /// One of `kSignals`.
+    std::string name;
+    Counts counts = {};
+    /// Whether its source could be read in the last attempt.
+    bool readable = true;
+    /// Time from the response until it was complete, of the last request; empty if it never was.
+    std::optional<double> seconds = {};
+
+    bool complete() const { return readable && counts.complete(); }
+  };
+
   std::string target;
   std::vector<Case> cases;
-  /// Likely causes, one line each.
-  std::vector<std::string> causes;
+  /// Those that are checked.
+  std::vector<Signal> signals;
+  /// Likely causes.
+  std::vector<Cause> causes;
   /// Signals that were not checked, and why.
   std::vector<std::string> not_checked;
   double seconds = 0;

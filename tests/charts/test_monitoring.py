@@ -55,6 +55,7 @@ def test_rules_become_one_prometheus_rule(chart):
     rule = render(*ON, "prometheusRule.runbookUrl=https://r.example.com", chart=chart).one("PrometheusRule", "dice")
     assert rule["spec"]["groups"][0]["rules"][0]["annotations"]["runbook_url"] == "https://r.example.com/A.md"
     assert not render("prometheusRule.enabled=false", chart=chart).kind("PrometheusRule")
+    assert render(*ON, "prometheusRule.files=2*", chart=chart).one("PrometheusRule", "dice")["spec"] == {"groups": [two]}
 
 
 @pytest.mark.parametrize("text", ["groups: [", "rules: []", "groups: {}"])
@@ -77,6 +78,7 @@ def test_each_dashboard_becomes_a_config_map(chart):
     (default, _) = [one for one in render(*ON, chart=chart).kind("ConfigMap") if "grafana_dashboard" in one["metadata"]["labels"]]
     assert default["metadata"]["labels"]["grafana_dashboard"] == "1"
     assert not [name for _, name in render("dashboards.enabled=false", chart=chart).ids() if "dashboard" in name]
+    assert [name for _, name in render("dashboards.files=dice-t*", chart=chart).ids() if "dashboard" in name] == ["dice-dashboard-dice-two"]
 
 
 def test_own_files_are_all_in():

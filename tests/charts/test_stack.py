@@ -3,7 +3,9 @@
 import os
 import pathlib
 import re
+import shutil
 import subprocess
+import time
 
 import pytest
 import yaml
@@ -105,7 +107,7 @@ def test_the_agent_keeps_our_settings(rendered):
 
 def programs(folder, **texts):
     """A PATH with what the scripts need and these programs."""
-    for name in ("bash", "dirname", "awk", "sed", "cat", "basename"):
+    for name in ("bash", "dirname", "awk", "sed", "cat", "basename", "grep", "mkdir", "sha256sum", "cut", "sleep", "tac"):
         (folder / name).symlink_to(f"/usr/bin/{name}")
     for name, text in texts.items():
         (folder / name).write_text(f"#!/bin/bash\n{text}\n")
@@ -137,3 +139,68 @@ def test_up_names_what_is_missing(tmp_path, missing):
     there = {name: "exit 0" for name in ("docker", "kind", "helm", "kubectl") if name != missing}
     made = subprocess.run([STACK / "up.sh"], capture_output=True, text=True, timeout=30, env={"PATH": programs(tmp_path, **there)})
     assert (made.returncode, made.stderr.splitlines()) == (1, [f"{missing} is missing: install it and add it to PATH"])
+
+
+NODE_PORTS = {int(node): int(port) for node, port in re.findall(r"mapped (\d+) (\d+)", (STACK / "up.sh").read_text())}
+
+
+def test_cluster_maps_the_node_ports():
+    control_plane, _ = yaml.safe_load((STACK / "kind.yaml").read_text())["nodes"]
+    assert all(one["listenAddress"] == "127.0.0.1" for one in control_plane["extraPortMappings"])
+    assert {one["containerPort"]: one["hostPort"] for one in control_plane["extraPortMappings"]} == NODE_PORTS == {30840: 8400, 30300: 3000}
+
+
+@pytest.fixture
+def up(tmp_path):
+    """Starts a copy of up.sh with an existing cluster `dice`; returns the process and a function for the commands it has run."""
+    shutil.copytree(STACK, tmp_path / "project/stack")
+    (tmp_path / "bin").mkdir()
+    log = tmp_path / "commands"
+    log.touch()
+    started = []
+
+    def start(docker_port):
+        record = f'echo "${{0##*/}} $*" >>{log}\n'
+        path = programs(tmp_path / "bin", **{name: record + text for name, text in {
+            "docker": f"case $1 in port) {docker_port};; image) echo sha256:1;; esac",
+            "kind": '[ "$2" != clusters ] || echo dice',
+            "helm": "exit 0",
+            "kubectl": "case $* in *port-forward*) exec sleep 60;; esac; echo somewhere",
+            "make": "echo dice/frontend:1",
+        }.items()})
+        process = subprocess.Popen([tmp_path / "project/stack/up.sh"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                                   env={"PATH": path, "CHARTS": str(tmp_path / "charts")})
+        started.append(process)
+        return process, lambda: log.read_text().splitlines()
+
+    yield start
+    for process in started:
+        process.terminate()
+        process.communicate(timeout=30)
+
+
+def command(commands, *parts):
+    return [one for one in commands if all(part in one for part in parts)]
+
+
+def test_page_and_grafana_by_node_port(up):
+    process, commands = up("[ $3 = 30840/tcp ] && echo 127.0.0.1:8400 || echo 127.0.0.1:3000")
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, output
+    assert "http://localhost:8400" in output and "http://localhost:3000" in output
+    assert command(commands(), "helm upgrade --install dice", "externalService.enabled=true", "externalService.type=NodePort",
+                   "externalService.nodePort=30840")
+    assert command(commands(), "helm upgrade --install kps", "grafana.service.type=NodePort,grafana.service.nodePort=30300")
+    assert not command(commands(), "port-forward") and not command(commands(), "kind create")
+
+
+def test_page_and_grafana_by_port_forward(up):
+    process, commands = up("exit 1")
+    deadline = time.monotonic() + 60
+    while len(command(commands(), "port-forward")) < 2 and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    if process.poll() is not None and "of this machine is in use" in (output := process.communicate()[0]):
+        pytest.skip(f"not tested: {output.strip()}")
+    assert command(commands(), "port-forward service/dice-frontend 8400:8400")
+    assert command(commands(), "--namespace monitoring port-forward service/kps-grafana 3000:80")
+    assert not command(commands(), "nodePort")

@@ -169,20 +169,35 @@ class Picture:
         return out
 
     def state_timeline(self, panel, field, width, height):
-        words, out = field["mappings"][0]["options"], []
-        for metric, values in self.range(panel["targets"][0]):
-            out.append(write(LEFT - 5, height / 2, legend(panel["targets"][0], metric), "end"))
-            out += [f'<rect x="{self.x(at, width):.1f}" y="20" width="{(width - LEFT - 10) / SECONDS * STEP + 0.5:.1f}" height="{height - 60}" '
-                    f'fill="{colour_of(value, field)}"/>' for at, value in values]
-            out.append(f'<text x="{width / 2}" y="{height / 2}" style="fill: #fff">{words[f"{values[-1][1]:g}"]["text"]}</text>')
-        return out
-
-    def table(self, panel, *_):
-        hidden = panel["transformations"][0]["options"]["excludeByName"]
-        rows = sorted(({name: value for name, value in metric.items() if name not in hidden} for metric, _ in self.last(panel["targets"][0])),
-                      key=lambda one: json.dumps(one, sort_keys=True))
+        words = {key: one["text"] for key, one in field["mappings"][0]["options"].items()}
+        rows = sorted((legend(panel["targets"][0], metric), values) for metric, values in self.range(panel["targets"][0]))
         if not rows:
             return '<div class="none">none</div>'
+        out, step = [], (height - 20) / len(rows)
+        left = 20 + 6.5 * max(len(name) for name, _ in rows)
+        for position, (name, values) in enumerate(rows):
+            y = 10 + position * step
+            out.append(write(left - 5, y + step / 2 + 4, name, "end"))
+            wide = (width - left - 10) / SECONDS
+            out += [f'<rect x="{left + (at - self.end + SECONDS) * wide:.1f}" y="{y + 2:.1f}" width="{STEP * wide + 0.5:.1f}" '
+                    f'height="{step - 4:.1f}" fill="{colour_of(value, field)}"/>' for at, value in values]
+            out.append(f'<text x="{(left + width) / 2}" y="{y + step / 2 + 4}" style="fill: #fff">{words[f"{values[-1][1]:g}"]}</text>')
+        return out
+
+    def table(self, panel, field, *_):
+        """The columns that are not hidden, under their new names, with the words of their mappings."""
+        organize = panel["transformations"][0]["options"]
+        words = {one["matcher"]["options"]: {key: word["text"] for property in one["properties"] if property["id"] == "mappings"
+                                             for mapping in property["value"] for key, word in mapping["options"].items()}
+                 for one in panel["fieldConfig"]["overrides"]}
+        rows = []
+        for metric, value in self.last(panel["targets"][0]):
+            shown = {**metric, "Value": number(value, field["unit"], field.get("decimals"))}
+            shown = {organize["renameByName"].get(name, name): text for name, text in shown.items() if name not in organize["excludeByName"]}
+            rows.append({name: words.get(name, {}).get(text, text) for name, text in shown.items()})
+        if not rows:
+            return '<div class="none">none</div>'
+        rows.sort(key=lambda one: json.dumps(one, sort_keys=True))
         cells = lambda tag, values: "<tr>" + "".join(f"<{tag}>{html.escape(value)}</{tag}>" for value in values) + "</tr>"
         return "<table>" + cells("th", rows[0]) + "".join(cells("td", [row[name] for name in rows[0]]) for row in rows) + "</table>"
 

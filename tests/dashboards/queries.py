@@ -16,6 +16,16 @@ DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 UPSTREAM = re.compile(r"traces_(spanmetrics|service_graph)_\w+|kube_\w+|container_\w+")
 # Metrics of Prometheus itself.
 PROMETHEUS = {"up", "scrape_duration_seconds", "ALERTS"}
+# {metric: type} of loadgen: traffic and the canary. Those of the services are in the contract.
+LOADGEN = {
+    "loadgen_requests_total": "counter", "loadgen_request_duration_seconds": "histogram", "loadgen_requests_in_flight": "gauge",
+    "loadgen_target_rate": "gauge", "loadgen_info": "gauge",
+    "telemetry_pipeline_checks_total": "counter", "telemetry_pipeline_complete": "gauge", "telemetry_pipeline_broken": "gauge",
+    "telemetry_pipeline_delay_seconds": "histogram", "telemetry_pipeline_expected_total": "counter",
+    "telemetry_pipeline_found_total": "counter", "telemetry_pipeline_missing_total": "counter",
+    "telemetry_pipeline_duplicated_total": "counter", "telemetry_pipeline_wrong_total": "counter",
+    "telemetry_pipeline_pending": "gauge", "telemetry_pipeline_last_check_timestamp_seconds": "gauge",
+}
 
 # LogQL and TraceQL that normally find nothing: a part of the expression, and when there is data.
 EMPTY_WHILE_WELL = {

@@ -165,33 +165,33 @@ TEST_CASE("opposite causes are distinguished") {
   auto evidence = sound_evidence();
   auto& roller = evidence.services[dice::kDiceRoller.name];
   roller.spans_found = 0;
-  CHECK(diagnose(evidence).at(0).starts_with("dice-roller does not export its spans"));
+  CHECK(diagnose(evidence).at(0).text.starts_with("dice-roller does not export its spans"));
   roller.context_seen = false;
-  CHECK(diagnose(evidence).at(0).starts_with("context is not propagated from frontend to dice-roller"));
+  CHECK(diagnose(evidence).at(0).text.starts_with("context is not propagated from frontend to dice-roller"));
   roller.requests_counted = 0;
   roller.requests_expected = 0;
-  CHECK(diagnose(evidence).at(0) ==
+  CHECK(diagnose(evidence).at(0).text ==
         "no span of dice-roller is in Tempo: its exporter is disabled, or it does not receive the context");
 
   evidence = sound_evidence();
   evidence.services[dice::kFrontend.name].spans_dropped = 3;
-  CHECK(diagnose(evidence).at(0).starts_with("the collector is down"));
+  CHECK(diagnose(evidence).at(0).text.starts_with("the collector is down"));
   evidence.services[dice::kDieService.name].spans_exported = 5;
-  CHECK(diagnose(evidence).at(0).starts_with("spans are dropped: frontend could not deliver 3 spans, while 5"));
+  CHECK(diagnose(evidence).at(0).text.starts_with("spans are dropped: frontend could not deliver 3 spans, while 5"));
 
   evidence = sound_evidence();
   for (auto& [name, service] : evidence.services) service.spans_found = 0;
-  CHECK(diagnose(evidence).at(0).starts_with("no span of any service reaches Tempo"));
+  CHECK(diagnose(evidence).at(0).text.starts_with("no span of any service reaches Tempo"));
 
   evidence = sound_evidence();
   evidence.traceparent_ignored = true;
-  CHECK(diagnose(evidence).at(0).starts_with("context is not propagated to frontend"));
+  CHECK(diagnose(evidence).at(0).text.starts_with("context is not propagated to frontend"));
 
   evidence = sound_evidence();
   evidence.metrics.error = "no connection";
   for (auto& [name, service] : evidence.services) service.metrics_found = false;
   CHECK(diagnose(evidence).size() == 1);
-  CHECK(diagnose(evidence).at(0) == "Prometheus cannot be read: no connection");
+  CHECK(diagnose(evidence).at(0).text == "Prometheus cannot be read: no connection");
 }
 
 TEST_CASE("reports") {
@@ -199,7 +199,7 @@ TEST_CASE("reports") {
   report.cases = {{"answers", "one", "0af7", {}, 0.0},
                   {"traces", "a <b> & \"c\"", "0af7", {{"span is missing", "s", "nothing"}}, std::nullopt},
                   {"logs", "one", "0af7", {}, 0.5}};
-  report.causes = {"it is broken"};
+  report.causes = {{"traces", CauseId::spans_lost, "it is broken"}};
   CHECK_FALSE(report.passed());
   const auto table = to_table(report);
   CHECK(table.contains("traces       0 of 1"));

@@ -72,7 +72,7 @@ std::string broken_signals(const Report& report) {
 
 std::string causes(const Report& report) {
   std::string text;
-  for (const auto& cause : report.causes) text += (text.empty() ? "" : "\n") + cause;
+  for (const auto& cause : report.causes) text += (text.empty() ? "" : "\n") + cause.text;
   return text;
 }
 

@@ -16,7 +16,8 @@ import contract  # noqa: E402
 
 FRONTEND, DICE_ROLLER, DIE_SERVICE = contract.services()
 TITLES = {"dice-overview": "Dice / Overview", "dice-async": "Dice / Async rolling",
-          "dice-dependencies": "Dice / Dependencies", "dice-resources": "Dice / Resources"}
+          "dice-dependencies": "Dice / Dependencies", "dice-resources": "Dice / Resources",
+          "dice-pipeline": "Dice / Telemetry pipeline", "dice-load": "Dice / Load"}
 TAG = "dice"
 
 NS = 'namespace="$namespace"'
@@ -24,7 +25,28 @@ OURS = f'{NS}, job=~"{FRONTEND}|{DICE_ROLLER}|{DIE_SERVICE}"'
 WORK = 'route!~"/healthz|/readyz|/metrics|/(debug|api)/.*"'  # no probes, scrapes and looks at traces, as in rules/red.yaml
 ROLLS = f'{NS}, job="{FRONTEND}", route=~"/roll|/roll-async"'
 RATE, RANGE = "[$__rate_interval]", "[$__range]"
+OUR_ALERTS = 'alertname=~"(Dice|TelemetryPipeline).*"'
 SERVICES = f'"{FRONTEND}|{DICE_ROLLER}|{DIE_SERVICE}"'  # Tempo's metrics know the services' names, not the namespace
+
+# What the canary's causes mean, for those who do not know its ids. A test compares them with the program.
+CAUSES = {
+    "source_unreadable": "the backend cannot be read",
+    "scrape_missing": "a service is not scraped",
+    "scrape_stale": "a service's metrics do not change",
+    "collector_down": "the collector does not accept spans",
+    "spans_dropped": "some spans are rejected or dropped",
+    "spans_not_exported": "a service does not export spans",
+    "no_spans": "no span arrives",
+    "spans_lost": "spans are missing",
+    "traces_lost": "whole traces are missing",
+    "context_not_propagated": "the trace context gets lost between services",
+    "no_logs": "no log line arrives",
+    "lines_lost": "log lines are missing",
+    "duplicated": "arrives more than once",
+    "wrong": "differs from what was sent",
+    "late": "arrives too late",
+    "unreachable": "the frontend cannot be reached",
+}
 
 
 # --- building blocks of panels --------------------------------------------------------------------------------------------
@@ -122,11 +144,14 @@ def row(title):
     return {"type": "row", "title": title, "collapsed": False, "panels": [], "gridPos": {"w": 24, "h": 1}}
 
 
-def table_of(*hidden, sort=()):
-    """Transformations that hide the irrelevant columns of a table."""
+def table_of(*hidden, sort=(), value=None, **renamed):
+    """Transformations that hide the irrelevant columns of a table. `value` is the title of the column of values, if it is shown."""
     hidden = {name: True for name in ("Time", "Value", "__name__", "namespace", "endpoint", "instance", "service", "container",
                                       "prometheus", *hidden)}
-    return [{"id": "organize", "options": {"excludeByName": hidden, "renameByName": {}, "indexByName": {}}},
+    if value:
+        del hidden["Value"]
+        renamed["Value"] = value
+    return [{"id": "organize", "options": {"excludeByName": hidden, "renameByName": renamed, "indexByName": {}}},
             *({"id": "sortBy", "options": {"sort": [{"field": name}]}} for name in sort)]
 
 
@@ -145,9 +170,10 @@ def placed(panels):
         yield {"id": number, **one, "gridPos": {**size, "x": x, "y": y}}
 
 
-def dashboard(uid, description, panels, variables=()):
+def dashboard(uid, description, panels, variables=(), namespaces_of="die_specifications_loaded"):
+    """The namespaces to choose from are those of a metric."""
     one_of = {"type": "datasource", "refresh": 1, "regex": "", "multi": False, "includeAll": False}
-    namespaces = "label_values(die_specifications_loaded, namespace)"
+    namespaces = f"label_values({namespaces_of}, namespace)"
     return {
         "uid": uid, "title": TITLES[uid], "description": description, "tags": [TAG], "schemaVersion": 41, "editable": True,
         "graphTooltip": 1, "refresh": "30s", "time": {"from": "now-30m", "to": "now"}, "timezone": "browser",
@@ -155,7 +181,9 @@ def dashboard(uid, description, panels, variables=()):
                    "targetBlank": False, "icon": "external link", "tooltip": "", "url": ""}],
         "annotations": {"list": [{
             "name": "Faults on demand", "enable": True, "iconColor": "red", "datasource": source("prometheus"),
-            "expr": f"max by (job) (fault_injection_active{{{OURS}}}) > 0", "titleFormat": "{{job}}: faults are being injected"}]},
+            "expr": f"max by (job) (fault_injection_active{{{OURS}}}) > 0", "titleFormat": "{{job}}: faults are being injected"}, {
+            "name": "Telemetry broken", "enable": True, "iconColor": "orange", "datasource": source("prometheus"),
+            "expr": f"max by (signal, cause) (telemetry_pipeline_broken{{{NS}}}) > 0", "titleFormat": "{{signal}}: {{cause}}"}]},
         "templating": {"list": [
             variable("prometheus", "Prometheus", query="prometheus", **one_of),
             variable("loki", "Loki", query="loki", **one_of),
@@ -173,12 +201,13 @@ def dashboard(uid, description, panels, variables=()):
 def overview():
     to_async, to_dependencies, to_resources = (go("dice-async", "Rolls in detail"), go("dice-dependencies", "Find the cause"),
                                                go("dice-resources", "Resource usage"))
+    to_pipeline, to_load = go("dice-pipeline", "Does telemetry arrive"), go("dice-load", "Load and replicas")
     budget = "(1 - slo:dice_objective:ratio)"
     burn = f"namespace_slo:dice_requests_bad:ratio_rate%s{{{NS}}} / on (slo) group_left () {budget}"
     rows = [
         row("Now"),
         panel("stat", "Requests", "Requests per second to the frontend, from users and load generation.",
-              prometheus(f'sum(namespace_job_route:http_requests:rate5m{{{NS}, job="{FRONTEND}"}})'), to_async,
+              prometheus(f'sum(namespace_job_route:http_requests:rate5m{{{NS}, job="{FRONTEND}"}})'), to_load,
               unit="reqps", width=4, height=4),
         panel("stat", "Failed", """Fraction of the frontend's requests that failed with 5xx, not counting simulated failures.
               0 is normal; above 0.5 % the error budget is used up too fast.""",
@@ -195,7 +224,7 @@ def overview():
               prometheus(f"avg(up{{{OURS}}})"), to_resources, unit="percentunit", width=4, height=4,
               thresholds=steps((None, "red"), (1, "green"))),
         panel("stat", "Firing alerts", "Each alert has a runbook and a link to the right dashboard.",
-              prometheus(f'count(ALERTS{{{NS}, alertname=~"Dice.*", alertstate="firing"}}) or vector(0)'), to_dependencies,
+              prometheus(f'count(ALERTS{{{NS}, {OUR_ALERTS}, alertstate="firing"}}) or vector(0)'), [to_dependencies, to_pipeline],
               unit="short", width=4, height=4, thresholds=NEVER),
 
         row("Objectives: 99.5 % of roll requests succeed, 99 % within 2.5 s, over 30 days"),
@@ -216,7 +245,7 @@ def overview():
               prometheus(f'sum by (job, error_code) (rate(http_requests_total{{{OURS}, error_code!=""}}{RATE}))',
                          "{{job}} {{error_code}}"), to_dependencies, unit="reqps", width=12),
         panel("table", "Alerts", "Pending and firing alerts. Empty if there are none.",
-              prometheus(f'ALERTS{{{NS}, alertname=~"Dice.*"}}', instant=True, format="table"), to_dependencies, width=12,
+              prometheus(f"ALERTS{{{NS}, {OUR_ALERTS}}}", instant=True, format="table"), [to_dependencies, to_pipeline], width=12,
               transformations=table_of(sort=["alertname"])),
     ]
     for job, next_link in ((FRONTEND, to_dependencies), (DICE_ROLLER, to_dependencies), (DIE_SERVICE, to_resources)):
@@ -237,9 +266,9 @@ def overview():
         ]
     rows += [
         row("Deployed"),
-        panel("table", "Versions", "Deployed version of each pod. Two versions of a service mean that a rollout is in progress or stuck.",
-              prometheus(f"dice_build_info{{{OURS}}}", instant=True, format="table"), to_resources, width=10, height=7,
-              transformations=table_of(sort=["job"])),
+        panel("table", "Versions", "Pods of each version. Two versions of a service mean that a rollout is in progress or stuck.",
+              prometheus(f"count by (job, version, commit) (dice_build_info{{{OURS}}})", instant=True, format="table"), to_resources,
+              width=10, height=7, transformations=table_of(sort=["job"], value="pods")),
         panel("timeseries", "p95 by route", "The slowest routes, from recording rules. Steps may show the effect of a deployment.",
               prometheus(f"topk(5, namespace_job_route:http_request_duration_seconds:p95_5m{{{NS}}})", "{{job}} {{route}}"),
               to_resources, unit="s", width=8, height=7),
@@ -253,6 +282,7 @@ def overview():
 def rolling():
     to_overview, to_dependencies, to_resources = (go("dice-overview", "Objectives"),
                                                   go("dice-dependencies", "Find the cause"), go("dice-resources", "Resource usage"))
+    to_pipeline, to_load = go("dice-pipeline", "Traces or lines are missing"), go("dice-load", "Load and replicas")
     work = f"rate(async_roll_work_seconds_total{{{NS}}}%s)"
     waited = f"rate(async_roll_duration_seconds_sum{{{NS}}}%s)"
     increase = lambda expr: "sum(" + (expr % RANGE).replace("rate", "increase", 1) + ")"
@@ -263,7 +293,7 @@ def rolling():
     rows = [
         row("Sync vs. async"),
         panel("timeseries", "Rolls", "Individual rolls per second, as single rolls (sync) and in batches (async), without cancelled ones.",
-              prometheus(f'sum by (mode) (rate(dice_rolls_total{{{NS}, result!="cancelled"}}{RATE}))', "{{mode}}"), to_overview,
+              prometheus(f'sum by (mode) (rate(dice_rolls_total{{{NS}, result!="cancelled"}}{RATE}))', "{{mode}}"), to_load,
               unit="ops"),
         panel("timeseries", "Roll requests", """Requests forwarded by the frontend. An async request is a whole batch, so few async
               requests cause many rolls.""",
@@ -281,10 +311,10 @@ def rolling():
               lines is the time saved by concurrency.""",
               [prometheus(f"sum({work % RATE})", "work (rolls)"), prometheus(f"sum({waited % RATE})", "waiting (batches)")],
               to_overview, unit="short", width=9),
-        panel("timeseries", "Rolls in progress", """Batch rolls in progress at each scrape. The admission limit is MAX_ROLL_THREADS
-              (default 1024).""",
+        panel("timeseries", "Rolls in progress", """Batch rolls in progress at each scrape, in each pod. The admission limit of a pod is
+              MAX_ROLL_THREADS (default 1024).""",
               prometheus(f"sum by (pod) (async_rolls_in_progress{{{NS}}})", "{{pod}}"), go("dice-dependencies", "Rejected requests"),
-              unit="short", width=9, stack=True, lines=True, thresholds=steps((None, "transparent"), (1024, "red"))),
+              unit="short", width=9, lines=True, thresholds=steps((None, "transparent"), (1024, "red"))),
         panel("stat", "Speedup", """Total roll duration divided by total batch duration. 1 means sequential. The speedup of a batch of N
               is at most N, and usually less, because the batch waits for its slowest roll.""",
               prometheus(f"{increase(work)} / ({increase(waited)} > 0)", instant=True), to_overview, width=6, height=4, decimals=2,
@@ -335,7 +365,7 @@ def rolling():
               more.""",
               {"datasource": source("tempo"), "queryType": "traceql", "tableType": "traces", "limit": 20, "query":
                '{ resource.k8s.namespace.name = "$namespace" && resource.service.name = "' + FRONTEND + '" && name = "GET /roll-async" '
-               '&& kind = server }'}, to_overview, width=24,
+               '&& kind = server }'}, [to_overview, to_pipeline], width=24,
               overrides=[{"matcher": {"id": "byName", "options": "traceID"}, "properties": [
                   {"id": "links", "value": [{"title": "Show below", "url": chosen, "targetBlank": False}]}]}]),
         panel("traces", "Selected trace", """Each bar async_roll_… is one roll; overlapping bars ran concurrently. Empty until a trace id is
@@ -352,6 +382,7 @@ def rolling():
 def dependencies():
     to_async, to_overview, to_resources = (go("dice-async", "Effect on rolls"), go("dice-overview", "Effect on users"),
                                            go("dice-resources", "Resource usage"))
+    to_pipeline, to_load = go("dice-pipeline", "Are spans lost"), go("dice-load", "Load and replicas")
     calls = f"die_service_requests_total{{{NS}}}"
     bad = f'die_service_requests_total{{{NS}, status!~"[2-4].."}}'
     graph = f"client=~{SERVICES}, server=~{SERVICES}"
@@ -378,7 +409,7 @@ def dependencies():
               thresholds=steps((None, "green"), (1, "orange"), (2, "red")), mappings=words("closed", "half-open", "open")),
         panel("timeseries", "Rejected requests", """Roll requests rejected by admission control. overloaded: MAX_ROLL_THREADS rolls were in
               progress. rate_limited: more requests per second than RATE_LIMIT_RPS. Empty if nothing was ever rejected.""",
-              prometheus(f"sum by (reason) (rate(roll_admission_rejected_total{{{NS}}}{RATE}))", "{{reason}}"), to_resources,
+              prometheus(f"sum by (reason) (rate(roll_admission_rejected_total{{{NS}}}{RATE}))", "{{reason}}"), to_load,
               unit="reqps", height=7, lines=True, thresholds=NEVER),
         panel("timeseries", "Requests in progress", """Requests in progress, by service. They grow together if the last service in the chain
               is slow.""",
@@ -399,7 +430,7 @@ def dependencies():
 
         row("Service graph, from Tempo"),
         panel("nodeGraph", "Service graph", f"Calls between services: rate, latency and fraction of failures. {tempo_note}",
-              {"datasource": source("tempo"), "queryType": "serviceMap", "query": "", "serviceMapQuery": f"{{{graph}}}"}, to_overview,
+              {"datasource": source("tempo"), "queryType": "serviceMap", "query": "", "serviceMapQuery": f"{{{graph}}}"}, to_pipeline,
               width=12, height=14),
         panel("timeseries", "Calls by edge", f"Calls per second, counted from pairs of spans. {tempo_note}",
               prometheus(f"sum by (client, server) (rate(traces_service_graph_request_total{{{graph}}}{RATE}))", edge), to_async,
@@ -424,6 +455,7 @@ def dependencies():
 def resources():
     to_overview, to_async, to_dependencies = (go("dice-overview", "Effect on users"), go("dice-async", "Threads and rolls"),
                                               go("dice-dependencies", "Calls between services"))
+    to_pipeline, to_load = go("dice-pipeline", "Does telemetry arrive"), go("dice-load", "Load and replicas")
     by = "{{pod}}"
     cluster_note = "From kube-state-metrics and cAdvisor. Empty without them."
     each = f'sum by (job, pod) (%s{{{OURS}}}%s)'
@@ -432,7 +464,7 @@ def resources():
     rows = [
         row("Processes"),
         panel("timeseries", "CPU", "CPU cores in use. Rolls wait rather than compute, so high CPU usage comes from many requests, not from long ones.",
-              prometheus(rate_of("process_cpu_seconds_total"), by), to_overview, unit="short"),
+              prometheus(rate_of("process_cpu_seconds_total"), by), [to_overview, to_load], unit="short"),
         panel("timeseries", "Memory", "Resident memory. It grows with the spans kept in memory (TRACE_MEMORY_SPANS), then stays level.",
               prometheus(each % ("process_resident_memory_bytes", ""), by), to_overview, unit="bytes"),
         panel("timeseries", "Threads", """Each roll of a batch uses its own thread while it runs. Idle threads end after 10 s.""",
@@ -451,10 +483,10 @@ def resources():
         panel("timeseries", "Spans exported", "Spans per second accepted by the collector. Follows the traffic.",
               prometheus(rate_of("telemetry_spans_exported_total"), by), to_async, unit="ops", width=6),
         panel("timeseries", "Spans dropped", "Spans lost per second; their traces are incomplete. Must be 0.",
-              prometheus(rate_of("telemetry_spans_dropped_total"), by), to_overview, unit="ops", width=6, lines=True, thresholds=NEVER),
+              prometheus(rate_of("telemetry_spans_dropped_total"), by), to_pipeline, unit="ops", width=6, lines=True, thresholds=NEVER),
         panel("timeseries", "Spans queued", """Spans waiting for export, or for a retry while the collector is down or busy. When the
               retry queue (TELEMETRY_RETRY_QUEUE_BYTES) is full, the oldest are dropped.""",
-              prometheus(each % ("telemetry_spans_queued", ""), by), to_overview, unit="short", width=6, lines=True,
+              prometheus(each % ("telemetry_spans_queued", ""), by), to_pipeline, unit="short", width=6, lines=True,
               thresholds=steps((None, "transparent"), (2048, "orange"))),
         panel("timeseries", "Scrape duration", "Duration of Prometheus' scrapes. Slow scrapes usually mean that a pod lacks CPU.",
               prometheus(f"max by (job, pod) (scrape_duration_seconds{{{OURS}}})", by), to_dependencies, unit="s", width=6, lines=True,
@@ -477,10 +509,174 @@ def resources():
     return dashboard("dice-resources", "Resource usage of the processes, and the health of their telemetry.", rows)
 
 
+def pipeline():
+    to_overview, to_async, to_dependencies, to_resources, to_load = (
+        go("dice-overview", "Alerts"), go("dice-async", "Traces and log lines"), go("dice-dependencies", "Service graph"),
+        go("dice-resources", "Exporters and scrapes"), go("dice-load", "Load and replicas"))
+    of = lambda name, more="": f"telemetry_pipeline_{name}{{{NS}{more}}}"
+    per_signal = lambda name, window="5m": f"sum by (signal) (increase({of(name)}[{window}]))"
+    state = f"""max by (signal) (1 - {of("complete")} or {of("broken", ', cause!="late"')}
+                or 0.5 * {of("broken", ', cause="late"')})"""
+    states = {"mappings": [{"type": "value", "options": {"0": {"text": "OK", "index": 0}, "0.5": {"text": "late", "index": 1},
+                                                         "1": {"text": "BROKEN", "index": 2}}}],
+              "thresholds": steps((None, "green"), (0.5, "orange"), (1, "red"))}
+    causes = f'max by (signal, cause) ({of("broken")})'
+    # The age of the last sample that did not name the cause.
+    age = f"""time() - max by (signal, cause) (max_over_time(timestamp({of("broken")} == 0)[6h:1m])) and {causes} == 1
+              or 21600 * ({causes} == 1)"""
+    delay = lambda window: (f'sum by (signal) (rate({of("delay_seconds_sum")}[{window}])) '
+                            f'/ (sum by (signal) (rate({of("delay_seconds_count")}[{window}])) > 0)')
+    delays = steps((None, "green"), (45, "orange"), (90, "red"))
+    rows = [
+        row("Now: what is broken, since when, and why"),
+        panel("stat", "Signals", """The last check of each signal. OK: everything arrived, once, in time, as it was sent. late: everything
+              arrived, but late. BROKEN: something is missing, duplicated or wrong. Empty: there is no canary, see Last check.""",
+              prometheus(state, "{{signal}}", instant=True), [to_resources, to_async], width=14, height=4,
+              options={"graphMode": "none", "colorMode": "background", "textMode": "value_and_name"}, **states),
+        panel("table", "Broken", """What the last check found. Empty: nothing. The time since the last check that did not find it; 6 h can
+              also be longer. What to check: the runbook TelemetryPipelineLost.""",
+              prometheus(age, instant=True, format="table"), [to_resources, to_dependencies], unit="s", width=10, height=8,
+              transformations=table_of(sort=["signal"], value="for", cause="why"),
+              overrides=[{"matcher": {"id": "byName", "options": "why"}, "properties": [{"id": "mappings", "value": [
+                  {"type": "value", "options": {cause: {"text": text} for cause, text in CAUSES.items()}}]}]}]),
+        panel("stat", "Seconds until complete", """From a response until all of its telemetry was there: the mean of ten minutes. Traces take as
+              long as the exporter and the collector wait, metrics as long as the scrape interval.""",
+              prometheus(delay("10m"), "{{signal}}", instant=True), to_overview, unit="s", width=14, height=4, thresholds=delays,
+              decimals=1, options={"graphMode": "none", "textMode": "value_and_name"}),
+
+        row("History"),
+        panel("state-timeline", "Signals over time", "The state of each signal. Gaps: the canary did not run, or was not scraped.",
+              prometheus(state, "{{signal}}"), to_overview, width=12, height=7, **states),
+        panel("state-timeline", "Causes over time", "When the checks named a cause. Empty: never in this time.",
+              prometheus(f"{causes} == 1", "{{signal}}: {{cause}}"), to_resources, width=12, height=7, thresholds=steps((None, "red")),
+              mappings=words("", "broken")),
+        panel("timeseries", "Seconds until complete, over time", """The mean of five minutes. Slow growth: a queue on the way grows. A signal
+              without a line is not complete; see Broken.""",
+              prometheus(delay("5m"), "{{signal}}"), to_load, unit="s", width=12, lines=True,
+              thresholds=steps((None, "transparent"), (45, "orange"))),
+        panel("timeseries", "Not there yet", """Spans, log lines and counters that the current check still waits for. Peaks are normal: one for
+              each check. They are lost only if they are still missing at the end of the check.""",
+              prometheus(f'sum by (signal) ({of("pending")})', "{{signal}}"), to_resources, unit="short", width=12),
+
+        row("What arrives"),
+        panel("timeseries", "Arrived", """Fraction of the expected spans (traces), log lines (logs) and counters (metrics) that arrived, over
+              five minutes. Below 100 %, the same fraction of everybody's telemetry may be missing.""",
+              prometheus(f'{per_signal("found_total")} / ({per_signal("expected_total")} > 0)', "{{signal}}"), to_resources,
+              unit="percentunit", min=None, max=1),
+        panel("timeseries", "Missing", "Number of items that were missing at the end of their check, over five minutes. Must be 0.",
+              prometheus(per_signal("missing_total"), "{{signal}}"), to_resources, unit="short", lines=True, thresholds=NEVER),
+        panel("timeseries", "Duplicated and wrong", """Items that arrived more than once, or that differ from what was sent, over five minutes.
+              Must be 0.""",
+              [prometheus(per_signal("duplicated_total"), "{{signal}} duplicated"), prometheus(per_signal("wrong_total"), "{{signal}} wrong")],
+              to_resources, unit="short", lines=True, thresholds=NEVER),
+
+        row("The canary"),
+        panel("stat", "Last check", """Time since the last check ended. After five minutes, TelemetryPipelineUnchecked fires. A check takes at
+              most two minutes, if something is missing.""",
+              prometheus(f'time() - max({of("last_check_timestamp_seconds")})', instant=True), to_overview, unit="s", width=4, height=7,
+              thresholds=steps((None, "green"), (150, "orange"), (300, "red")), options={"graphMode": "none"}),
+        panel("stat", "Alerts about telemetry", "Firing alerts of the pipeline. Each has a runbook.",
+              prometheus(f'count(ALERTS{{{NS}, alertname=~"TelemetryPipeline.*", alertstate="firing"}}) or vector(0)'), to_overview,
+              unit="short", width=4, height=7, thresholds=NEVER),
+        panel("timeseries", "Checks", """Checks per minute by result. unreachable: the frontend did not answer. Fewer than two per minute: checks
+              that wait for something missing take longer.""",
+              prometheus(f'60 * sum by (result) (rate({of("checks_total")}[5m]))', "{{result}}"), to_dependencies, unit="short",
+              width=5, height=7, stack=True),
+        panel("timeseries", "Load of the canary", "Spans, log lines and counters per minute that the canary's own requests create and check.",
+              prometheus(f'60 * sum by (signal) (rate({of("expected_total")}[5m]))', "{{signal}}"), to_load, unit="short", width=6, height=7),
+        panel("timeseries", "Memory of the canary", "Resident memory. It does not grow with time.",
+              prometheus(f'sum by (pod) (process_resident_memory_bytes{{{NS}, job="canary"}})', "{{pod}}"), to_resources, unit="bytes",
+              width=5, height=7),
+    ]
+    return dashboard("dice-pipeline", "Whether traces, logs and metrics arrive, how long they take, and where they get lost.", rows,
+                     namespaces_of="telemetry_pipeline_last_check_timestamp_seconds")
+
+
+def load():
+    to_overview, to_async, to_dependencies, to_resources, to_pipeline = (
+        go("dice-overview", "Objectives"), go("dice-async", "Rolls in detail"), go("dice-dependencies", "Rejected requests"),
+        go("dice-resources", "Resource usage"), go("dice-pipeline", "Does telemetry keep up"))
+    sent = f"rate(loadgen_requests_total{{{NS}}}{RATE})"
+    unexpected = f'rate(loadgen_requests_total{{{NS}, error_code!~"|roll_failed|batch_failed"}}{RATE})'
+    duration = "loadgen_request_duration_seconds"
+    work = f"sum by (job) (rate(http_requests_total{{{OURS}, {WORK}}}{RATE}))"
+    pods = f"count by (job) (up{{{OURS}}} == 1)"
+    # As in templates/_autoscaling.tpl: a batch holds as many as it has rolls until it is answered.
+    requests = f'http_requests_in_progress{{{NS}, job="{DICE_ROLLER}", route="%s"}}'
+    at_work = f"""sum by (pod) ({requests % "/roll"} or {requests % "/roll-async"} * scalar(sum(rate(async_roll_batch_size_sum{{{NS}}}[5m]))
+                  / clamp_min(sum(rate(async_roll_batch_size_count{{{NS}}}[5m])), 1e-9)))"""
+    loadgen_note = "Empty while loadgen does not run."
+    rows = [
+        row("Load"),
+        panel("stat", "Target", f"Requests per second that loadgen is to send, all pods together. 0: as fast as the users are. {loadgen_note}",
+              prometheus(f"sum(loadgen_target_rate{{{NS}}})"), to_overview, unit="reqps", width=4, height=4),
+        panel("stat", "Sent", f"Requests per second that were answered or failed. Should be the target. {loadgen_note}",
+              prometheus(f"sum({sent})"), to_overview, unit="reqps", width=4, height=4),
+        panel("stat", "Unexpected failures", f"Fraction of the requests that failed, without the dice that fail on purpose. {loadgen_note}",
+              prometheus(f"(sum({unexpected}) or vector(0)) / (sum({sent}) > 0)"), to_dependencies, unit="percentunit",
+              width=4, height=4, thresholds=NEVER),
+        panel("stat", "Latency, p95", f"""From the moment a request was due, including the time it waited to be sent. The objective is 2.5 s.
+              {loadgen_note}""", quantiles(duration, NS, 0.95, exemplar=False), to_async, unit="s", width=4, height=4,
+              thresholds=steps((None, "green"), (1.5, "orange"), (2.5, "red"))),
+        panel("stat", "In flight", f"Requests sent and not answered yet. {loadgen_note}",
+              prometheus(f"sum(loadgen_requests_in_flight{{{NS}}})"), to_dependencies, unit="short", width=4, height=4),
+        panel("stat", "Pods of loadgen", f"Each sends its part of the load. {loadgen_note}",
+              prometheus(f"count(loadgen_info{{{NS}}})"), to_resources, unit="short", width=4, height=4),
+        panel("timeseries", "Rate", """Requests per second: the target, what loadgen sent, and what the frontend answered to everybody. Sent below
+              the target: all workers are waiting. Answered above sent: there are other users.""",
+              [prometheus(f"sum(loadgen_target_rate{{{NS}}})", "target"), prometheus(f"sum({sent})", "sent"),
+               prometheus(f'sum(rate(http_requests_total{{{NS}, job="{FRONTEND}", {WORK}}}{RATE}))', "answered by the frontend")],
+              to_overview, unit="reqps"),
+        panel("timeseries", "Latency of the load", """Measured by loadgen, from the moment a request was due, and by the frontend, from its arrival.
+              If they move apart, requests wait outside: for a worker, a connection or the network.""",
+              [*quantiles(duration, NS, 0.5, 0.95, 0.99, legend="loadgen ", exemplar=False),
+               *quantiles("http_request_duration_seconds", ROLLS, 0.95, legend="frontend ")], to_async, unit="s", lines=True,
+              thresholds=steps((None, "transparent"), (2.5, "red"))),
+        panel("timeseries", "Errors seen by loadgen", """By code. roll_failed and batch_failed are simulated. overloaded and rate_limited: more load
+              than the services admit.""",
+              prometheus(f'sum by (error_code) (rate(loadgen_requests_total{{{NS}, error_code!=""}}{RATE}))', "{{error_code}}"),
+              to_dependencies, unit="reqps", stack=True),
+
+        row("Effect"),
+        panel("timeseries", "Pods", "Pods of each service that can be scraped.", prometheus(pods, "{{job}}"), to_resources, unit="short",
+              decimals=0),
+        panel("timeseries", "Requests by service", "Requests per second, without probes and scrapes.", prometheus(work, "{{job}}"),
+              to_overview, unit="reqps"),
+        panel("timeseries", "Requests per pod", "Requests per second and pod. The autoscalers of frontend and die-service keep it at their target.",
+              prometheus(f"{work} / {pods}", "{{job}}"), to_resources, unit="reqps"),
+        panel("timeseries", "Rolls at work", """Rolls at work in each pod of dice-roller. The autoscaler keeps them below 70 % of
+              MAX_ROLL_THREADS; at MAX_ROLL_THREADS, requests are rejected. If the pods differ, load is not spread evenly.""",
+              prometheus(at_work, "{{pod}}"), to_async, unit="short"),
+        panel("timeseries", "Rolls finished", "Rolls per second that succeeded or failed on purpose, of all pods.",
+              prometheus(f'sum by (mode) (rate(dice_rolls_total{{{NS}, result!="cancelled"}}{RATE}))', "{{mode}}"), to_async, unit="ops",
+              stack=True),
+        panel("timeseries", "Rejected", """Requests rejected by admission control. They add pods, if dice-roller is scaled automatically. Empty if
+              nothing was ever rejected.""",
+              prometheus(f"sum by (reason) (rate(roll_admission_rejected_total{{{NS}}}{RATE}))", "{{reason}}"), to_dependencies,
+              unit="reqps", lines=True, thresholds=NEVER),
+        panel("timeseries", "CPU by service", "CPU cores in use, all pods of a service together.",
+              prometheus(f"sum by (job) (rate(process_cpu_seconds_total{{{OURS}}}{RATE}))", "{{job}}"), to_resources, unit="short"),
+        panel("timeseries", "Spans", "Spans per second exported and dropped, all pods together. Dropped must be 0.",
+              [prometheus(f"sum(rate(telemetry_spans_exported_total{{{OURS}}}{RATE}))", "exported"),
+               prometheus(f"sum(rate(telemetry_spans_dropped_total{{{OURS}}}{RATE}))", "dropped")], to_pipeline, unit="ops"),
+        panel("timeseries", "Pods wanted by the autoscaler", "From kube-state-metrics. Empty without it, and without autoscaling.",
+              prometheus(f"max by (horizontalpodautoscaler) (kube_horizontalpodautoscaler_status_desired_replicas{{{NS}}})",
+                         "{{horizontalpodautoscaler}}"), to_resources, unit="short", decimals=0),
+
+        row("Parts"),
+        panel("timeseries", "Rate of each part", "Requests per second sent by each pod of loadgen. They should be equal.",
+              prometheus(f"sum by (part) (sum by (namespace, pod) ({sent}) * on (namespace, pod) group_left (part) loadgen_info{{{NS}}})",
+                         "part {{part}}"), to_resources, unit="reqps", width=12),
+        panel("timeseries", "In flight of each part", "Requests sent and not answered yet, by pod of loadgen.",
+              prometheus(f"sum by (pod) (loadgen_requests_in_flight{{{NS}}})", "{{pod}}"), to_resources, unit="short", width=12),
+    ]
+    return dashboard("dice-load", "The load that loadgen sends, and its effect on the services.", rows)
+
+
 def render():
     """{file: text}"""
     return {HERE / f"{made['uid'].removeprefix('dice-')}.json": json.dumps(made, indent=1, ensure_ascii=False) + "\n"
-            for made in (overview(), rolling(), dependencies(), resources())}
+            for made in (overview(), rolling(), dependencies(), resources(), pipeline(), load())}
 
 
 if __name__ == "__main__":

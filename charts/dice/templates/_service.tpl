@@ -20,7 +20,7 @@ apiVersion: apps/v1
 kind: Deployment
 {{ include "dice.metadata" (dict "root" .root "component" .component) }}
 spec:
-  {{- if not $values.autoscaling.enabled }}
+  {{- if and (not $values.autoscaling.enabled) (not (kindIs "invalid" $values.replicaCount)) }}
   replicas: {{ $values.replicaCount }}
   {{- end }}
   # A new pod becomes ready before an old one stops.
