@@ -52,11 +52,11 @@ struct Process {
     REQUIRE(exposition.start(port).has_value());
   }
 
-  auto start(std::stop_token stop = {}) {
+  auto start(const std::stop_token& stop = {}) {
     return std::async(std::launch::async, [this, stop] { return parts.start(100 + index, stop); });
   }
 
-  auto finish(std::stop_token stop = {}) {
+  auto finish(const std::stop_token& stop = {}) {
     TrafficSummary own{.target = "t", .parts = kParts, .missing = {}, .seed = 100, .tally = Tally({})};
     Answer answer;
     answer.status = 200;
@@ -97,7 +97,7 @@ TEST_CASE("all parts start together with the seed of part 0, which has the summa
   run[1].serve();
   auto first = run[0].start();
   auto second = run[1].start();
-  for (const std::size_t index : {0, 1}) {
+  for (const std::size_t index : {0U, 1U}) {
     while (!get(run.ports[index], "/summary").body.contains(R"("phase":"ready"})")) std::this_thread::yield();
   }
   CHECK(get(run.ports[1], "/summary").body == R"({"part":1,"parts":3,"phase":"ready"})");
