@@ -77,6 +77,7 @@ def test_canary_verifies_everything_all_day(values):
     (container,) = deployment["template"]["spec"]["containers"]
     assert container["args"] == ["verify", "--shared", "--every", "7"]
     assert looks(deployment["template"]["spec"]) == SEEN[values]
+    assert environment(deployment["template"]["spec"])["LOADGEN_METRICS_PORT"] == str(METRICS_PORTS["canary"])
     # It is ready only after a check, which may take longer than a start may.
     assert container["startupProbe"]["httpGet"] == container["livenessProbe"]["httpGet"] == {"path": "/healthz", "port": "metrics"}
     assert container["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": "metrics"}

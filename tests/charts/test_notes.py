@@ -14,7 +14,9 @@ def notes(chart, *values):
 
 
 @pytest.mark.parametrize("values, said, unsaid", [
-    ((), ["kubectl --namespace games port-forward service/dice-frontend 8400", "helm --namespace games test dice"], []),
+    ((), ["kubectl --namespace games port-forward service/dice-frontend 8400", "helm --namespace games test dice"], ["canary"]),
+    (("frontend.externalService.enabled=true",), ["kubectl --namespace games get service dice-frontend-external"], ["port-forward"]),
+    (("canary.enabled=true",), ["kubectl --namespace games logs --follow deployment/dice-canary"], []),
     (("tests.enabled=false",), ["port-forward"], ["helm"]),
     (("ingress.enabled=true", "ingress.tls[0].secretName=x"), ["https://dice.local/"], ["port-forward"]),
 ])

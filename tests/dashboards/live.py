@@ -1,10 +1,12 @@
-"""The three services under load, a fake collector, and a real Prometheus that scrapes them with the chart's rules."""
+"""The three services under load, the canary, a fake collector, and a real Prometheus that scrapes them all with the chart's
+rules."""
 
 import http.server
 import json
 import math
 import os
 import pathlib
+import re
 import socket
 import subprocess
 import sys
@@ -66,6 +68,38 @@ class Collector(http.server.ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_port}"
 
 
+class Says(http.server.ThreadingHTTPServer):
+    """Serves metrics that were written by hand."""
+
+    daemon_threads = True
+
+    def __init__(self, text):
+        self.text = text
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                text = self.server.text.encode()
+                self.send_response(200)
+                self.send_header("Content-Type", "text/plain; version=0.0.4")
+                self.send_header("Content-Length", str(len(text)))
+                self.end_headers()
+                self.wfile.write(text)
+
+            def log_message(self, *_):
+                pass
+
+        super().__init__(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.server_port}"
+
+    def stop(self):
+        self.shutdown()
+        self.server_close()
+
+
 class Live:
     """`delay` is the maximum simulated work per roll, in seconds."""
 
@@ -78,6 +112,8 @@ class Live:
         self.system = run.System(BIN, folder / "logs", free_ports=True)
         self.processes = []
         self.others = []
+        self.said = []
+        self.urls = {}
 
     def __enter__(self):
         try:
@@ -87,6 +123,7 @@ class Live:
                 "dice-roller": {"ROLL_DELAY_MAX_SECONDS": self.delay}})
             self.start_prometheus()
             self.traffic("--users", 10, "--think-max", 0.05)
+            self.canary()
         except BaseException:
             self.__exit__()
             raise
@@ -99,6 +136,8 @@ class Live:
         for process in self.others:
             process.signal(15)
             process.wait(30)
+        for server in self.said:
+            server.stop()
         self.system.stop()
         self.collector.shutdown()
         self.collector.server_close()
@@ -140,17 +179,38 @@ class Live:
             return False
 
     def target(self, job, url, namespace=NAMESPACE):
-        labels = {"job": job, "namespace": namespace, "pod": f"{job}-0", "container": job, "service": job, "endpoint": "metrics"}
+        labels = {"job": job, "namespace": namespace, "pod": f"{job}-0", "container": job, "service": f"dice-{job.removeprefix('dice-')}-metrics",
+                  "endpoint": "metrics"}
         (self.folder / f"targets/{namespace}-{job}.json").write_text(json.dumps([{"targets": [url.removeprefix("http://")],
                                                                                  "labels": labels}]))
 
-    def traffic(self, *arguments):
-        """Runs `loadgen traffic` to the end."""
-        log = (self.folder / "loadgen.log").open("a")
+    def loadgen(self, job, *arguments):
+        """Runs a command of loadgen that serves its metrics, and has them scraped."""
+        path = self.folder / f"{job}.log"
         env = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "LOADGEN_"))}
-        self.processes.append(subprocess.Popen(
-            [BIN / "loadgen", "traffic", "--url", self.system.url("frontend"), "--duration", "600", *map(str, arguments)],
-            env={**env, "OTEL_EXPORTER_OTLP_ENDPOINT": self.collector.url}, stdout=log, stderr=log))
+        with path.open("w") as log:
+            self.processes.append(subprocess.Popen(
+                [BIN / "loadgen", *map(str, arguments), "--url", self.system.url("frontend"), "--metrics-port", "0"],
+                env={**env, "OTEL_EXPORTER_OTLP_ENDPOINT": self.collector.url}, stdout=log, stderr=log))
+        port = eventually(lambda: f"a port: {path.read_text()}", 15, lambda: re.search(r"metrics at port (\d+)", path.read_text()))
+        self.urls[job] = f"http://127.0.0.1:{port[1]}"
+        self.target(job, self.urls[job])
+
+    def traffic(self, *arguments):
+        """Sends load until the end."""
+        self.loadgen("loadgen", "traffic", "--duration", 3600, *arguments)
+
+    def canary(self):
+        """Checks every 5 s. What is not there after 5 s is missing."""
+        self.loadgen("canary", "verify", "--shared", "--every", 5, "--deadline", 5, "--logs", self.folder / "logs",
+                     "--metrics", ",".join(self.system.metrics_urls.values()))
+
+    def says(self, job, namespace, text):
+        """Has `text` scraped as the metrics of a pod of `job`."""
+        server = Says(text)
+        self.said.append(server)
+        self.target(job, server.url, namespace)
+        return server
 
     def another_die_service(self, dice, namespace):
         """A service in another namespace, which dice-roller does not use but Prometheus scrapes."""

@@ -1,18 +1,28 @@
-"""Evaluates every PromQL expression of the project in a real Prometheus that scrapes the three services under load.
+"""Evaluates every PromQL expression of the project in a real Prometheus that scrapes the three services under load, the load
+generator and the canary.
 
 Queries that are normally empty are listed in CONDITIONS: they must be empty at first and have data once the condition is met.
 """
 
 import re
+import subprocess
 import urllib.error
 import urllib.request
 
 import pytest
 import queries
+import yaml
 from live import NAMESPACE, RANGE, RATE_INTERVAL, Live, eventually
 from queries import UPSTREAM, fill, metrics_of
 
-DEADLINE = 60
+DEADLINE = 90  # DiceTargetDown alone waits for a minute
+
+
+def another_canary(live):
+    """It says what is hard to bring about here."""
+    broken = {"metrics": "late", "logs": "duplicated", "traces": "wrong", "answers": "unreachable"}
+    live.says("canary", "elsewhere", "telemetry_pipeline_last_check_timestamp_seconds 1\n" + "".join(
+        f'telemetry_pipeline_broken{{signal="{signal}",cause="{cause}"}} 1\n' for signal, cause in broken.items()))
 
 
 def faults(live):
@@ -62,9 +72,12 @@ def outage_over(live):
 
 # What causes the condition, what ends it, and the queries that are empty before: a pattern for "where: expression".
 CONDITIONS = [
-    (faults, faults_over, r"annotation Faults on demand|dice-overview: Alerts:|alerts.yaml: DiceErrorBudgetBurn|Burn.md: sum by"),
+    (another_canary, None, r"pipeline.yaml: TelemetryPipeline(Late|Duplicated|Wrong|Unchecked)|\(telemetry_pipeline_broken\) == 1"),
+    (spans_refused, spans_refused_over,
+     r"alerts.yaml: DiceTelemetryDropped|pipeline.yaml: TelemetryPipelineLost|annotation Telemetry broken|dice-overview: Alerts:|"
+     r"dice-pipeline: (Broken|Causes over time):"),
+    (faults, faults_over, r"annotation Faults on demand|alerts.yaml: DiceErrorBudgetBurn|Burn.md: sum by"),
     (turned_away, turned_away_over, r"roll_admission_rejected_total"),
-    (spans_refused, spans_refused_over, r"alerts.yaml: DiceTelemetryDropped"),
     (bad_file, bad_file_over, r"alerts.yaml: DiceSpecificationsReloadFailed"),
     (another_error_rate, None, r"alerts.yaml: DiceRollFailureRateOff"),
     (outage, outage_over, r"alerts.yaml: Dice(TargetDown|BreakerOpen|DieServiceUnreachable)"),
@@ -125,6 +138,38 @@ def test_exemplars_open_traces(live):
         eventually(f"an exemplar whose trace has its span, for {where}: {title}", DEADLINE, opens)
 
 
+def autoscaling_queries():
+    """[(service, trigger's name, query)] of the chart's ScaledObjects."""
+    helm = subprocess.run([queries.ROOT / "tools/go-tool.sh", "helm"], capture_output=True, text=True)
+    if helm.returncode != 0:
+        pytest.skip(f"no helm: {helm.stderr.strip()}")
+    rendered = subprocess.run(
+        [helm.stdout.strip(), "template", "dice", queries.ROOT / "charts/dice", "--namespace", NAMESPACE, "--kube-version", "1.34.0",
+         "--set", "autoscaling.enabled=true,telemetry.prometheusUrl=http://prometheus:9090"], capture_output=True, text=True, check=True)
+    return [(one["metadata"]["labels"]["app.kubernetes.io/component"], trigger["name"], trigger["metadata"]["query"])
+            for one in yaml.safe_load_all(rendered.stdout) if one and one["kind"] == "ScaledObject" for trigger in one["spec"]["triggers"]]
+
+
+def test_autoscaling_reads_the_load(live):
+    """Each query has exactly one value, which follows the load."""
+    found = autoscaling_queries()
+    assert {(service, name) for service, name, _ in found} == {
+        ("frontend", "requests"), ("dice-roller", "rolls"), ("dice-roller", "rejections"), ("die-service", "requests")}
+    for service, name, query in found:
+        eventually(f"one value above 0 of {service}'s {name}: {query}", DEADLINE,
+                   lambda: [value > 0 for value in live.samples(query).values()] == [True])
+
+
+def test_loadgen_serves_what_is_written_down(live):
+    """queries.LOADGEN, with which the dashboards are compared."""
+    served = {}
+    for job in ("loadgen", "canary"):
+        with urllib.request.urlopen(live.urls[job] + "/metrics", timeout=10) as answer:
+            served |= dict(re.findall(r"^# TYPE (\S+) (\S+)$", answer.read().decode(), re.MULTILINE))
+    # The contract has the rest.
+    assert {name: kind for name, kind in served.items() if not name.startswith(("process_", "dice_build_info"))} == queries.LOADGEN
+
+
 def test_every_query_returns_data(live, capsys):
     promql = [query for query in queries.every() if query.language == "promql"]
     upstream = [query for query in promql if any(UPSTREAM.fullmatch(name) for name in metrics_of(query.expr))]
@@ -141,7 +186,7 @@ def test_every_query_returns_data(live, capsys):
         assert not before, f"not empty before {make.__name__}: {before}"
         make(live)
         wait_for_data(live, wanted, f"after {make.__name__}")
-        check_annotations(live, {query.where.split(": ")[1] for query in wanted if query.where.startswith("rules/alerts")})
+        check_annotations(live, {query.where.split(": ")[1] for query in wanted if re.match("rules/(alerts|pipeline)", query.where)})
         filled += wanted
         if end:
             end(live)

@@ -515,8 +515,9 @@ def pipeline():
         go("dice-resources", "Exporters and scrapes"), go("dice-load", "Load and replicas"))
     of = lambda name, more="": f"telemetry_pipeline_{name}{{{NS}{more}}}"
     per_signal = lambda name, window="5m": f"sum by (signal) (increase({of(name)}[{window}]))"
-    state = f"""max by (signal) (1 - {of("complete")} or {of("broken", ', cause!="late"')}
-                or 0.5 * {of("broken", ', cause="late"')})"""
+    # Nothing is known before the first check has ended.
+    state = f"""max by (signal) (1 - {of("complete")} and on (pod) {of("last_check_timestamp_seconds")} > 0
+                or {of("broken", ', cause!="late"')} or 0.5 * {of("broken", ', cause="late"')})"""
     states = {"mappings": [{"type": "value", "options": {"0": {"text": "OK", "index": 0}, "0.5": {"text": "late", "index": 1},
                                                          "1": {"text": "BROKEN", "index": 2}}}],
               "thresholds": steps((None, "green"), (0.5, "orange"), (1, "red"))}

@@ -117,7 +117,6 @@ spec:
   scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: {{ $name }}}
   minReplicaCount: {{ .minReplicas }}
   maxReplicaCount: {{ .maxReplicas }}
-  pollingInterval: 15
   # While Prometheus cannot tell the load, no replicas are removed.
   fallback: {failureThreshold: 3, replicas: {{ .minReplicas }}, behavior: currentReplicasIfHigher}
   advanced:
