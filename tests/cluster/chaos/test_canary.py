@@ -39,18 +39,20 @@ def monitored(expressions):
     patch("servicemonitor", "dice", {"spec": {"selector": {"matchExpressions": expressions}}}, NAMESPACE)
 
 
-def release_of_stack(name, *arguments):
+def release_of_stack(name, values, *arguments, more=None):
+    """`more` are values that are added to those of the file."""
     chart = next(line.split()[1:3] for line in (ROOT / "stack/charts.txt").read_text().splitlines() if line.startswith("otel-logs "))
     file = f"{os.environ.get('CHARTS', ROOT / 'build/stack')}/{chart[0]}-{chart[1]}.tgz"
-    run("helm", "--namespace", MONITORING, "upgrade", "--install", name, file, "--skip-crds", *arguments)
+    run("helm", "--namespace", MONITORING, "upgrade", "--install", name, file, "--skip-crds", "--values", ROOT / "stack/values" / values,
+        "--values", "-", *arguments, stdin=json.dumps(more or {}))
 
 
-def gateway(*arguments):
-    release_of_stack(COLLECTOR, "--values", ROOT / "stack/values/otel-gateway.yaml", *arguments)
+def gateway(more=None):
+    release_of_stack(COLLECTOR, "otel-gateway.yaml", more=more)
 
 
 def second_agent():
-    release_of_stack("otel-logs-twice", "--values", ROOT / "stack/values/otel-logs.yaml", "--set", "fullnameOverride=otel-logs-twice",
+    release_of_stack("otel-logs-twice", "otel-logs.yaml", "--set", "fullnameOverride=otel-logs-twice",
                      "--set", "presets.logsCollection.storeCheckpoints=false", "--set", "config.receivers.filelog.start_at=end",
                      "--set", f"config.receivers.filelog.include={{/var/log/pods/{NAMESPACE}_*/*/*.log}}")
 
@@ -71,7 +73,7 @@ FAULTS = {
         lambda: install(*CANARY, "--set", "diceRoller.env.OTEL_TRACES_EXPORTER=none"),
         lambda: install(*CANARY), "spans_not_exported", "TelemetryPipelineLost"),
     "10 % of the traces sampled away": (
-        lambda: gateway("--set-json", f"config={json.dumps(SAMPLED)}"), gateway, "traces_lost", "TelemetryPipelineLost"),
+        lambda: gateway({"config": SAMPLED}), gateway, "traces_lost", "TelemetryPipelineLost"),
     "log lines sent twice": (
         second_agent, lambda: run("helm", "--namespace", MONITORING, "uninstall", "otel-logs-twice"),
         "duplicated", "TelemetryPipelineDuplicated"),
