@@ -193,6 +193,7 @@ class Picture:
         rows = []
         for metric, value in self.last(panel["targets"][0]):
             shown = {**metric, "Value": number(value, field["unit"], field.get("decimals"))}
+            shown = dict(sorted(shown.items(), key=lambda one: organize["indexByName"].get(one[0], len(shown))))
             shown = {organize["renameByName"].get(name, name): text for name, text in shown.items() if name not in organize["excludeByName"]}
             rows.append({name: words.get(name, {}).get(text, text) for name, text in shown.items()})
         if not rows:
