@@ -160,7 +160,9 @@ int run(const VerifyCommand& command) {
   const auto metrics = metrics_source(command);
   Sources sources;
   if (!command.answers_only) sources = {&traces, logs.get(), metrics.get()};
-  auto report = Verify(command.verify, target, sources, clock).run();
+  auto options = command.verify;
+  options.progress = [](const std::string& line) { std::cerr << line << "\n"; };
+  auto report = Verify(options, target, sources, clock).run();
   if (!report) return unreachable(command.url, report.error());
   if (command.answers_only) {
     report->not_checked.emplace_back("everything except the answers: --answers-only");

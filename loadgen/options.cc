@@ -164,7 +164,8 @@ CompareCommand declare_compare(Settings& settings) {
 VerifyCommand declare_verify(Settings& settings) {
   constexpr Seconds kPrometheusDeadline{90};
   VerifyCommand command;
-  auto& [probes, collect] = command.verify;
+  auto& probes = command.verify.probes;
+  auto& collect = command.verify.collect;
   const auto default_url = command.url;
   command.url = settings.url("--url", default_url, "URL of the frontend.");
   command.tempo_url = settings.url("--tempo", "", "URL of Tempo, to read traces from; default: the frontend.");
@@ -173,9 +174,11 @@ VerifyCommand declare_verify(Settings& settings) {
                                    kDefaultLogs + ", if it exists and --url is the default.");
   command.loki_url = settings.url("--loki", "", "URL of Loki, to read logs from instead of files.");
   command.loki_selector = settings.text("--loki-selector", command.loki_selector, "LogQL selector of the log streams.");
-  command.metrics_urls = settings.list("--metrics", {}, normalize_url, kUrlForm,
-                                       "URLs of the services' metrics ports, comma-separated; default: localhost:9400 "
-                                       "to 9402, if --url is the default.");
+  command.metrics_urls =
+      settings.list("--metrics", {}, normalize_url, kUrlForm,
+                    "URLs of the services' metrics ports, comma-separated; a host name stands for all "
+                    "its addresses, one for each replica; default: localhost:9400 to 9402, if "
+                    "--url is the default.");
   command.prometheus_url = settings.url("--prometheus", "", "URL of Prometheus, to read metrics from instead.");
   collect.shared = settings.flag(
       "--shared", false, "Other clients use the system, too: counters may increase by more than the requests sent.");

@@ -6,8 +6,15 @@
 
 namespace dice::loadgen {
 
-Target::Target(const std::string& url, Seconds timeout)
-    : timeout_(timeout), client_({.base_url = url, .name = url, .connect_timeout = kConnectTimeout}) {}
+Client::Options target_options(const std::string& url) {
+  return {.base_url = url,
+          .name = url,
+          .connect_timeout = kConnectTimeout,
+          .unacknowledged = kConnectTimeout,
+          .retry = false};
+}
+
+Target::Target(const std::string& url, Seconds timeout) : timeout_(timeout), client_(target_options(url)) {}
 
 Answer Target::request(const std::string& method, const std::string& path, const TraceContext& context) {
   return parse_answer(client_.send(

@@ -14,6 +14,9 @@ namespace dice::loadgen {
 /// Longer than between services: a server with a short accept queue may refuse the first attempts of a burst.
 inline constexpr Seconds kConnectTimeout{5};
 
+/// For requests that are measured or counted: none is sent twice.
+Client::Options target_options(const std::string& url);
+
 /// Thread-safe; a call blocks.
 class Target {
  public:

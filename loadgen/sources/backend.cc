@@ -4,7 +4,11 @@ namespace dice::loadgen {
 
 Client::Options backend_options(const std::string& kind, const std::string& url) {
   constexpr std::size_t kMaxAnswer = 64UL << 20U;
-  return {.base_url = url, .name = kind + " at " + url, .max_body_bytes = kMaxAnswer};
+  return {.base_url = url,
+          .name = kind + " at " + url,
+          .connect_timeout = kBackendConnectTimeout,
+          .unacknowledged = kBackendConnectTimeout,
+          .max_body_bytes = kMaxAnswer};
 }
 
 std::expected<std::string, SourceError> get(Client& client, const std::string& path,

@@ -16,6 +16,8 @@ namespace dice::loadgen {
 using SourceError = std::string;
 
 inline constexpr Seconds kSourceTimeout{10};
+/// Longer than between services, because a backend may be far away.
+inline constexpr Seconds kBackendConnectTimeout{2};
 /// Allowed clock difference between this machine and a backend.
 inline constexpr std::chrono::seconds kClockMargin{60};
 

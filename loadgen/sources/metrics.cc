@@ -5,55 +5,84 @@
 #include <cmath>
 
 #include "common/http/message.h"
+#include "contract/names.h"
 
 namespace dice::loadgen {
 
-Scrapes::Scrapes(const std::vector<std::string>& urls)
-    : since_unix_seconds_(std::chrono::duration<double>(unix_time()).count()) {
-  for (const auto& url : urls) {
-    auto options = backend_options("metrics", url);
-    options.idle_connections = 0;  // a reused connection would hide other replicas
-    clients_.push_back(std::make_unique<Client>(options));
-  }
+namespace {
+
+constexpr std::size_t kThreads = 16;
+
+/// What tells the process with these metrics apart from others; empty if it does not say.
+std::string process_of(const std::vector<Series>& target) {
+  const auto started = std::ranges::find(target, name_of(Metric::process_start_time), &Series::name);
+  return started == target.end() ? "" : std::to_string(started->value);
 }
+
+void add_to(std::string& detail, const std::string& text) { detail += (detail.empty() ? "" : "; ") + text; }
+
+}  // namespace
+
+Scrapes::Scrapes(std::vector<std::string> urls, Resolver resolve)
+    : urls_(std::move(urls)),
+      replicas_([&] {
+        // A process that shares its address with others would be hidden by a kept connection to one of them.
+        auto client = backend_options("metrics", "");
+        client.name = "it";  // the address is named beside
+        client.connect_timeout = Client::Options().connect_timeout;
+        client.retry = false;
+        client.idle_connections = 0;
+        return Replicas::Options{.base_urls = urls_, .client = client, .resolve = std::move(resolve)};
+      }()),
+      threads_({.max_threads = kThreads}) {}
 
 std::string Scrapes::name() const {
   std::string text;
-  for (const auto& client : clients_) text += (text.empty() ? "" : ", ") + client->name();
+  for (const auto& url : urls_) text += (text.empty() ? "metrics at " : ", metrics at ") + url;
   return text;
 }
 
-void Scrapes::settle(Clock& /*clock*/, TimePoint /*deadline*/) {
-  constexpr int kReads = 10;  // with two replicas, one is missed once in 500 times
-  for (int i = 0; i < kReads; ++i) {
-    if (const auto reading = read(); !reading || !reading->incomparable.empty()) return;
-  }
-}
+void Scrapes::settle(Clock& /*clock*/, TimePoint /*deadline*/) {}  // a scrape has everything that was counted
 
 std::expected<MetricsSource::Reading, SourceError> Scrapes::read() {
+  const auto replicas = replicas_.find(kSourceTimeout, {});
+  std::vector<std::expected<ClientResponse, Error>> responses(replicas.size());
+  threads_.run_for_each(replicas.size(), kThreads, [&](std::size_t i) {
+    responses[i] = replicas[i]->client.get({.path = route::kMetrics,
+                                            .route = route::kMetrics,
+                                            .timeout = kSourceTimeout,
+                                            .headers = {{"Accept", "application/openmetrics-text; version=1.0.0"}}},
+                                           nullptr);
+  });
   Reading reading;
-  const auto add_detail = [&reading](const std::string& text) {
-    reading.detail += (reading.detail.empty() ? "" : "; ") + text;
-  };
-  for (const auto& client : clients_) {
-    const auto body = get(*client, "/metrics", {{"Accept", "application/openmetrics-text; version=1.0.0"}});
-    if (!body) {
-      add_detail(body.error());
+  for (const auto& url : urls_) {
+    if (std::ranges::none_of(replicas, [&url](const auto& one) { return one->url == url; })) {
+      add_to(reading.detail, "the host name in " + url + " is not known");
+    }
+  }
+  for (std::size_t i = 0; i < replicas.size(); ++i) {
+    const auto& replica = *replicas[i];
+    auto& known = known_[{replica.url, replica.address}];
+    const auto where =
+        "metrics at " + replica.url + (replica.url.contains(replica.address) ? "" : " (" + replica.address + ")");
+    if (!responses[i] || responses[i]->status != 200) {
+      const auto why = responses[i] ? unexpected_answer(*responses[i]) : responses[i].error().message;
+      const bool there = responses[i] || responses[i].error().code != ErrorCode::downstream_unavailable;
+      if (!there) known = {};
+      else if (!known.first.empty()) reading.processes[known.first].insert(known.second);
+      add_to(reading.detail, where + ": " + why);
       continue;
     }
-    auto target = parse_metrics_text(*body);
+    auto target = parse_metrics_text(responses[i]->body);
     const auto service = service_of(target);
     if (service.empty()) {
-      add_detail(client->name() + " is not one of the dice services");
+      add_to(reading.detail, where + " is not one of the dice services");
       continue;
     }
-    const auto started = std::ranges::find(target, name_of(Metric::process_start_time), &Series::name);
-    auto& processes = processes_[client->name()];
-    if (started != target.end() && started->value < since_unix_seconds_) processes.insert(started->value);
-    if (processes.size() > 1) {
-      reading.incomparable =
-          "several processes respond at " + client->name() + "; use --prometheus, which includes all of them";
-    }
+    auto process = process_of(target);
+    if (process.empty()) process = replica.address;
+    known = {service, process};
+    if (!reading.processes[service].insert(process).second) continue;  // it has several addresses
     auto& all = reading.services[service];
     all.insert(all.end(), std::make_move_iterator(target.begin()), std::make_move_iterator(target.end()));
   }
@@ -101,7 +130,7 @@ void Prometheus::settle(Clock& clock, TimePoint deadline) {
 std::expected<MetricsSource::Reading, SourceError> Prometheus::read() {
   // The prefixes of all metrics that the checks use.
   auto all = query(
-      R"({__name__=~"up|http_requests_.+|http_request_duration_seconds_count|telemetry_spans_.+|roll_.+|async_roll.+|dice_roll.+|die_s.+"})");
+      R"({__name__=~"up|process_start_time_seconds|http_requests_.+|http_request_duration_seconds_count|telemetry_spans_.+|roll_.+|async_roll.+|dice_roll.+|die_s.+"})");
   if (!all) return std::unexpected(all.error());
   std::map<Target, std::vector<Series>> targets;
   Reading reading;
@@ -117,6 +146,7 @@ std::expected<MetricsSource::Reading, SourceError> Prometheus::read() {
     const auto service = service_of(series);
     if (service.empty()) continue;
     services[target] = service;
+    reading.processes[service].insert(target.first + " " + target.second + " " + process_of(series));
     auto& known = reading.services[service];
     known.insert(known.end(), std::make_move_iterator(series.begin()), std::make_move_iterator(series.end()));
   }

@@ -10,6 +10,8 @@
 #include <vector>
 
 #include "common/concurrency/clock.h"
+#include "common/concurrency/thread_pool.h"
+#include "common/http/replicas.h"
 #include "loadgen/model/snapshot.h"
 #include "loadgen/sources/backend.h"
 
@@ -17,12 +19,15 @@ namespace dice::loadgen {
 
 class MetricsSource {
  public:
+  /// The processes of each service, by what tells them apart.
+  using Processes = std::map<std::string, std::set<std::string>>;
+
   struct Reading {
+    /// The series of all processes of each service.
     Snapshot services;
+    Processes processes;
     /// What is missing and why; may be empty.
     std::string detail;
-    /// Why readings cannot be compared with each other; empty if they can.
-    std::string incomparable;
   };
 
   virtual ~MetricsSource() = default;
@@ -32,22 +37,24 @@ class MetricsSource {
   virtual std::expected<Reading, SourceError> read() = 0;
 };
 
-/// Scrapes the services' own /metrics. Readings are not comparable if several processes share an address, such as the
-/// replicas of a Kubernetes Service.
+/// Scrapes the services' own /metrics, at every address of each URL's host. An address that refuses the connection is
+/// no replica: it is starting, or gone. Behind an address that several processes share, such as a Kubernetes Service
+/// that is not headless, each reading may find another process.
 class Scrapes final : public MetricsSource {
  public:
-  explicit Scrapes(const std::vector<std::string>& urls);
+  explicit Scrapes(std::vector<std::string> urls, Resolver resolve = resolve_host);
 
   std::string name() const override;
   void settle(Clock& clock, TimePoint deadline) override;
   std::expected<Reading, SourceError> read() override;
 
  private:
-  std::vector<std::unique_ptr<Client>> clients_;
-  const double since_unix_seconds_;
-  /// By address: the start times of the processes that responded. Only processes started before this object are
-  /// included; a later one is a restarted service.
-  std::map<std::string, std::set<double>> processes_;
+  const std::vector<std::string> urls_;
+  Replicas replicas_;
+  /// What was found at each address last, of the name of a service and of a process: a replica that does not respond
+  /// in time is still the same.
+  std::map<std::pair<std::string, std::string>, std::pair<std::string, std::string>> known_;
+  ThreadPool threads_;
 };
 
 class Prometheus final : public MetricsSource {

@@ -6,12 +6,7 @@
 
 namespace dice::loadgen {
 
-TraceSource::TraceSource(const std::string& kind, const std::string& url)
-    : is_frontend_(kind == kFrontend.name), client_(backend_options(kind, url)) {}
-
-std::string TraceSource::detail() const {
-  return is_frontend_ ? "without Tempo, only one replica of each service is asked for its spans" : "";
-}
+TraceSource::TraceSource(const std::string& kind, const std::string& url) : client_(backend_options(kind, url)) {}
 
 std::expected<std::optional<Trace>, SourceError> TraceSource::find(const std::string& trace_id) {
   const auto response =

@@ -17,13 +17,10 @@ class TraceSource {
   TraceSource(const std::string& kind, const std::string& url);
 
   const std::string& name() const { return client_.name(); }
-  /// Why spans may be missing although nothing is wrong; may be empty.
-  std::string detail() const;
   /// The spans that have ended; empty if none is found (yet).
   std::expected<std::optional<Trace>, SourceError> find(const std::string& trace_id);
 
  private:
-  const bool is_frontend_;
   Client client_;
 };
 

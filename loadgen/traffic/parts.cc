@@ -99,6 +99,7 @@ std::vector<std::string> Parts::ask_until(const std::function<bool(Peer&, JsonVi
     (void)clock_.sleep(kPoll, {});
   }
   std::vector<std::string> missing;
+  missing.reserve(waiting.size());
   for (const auto* peer : waiting) {
     missing.push_back("part " + std::to_string(peer->index) + " (" + peer->url + "): " + known[peer->index]);
   }
@@ -140,7 +141,8 @@ std::optional<TrafficSummary> Parts::finish(TrafficSummary own, const std::stop_
           if (!summary) return false;
           own.add(*summary);
           // It no longer has to wait. If this is lost, it waits in vain.
-          (void)peer.client->send("DELETE", {.path = kSummary, .route = kSummary, .timeout = kAskTimeout}, nullptr);
+          [[maybe_unused]] const auto sent =
+              peer.client->send("DELETE", {.path = kSummary, .route = kSummary, .timeout = kAskTimeout}, nullptr);
           return true;
         },
         stop, kStopGrace);

@@ -22,10 +22,11 @@ Traffic::Traffic(Options options, Tracing& tracing, Metrics& metrics, Clock& clo
     : options_(std::move(options)),
       tracing_(tracing),
       clock_(clock),
-      client_({.base_url = options_.url,
-               .name = options_.url,
-               .connect_timeout = kConnectTimeout,
-               .idle_connections = static_cast<std::size_t>(std::max(options_.workers, options_.users))}),
+      client_([this] {
+        auto client = target_options(options_.url);
+        client.idle_connections = static_cast<std::size_t>(std::max(options_.workers, options_.users));
+        return client;
+      }()),
       schedule_(options_.rate, options_.ramp),
       metrics_(metrics, {.part = options_.part, .seed = options_.seed, .rate = options_.rate}),
       tally_(options_.expected_failures) {}

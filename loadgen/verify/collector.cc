@@ -13,6 +13,19 @@ namespace {
 constexpr Seconds kMinPause{0.02};
 constexpr Seconds kMaxPause{1};
 
+/// The services whose processes are not the same.
+std::vector<std::string> changed(const MetricsSource::Processes& before, const MetricsSource::Processes& after) {
+  std::vector<std::string> services;
+  for (const std::string name : {kFrontend.name, kDiceRoller.name, kDieService.name}) {
+    const auto of = [&name](const MetricsSource::Processes& all) {
+      const auto found = all.find(name);
+      return found == all.end() ? std::set<std::string>() : found->second;
+    };
+    if (of(before) != of(after)) services.push_back(name);
+  }
+  return services;
+}
+
 }  // namespace
 
 Collector::Collector(const Options& options, Collected& collected, Clock& clock)
@@ -24,16 +37,7 @@ void Collector::prepare() {
   if (all_.sources.logs != nullptr) all_.sources.logs->mark();
   if (all_.sources.metrics == nullptr) return;
   all_.sources.metrics->settle(clock_, clock_.now() + to_steady(std::min(options_.deadline, options_.settle)));
-  auto reading = all_.sources.metrics->read();
-  if (!reading) return;
-  all_.before = std::move(*reading);
-  skip_incomparable(all_.before);
-}
-
-void Collector::skip_incomparable(const MetricsSource::Reading& reading) {
-  if (reading.incomparable.empty()) return;
-  all_.not_checked.push_back("metrics and correlation: " + reading.incomparable);
-  all_.sources.metrics = nullptr;
+  if (auto reading = all_.sources.metrics->read()) all_.before = std::move(*reading);
 }
 
 bool Collector::all_answered() const {
@@ -50,8 +54,11 @@ bool Collector::complete() const {
   const bool logs = all_.sources.logs == nullptr || std::ranges::all_of(all_.probes, [](const ProbeState& probe) {
                       return !probe.has_telemetry() || probe.log_seconds;
                     });
+  // A wrong answer may be that of a process that has just been replaced, which the next reading shows.
   const bool metrics =
-      all_.sources.metrics == nullptr || (all_.metrics_seconds && (all_.correlated || all_.sources.traces == nullptr));
+      all_.sources.metrics == nullptr ||
+      (all_.metrics_seconds && (all_.correlated || all_.sources.traces == nullptr) &&
+       std::ranges::all_of(all_.probes, [](const ProbeState& probe) { return probe.expected_answer; }));
   return traces_complete() && logs && metrics;
 }
 
@@ -70,7 +77,7 @@ void Collector::run() {
       poll_metrics();
       poll_correlation();
       if (options_.observe) options_.observe(all_);
-      if (complete() || last) return;
+      if (!all_.replaced.empty() || complete() || last) return;
       pause = std::min({pause * 1.5, kMaxPause, std::max(Seconds(deadline - clock_.now()), kMinPause)});
     }
     if (!clock_.sleep(pause, options_.stop)) return;
@@ -130,14 +137,14 @@ bool Collector::exporter_active() const {
 }
 
 void Collector::poll_metrics() {
-  if (all_.sources.metrics == nullptr || all_.metrics_seconds) return;
+  if (all_.sources.metrics == nullptr) return;
   auto reading = all_.sources.metrics->read();
+  if (reading) all_.replaced = changed(all_.before.processes, reading->processes);
+  if (all_.metrics_seconds) return;
   all_.metrics_error = reading ? "" : reading.error();
   if (!reading) return;
   all_.after = std::move(*reading);
   if (options_.exported == Options::Export::automatic) all_.export_required = exporter_active();
-  skip_incomparable(all_.after);
-  if (all_.sources.metrics == nullptr) return;
   std::vector<Sent> sent;
   std::map<std::string, Trace> traces;
   for (const auto& probe : all_.probes) {

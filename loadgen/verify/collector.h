@@ -49,8 +49,6 @@ struct ProbeState {
 struct Collected {
   Sources sources;
   std::vector<ProbeState> probes;
-  /// Signals that are not checked, and why.
-  std::vector<std::string> not_checked = {};
   /// Why a source could not be read in the last attempt; empty if it could.
   SourceError trace_error = {};
   SourceError log_error = {};
@@ -65,6 +63,9 @@ struct Collected {
   std::int64_t counters = 0;
   std::vector<Finding> metrics_findings = {};
   std::optional<double> metrics_seconds = {};
+  /// Services of which a process came or went between the readings. What they lost or kept to themselves cannot be told
+  /// from a defect.
+  std::vector<std::string> replaced = {};
   /// When the metrics themselves were complete, whether the spans were exported or not.
   std::optional<double> counters_seconds = {};
   std::vector<Finding> correlation_findings = {};
@@ -84,8 +85,9 @@ class Collector {
     enum class Export { automatic, required, off };
     /// Automatic: required if an exporter is active.
     Export exported = Export::automatic;
-    /// Measured from the last response, for each signal.
-    Seconds deadline{30};
+    /// Measured from the last response, for each signal. DNS may show up to 30 seconds late that a replica was
+    /// replaced.
+    Seconds deadline{40};
     /// Maximum wait for metrics that include everything before the first request.
     Seconds settle{90};
     /// Maximum clock difference between two services.
@@ -100,12 +102,10 @@ class Collector {
 
   /// Call before the first probe is sent.
   void prepare();
-  /// Call while the probes are being sent on other threads. Blocks until all is collected.
+  /// Call while the probes are being sent on other threads. Blocks until all is collected, or a process is replaced.
   void run();
 
  private:
-  /// Stops checking metrics if readings cannot be compared with each other.
-  void skip_incomparable(const MetricsSource::Reading& reading);
   void poll_traces();
   void poll_logs();
   void poll_metrics();

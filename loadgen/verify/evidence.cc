@@ -91,7 +91,7 @@ Report::Signal signal_of(const std::string& name, Counts counts, const Collected
 Evidence evidence_of(const Collected& collected) {
   const auto& [traces, logs, metrics] = collected.sources;
   Evidence all;
-  if (traces != nullptr) all.traces = {true, traces->name(), collected.trace_error, traces->detail()};
+  if (traces != nullptr) all.traces = {true, traces->name(), collected.trace_error, ""};
   if (logs != nullptr) all.logs = {true, logs->name(), collected.log_error, logs->detail()};
   if (metrics != nullptr) all.metrics = {true, metrics->name(), collected.metrics_error, collected.after.detail};
   all.export_required = collected.export_required;
@@ -117,7 +117,11 @@ Evidence evidence_of(const Collected& collected) {
 Report report_of(const Collected& collected) {
   const auto& [traces, logs, metrics] = collected.sources;
   Report report;
-  report.not_checked = collected.not_checked;
+  for (const auto& name : report.replaced = collected.replaced) {
+    report.cases.push_back(
+        {"metrics", "replicas of " + name, "", {{"replicas", "the same before and after", "others"}}, std::nullopt});
+  }
+  if (!report.replaced.empty()) return report;
   const auto add = [&report](const std::string& about, const Sent& sent, std::vector<Finding> findings,
                              std::optional<double> seconds) {
     report.cases.push_back({about, sent.probe.name, sent.probe.trace_id(), std::move(findings), seconds});

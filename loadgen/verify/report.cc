@@ -70,6 +70,9 @@ std::string to_table(const Report& report) {
     text += "\n";
   }
   for (const auto& line : report.not_checked) text += "not checked: " + line + "\n";
+  if (report.windows > 1) {
+    text += "checked " + std::to_string(report.windows) + " times, because replicas were replaced\n";
+  }
   std::map<std::string, std::size_t> shown;
   for (const auto& one : report.cases) {
     if (!failed(one) || ++shown[one.signal] > kShown) continue;
@@ -99,6 +102,7 @@ std::string to_json(const Report& report) {
     write_member(writer, "target", report.target);
     write_member(writer, "passed", report.passed());
     write_member(writer, "seconds", report.seconds);
+    write_member(writer, "windows", report.windows);
     std::vector<std::string> causes;
     for (const auto& cause : report.causes) causes.push_back(cause.text);
     write_member(writer, "causes", causes);

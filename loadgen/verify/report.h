@@ -44,6 +44,10 @@ struct Report {
   /// Signals that were not checked, and why.
   std::vector<std::string> not_checked;
   double seconds = 0;
+  /// How often the probes were sent: once, and again after each time that a replica was replaced.
+  int windows = 1;
+  /// Services of which a replica was replaced in the last window, too: then the report says nothing else.
+  std::vector<std::string> replaced;
 
   bool passed() const;
 };

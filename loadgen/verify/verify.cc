@@ -5,21 +5,50 @@
 #include "loadgen/verify/evidence.h"
 
 namespace dice::loadgen {
+namespace {
+
+std::string joined(const std::vector<std::string>& names) {
+  std::string text;
+  for (const auto& name : names) text += (text.empty() ? "" : ", ") + name;
+  return text;
+}
+
+}  // namespace
 
 std::expected<Report, std::string> Verify::run() {
+  constexpr Seconds kMaxPause{10};
   const auto start = clock_.now();
+  const auto end = start + to_steady(options_.max_duration);
+  int window = 1;
+  auto done = run_window();
+  if (!done) return std::unexpected(done.error());
+  for (auto pause = options_.pause; window < options_.max_windows && clock_.now() + to_steady(pause) < end;
+       pause = std::min(2 * pause, kMaxPause)) {
+    if (done && collected_.replaced.empty()) break;
+    const auto why = done ? joined(collected_.replaced) + ": a replica was replaced during the check"
+                          : target_.url() + " cannot be reached: " + done.error();
+    if (options_.progress) options_.progress(why + "; checking again (" + std::to_string(window + 1) + ")");
+    if (!clock_.sleep(pause, options_.collect.stop)) break;
+    done = run_window();
+    ++window;
+  }
+  if (!done) return std::unexpected(done.error());
+  auto report = report_of(collected_);
+  report.target = target_.url();
+  report.windows = window;
+  report.seconds = Seconds(clock_.now() - start).count();
+  return report;
+}
+
+std::expected<void, std::string> Verify::run_window() {
+  collected_ = {.sources = sources_, .probes = {}};
   const auto probes = choose_probes();
   if (!probes) return std::unexpected(probes.error());
   Collector collector(options_.collect, collected_, clock_);
   collector.prepare();
-  {
-    const auto threads = send(*probes);
-    collector.run();
-  }
-  auto report = report_of(collected_);
-  report.target = target_.url();
-  report.seconds = Seconds(clock_.now() - start).count();
-  return report;
+  const auto threads = send(*probes);
+  collector.run();
+  return {};
 }
 
 std::expected<std::vector<Probe>, std::string> Verify::choose_probes() {

@@ -45,7 +45,7 @@ int Service::check_health(const Options& options) {
 }
 
 Service::Connections Service::connections_for(const Options& options, std::size_t descriptors) {
-  const auto left = descriptors - std::min(descriptors, kReservedDescriptors);
+  const auto left = descriptors - std::min(descriptors, kReservedDescriptors + options.descriptors);
   const auto metrics = std::max<std::size_t>(1, std::min(options.listener.max_connections, left / 4));
   // Each connection may have a request that makes a call, but at most `max_requests` do so at the same time.
   const auto rest = left - std::min(left, metrics);

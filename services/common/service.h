@@ -29,6 +29,8 @@ class Service {
     std::uint16_t metrics_port = 0;
     /// Limits of both ports; the port numbers are those above.
     Listener::Options listener{};
+    /// Descriptors that are needed however many requests there are.
+    std::size_t descriptors = 0;
     /// Descriptors that a request may need for the calls it makes.
     std::size_t descriptors_per_request = 0;
     std::size_t max_text_bytes = 1024;

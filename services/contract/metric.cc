@@ -43,7 +43,8 @@ constexpr std::array kRows = {
     MetricRow{process_threads, "process_threads", kGauge, "", "", "Threads of the process."},
     MetricRow{process_open_fds, "process_open_fds", kGauge, "", "", "Open file descriptors."},
     MetricRow{process_max_fds, "process_max_fds", kGauge, "", "", "Maximum number of open file descriptors."},
-    MetricRow{process_start_time, "process_start_time_seconds", kGauge, "", "", "Start of the process, Unix time."},
+    MetricRow{process_start_time, "process_start_time_seconds", kGauge, "", "",
+              "Start of the process, Unix time; different for each process."},
     // die-service
     MetricRow{die_specifications_requested, "die_specifications_requested_total", kCounter, "identifier",
               kDieService.name, "Requests for a die's specification; unknown identifiers count as _unknown."},

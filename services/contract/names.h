@@ -77,6 +77,7 @@ inline constexpr std::string_view kMethod = "http.request.method";
 inline constexpr std::string_view kRoute = "http.route";
 inline constexpr std::string_view kStatus = "http.response.status_code";
 inline constexpr std::string_view kErrorType = "error.type";
+inline constexpr std::string_view kResendCount = "http.request.resend_count";
 inline constexpr std::string_view kFaultInjected = "fault.injected";
 inline constexpr std::string_view kDieType = "die.type";
 inline constexpr std::string_view kDieResult = "die.result";

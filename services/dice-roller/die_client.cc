@@ -27,10 +27,7 @@ DieClient::DieClient(const Options& options, Telemetry& telemetry, RollerMetrics
       metrics_(metrics),
       clock_(clock),
       log_(telemetry.log.named("die-client")),
-      client_({.base_url = options.url,
-               .name = kDieService.name,
-               .connect_timeout = options.timeout,
-               .max_body_bytes = options.max_body_bytes}),
+      client_({.base_url = options.url, .name = kDieService.name, .max_body_bytes = options.max_body_bytes}),
       breaker_(options.breaker) {
   telemetry.metrics.before_scrape([this] { metrics_.breaker.Set(static_cast<double>(breaker_.state())); });
 }

@@ -12,6 +12,7 @@ namespace dice {
 namespace {
 
 constexpr std::size_t kMaxRequests = 4;
+constexpr std::size_t kThreadsPerRequest = 8;
 constexpr Seconds kTimeout{2};
 constexpr Seconds kMinDuration{1};
 
@@ -36,10 +37,16 @@ std::unexpected<Error> unknown(std::string_view service) {
 
 }  // namespace
 
-FaultRelay::FaultRelay(Service& service, Faults& own, const std::map<std::string, std::string>& metrics_urls)
-    : own_(own), log_(service.telemetry().log), requests_(kMaxRequests) {
-  for (const auto& [name, url] : metrics_urls) {
-    services_.emplace(name, std::make_unique<Client>(Client::Options{.base_url = url, .name = name}));
+FaultRelay::FaultRelay(Service& service, Faults& own,
+                       const std::map<std::string, std::vector<std::string>>& metrics_urls)
+    : own_(own),
+      log_(service.telemetry().log),
+      requests_(kMaxRequests),
+      threads_({.max_threads = kMaxRequests * kThreadsPerRequest}) {
+  for (const auto& [name, urls] : metrics_urls) {
+    services_.emplace(
+        name, std::make_unique<Replicas>(Replicas::Options{
+                  .base_urls = urls, .client = {.base_url = {}, .name = name, .retry = false, .idle_connections = 0}}));
   }
   service.add({.path = route::kServiceFaults,
                .handler = [this](const Request& request) { return get(request); },
@@ -52,7 +59,7 @@ FaultRelay::FaultRelay(Service& service, Faults& own, const std::map<std::string
 
 Answer FaultRelay::get(const Request& request) {
   const auto& service = request.path_parameters.at("service");
-  if (service == kFrontend.name) return show_faults(own_);
+  if (is_own(service)) return show_faults(own_);
   return relay("GET", service, request);
 }
 
@@ -71,8 +78,12 @@ Answer FaultRelay::put(const Request& request) {
     return invalid("'duration_seconds' must be a number from 1 to 300");
   }
   const auto& service = request.path_parameters.at("service");
-  if (service == kFrontend.name) return set_faults(own_, *setting, log_);
+  if (is_own(service)) return set_faults(own_, *setting, log_);
   return relay("PUT", service, request);
+}
+
+bool FaultRelay::is_own(const std::string& service) const {
+  return service == kFrontend.name && !services_.contains(service);
 }
 
 Answer FaultRelay::relay(const std::string& method, const std::string& service, const Request& request) {
@@ -80,21 +91,47 @@ Answer FaultRelay::relay(const std::string& method, const std::string& service, 
   if (found == services_.end()) return unknown(service);
   auto ticket = requests_.try_acquire(1);
   if (!ticket) return std::unexpected(Error{ErrorCode::overloaded, "too many concurrent requests for faults", 1});
-  return Work([&client = *found->second, &request, method, ticket = std::move(*ticket)]() -> Result {
-    auto body = client.send_for_body(method,
-                                     {.path = route::kFaults,
-                                      .route = route::kFaults,
-                                      .timeout = kTimeout,
-                                      .body = method == "GET" ? "" : request.body,
-                                      .stop = request.stop},
-                                     nullptr);
-    if (body) return Response{.body = std::move(*body)};
-    if (body.error().code == ErrorCode::not_found) {
-      return std::unexpected(
-          Error{ErrorCode::not_found, client.name() + " does not allow faults: FAULTS_ENABLED is not set"});
-    }
-    return std::unexpected(std::move(body.error()));
+  return Work([this, found, &request, method, ticket = std::move(*ticket)]() -> Result {
+    auto answer = ask(method, *found->second, request);
+    if (answer) return answer;
+    auto& error = answer.error();
+    if (error.code == ErrorCode::not_found)
+      error.message = found->first + " does not allow faults: FAULTS_ENABLED is not set";
+    return answer;
   });
+}
+
+Result FaultRelay::ask(const std::string& method, Replicas& replicas, const Request& request) {
+  const bool one_is_enough = method == "GET";
+  std::stop_source enough;
+  const std::stop_callback leave(request.stop, [&enough] { enough.request_stop(); });
+  const auto found = replicas.find(kTimeout, request.stop);
+  std::vector<std::expected<std::string, Error>> answers(found.size());
+  threads_.run_for_each(found.size(), kThreadsPerRequest, [&](std::size_t i) {
+    answers[i] = found[i]->client.send_for_body(method,
+                                                {.path = route::kFaults,
+                                                 .route = route::kFaults,
+                                                 .timeout = kTimeout,
+                                                 .body = one_is_enough ? "" : request.body,
+                                                 .stop = enough.get_token()},
+                                                nullptr);
+    if (answers[i] && one_is_enough) enough.request_stop();
+  });
+  // A replica that is not there, or hangs, gives no service that a fault could disturb.
+  const auto silent = [](const auto& answer) {
+    return !answer && (answer.error().code == ErrorCode::downstream_unavailable ||
+                       answer.error().code == ErrorCode::downstream_timeout);
+  };
+  const auto rank = [&](const auto& answer) {
+    return silent(answer) ? 2 : answer.has_value() == one_is_enough ? 0 : 1;
+  };
+  const auto chosen = std::ranges::min_element(answers, {}, rank);
+  if (request.stop.stop_requested()) return cancelled();
+  if (chosen == answers.end()) {
+    return std::unexpected(Error{ErrorCode::downstream_unavailable, "the host name of its metrics ports is not known"});
+  }
+  if (!*chosen) return std::unexpected(std::move(chosen->error()));
+  return Response{.body = std::move(**chosen)};
 }
 
 }  // namespace dice

@@ -36,10 +36,14 @@ Frontend::Options Frontend::declare(Settings& settings) {
   options.logs.loki_url =
       settings.url("LOKI_URL", "", "URL of Loki, for log lines that the services no longer remember.");
   for (const auto& service : kServices) {
-    if (service.name == std::string_view(kFrontend.name)) continue;
-    options.memories.metrics_urls[service.name] =
-        settings.url(service.variable_prefix() + "_METRICS_URL", service.metrics_url(),
-                     "URL of " + std::string(service.name) + "'s metrics port, to read its spans and log lines.");
+    const bool own = service.name == std::string_view(kFrontend.name);
+    auto urls = settings.list(
+        service.variable_prefix() + "_METRICS_URL",
+        own ? std::vector<std::string>{} : std::vector<std::string>{service.metrics_url()}, normalize_url, kUrlForm,
+        (own ? "URLs of the metrics ports of all frontends, if there are several"
+             : "URLs of the metrics ports of all replicas of " + std::string(service.name)) +
+            ", to read their spans and log lines; comma-separated. A host name stands for all its addresses.");
+    if (!urls.empty()) options.memories.metrics_urls[service.name] = std::move(urls);
   }
   options.grafana_url = settings.url("GRAFANA_URL", "", "URL of Grafana, for links on the page.");
   options.roll_timeout = Seconds(settings.number("ROLL_TIMEOUT_SECONDS", 10, 0.001, 600, "Timeout of a single roll."));

@@ -42,15 +42,15 @@ Logs::Logs(const Options& options, Memories& memories, Traces& traces)
 std::expected<std::string, Error> Logs::find(const TraceId& id, const std::stop_token& stop) {
   Lines lines;
   const auto hex = to_hex(id);
-  const auto bodies = memories_.log_lines(id, stop);
-  for (const auto& body : bodies) {
+  const auto found = memories_.log_lines(id, stop);
+  for (const auto& body : found.bodies) {
     const auto document = parse_json(body);
     if (!document || !JsonView(*document)["lines"].is_array()) continue;
     for (const auto& line : (*document)["lines"].GetArray()) {
       if (auto one = line_of(line, hex)) lines.insert(std::move(*one));
     }
   }
-  if (!options_.loki_url.empty() && bodies.size() < memories_.services()) {
+  if (!options_.loki_url.empty() && !found.every_service) {
     if (auto error = add_from_loki(id, stop, lines); error && lines.empty()) return std::unexpected(std::move(*error));
   }
   if (lines.empty()) {

@@ -17,6 +17,7 @@ int main(int argc, char** argv) {
   if (const auto code = settings.finish(argc, argv, dice::kFrontend.about(), healthcheck)) return *code;
 
   options.descriptors_per_request = dice::Client::kDescriptors;
+  options.descriptors = dice::Memories::kDescriptors;
   dice::LogSink sink(STDOUT_FILENO);
   dice::Telemetry telemetry(sink, options.logging, options.tracing);
   dice::SteadyClock clock;

@@ -8,9 +8,9 @@
 #include <string>
 #include <vector>
 
-#include "common/concurrency/circuit_breaker.h"
 #include "common/concurrency/clock.h"
-#include "common/http/client.h"
+#include "common/concurrency/thread_pool.h"
+#include "common/http/replicas.h"
 #include "common/telemetry/telemetry.h"
 
 namespace dice {
@@ -19,10 +19,12 @@ namespace dice {
 class Memories {
  public:
   struct Options {
-    /// Metrics ports of the other services, by their names.
-    std::map<std::string, std::string> metrics_urls;
+    /// Metrics ports of all replicas of each service, by its name. The frontend's may be missing if there is only this
+    /// one.
+    std::map<std::string, std::vector<std::string>> metrics_urls;
+    /// For the frontends, and again for the other services.
     Seconds timeout{2};
-    /// A service that did not respond is not asked again for this time, so that a running trace, which is read several
+    /// A replica that did not respond is not asked again for this time, so that a running trace, which is read several
     /// times per second, is not delayed each time.
     Seconds pause{5};
     /// Maximum length of a response.
@@ -32,32 +34,39 @@ class Memories {
   /// `telemetry` has the frontend's own memory and must outlive this object, as must `clock`.
   Memories(const Options& options, Telemetry& telemetry, Clock& clock);
 
-  /// OTLP/JSON of each service that has spans of the trace, the frontend's first: when its span has ended, so have all
-  /// spans below.
-  std::vector<std::string> spans(const TraceId& id, const std::stop_token& stop);
-
-  /// {"lines":[…]} of each service that has log lines of the trace.
-  std::vector<std::string> log_lines(const TraceId& id, const std::stop_token& stop);
-
-  /// Number of services, the frontend included.
-  std::size_t services() const { return sources_.size() + 1; }
-
- private:
-  struct Source {
-    Source(Client::Options options, Seconds pause) : client(std::move(options)), breaker({1, pause}) {}
-    Client client;
-    CircuitBreaker breaker;
+  struct Found {
+    /// Of each process that has something of the trace. A replica that is down, or does not respond, leaves a gap.
+    std::vector<std::string> bodies;
+    /// Whether every service has something.
+    bool every_service = false;
   };
 
-  /// The frontend's `own` body and those of the other services, without empty ones. A service that is down leaves a
-  /// gap.
-  std::vector<std::string> ask(std::string own, const std::string& route, const TraceId& id,
-                               const std::stop_token& stop);
+  /// OTLP/JSON, that of the frontends first: when their span has ended, so have all spans below. Spans may be repeated.
+  Found spans(const TraceId& id, const std::stop_token& stop);
+
+  /// {"lines":[…]}. Lines may be repeated.
+  Found log_lines(const TraceId& id, const std::stop_token& stop);
+
+  /// Threads for questions to replicas, of all callers together.
+  static constexpr std::size_t kThreads = 16;
+  /// Descriptors for these questions, and for connections kept between them.
+  static constexpr std::size_t kDescriptors = 2 * kThreads * Client::kDescriptors;
+
+ private:
+  /// Asks all replicas of these services, and adds what they have. Whether each service has something.
+  bool ask(const std::vector<Replicas*>& services, const std::string& route, const TraceId& id,
+           const std::stop_token& stop, std::vector<std::string>& bodies);
+  /// `own` is what this process has.
+  Found find(std::string own, const std::string& route, const TraceId& id, const std::stop_token& stop);
 
   const Options options_;
   Telemetry& telemetry_;
   Clock& clock_;
-  std::vector<std::unique_ptr<Source>> sources_;
+  std::vector<std::unique_ptr<Replicas>> services_;
+  /// Parts of `services_`.
+  std::vector<Replicas*> frontends_;
+  std::vector<Replicas*> others_;
+  ThreadPool threads_{{.max_threads = kThreads}};
 };
 
 }  // namespace dice

@@ -55,7 +55,7 @@ Traces::Traces(const Options& options, Memories& memories, std::string service)
 
 std::expected<JoinedTrace, Error> Traces::read(const TraceId& id, const std::stop_token& stop) {
   JoinedTrace trace;
-  for (const auto& body : memories_.spans(id, stop)) trace.add(body);
+  for (const auto& body : memories_.spans(id, stop).bodies) trace.add(body);
   // Tempo has only spans that have ended, so it is not asked for a running trace.
   const auto& spans = trace.trace().spans;
   if (!options_.tempo_url.empty() && std::ranges::none_of(spans, &TraceSpan::open) &&

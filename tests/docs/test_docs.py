@@ -127,7 +127,7 @@ def test_causes_that_are_listed_are_those_of_the_code():
 
 
 def test_variables_that_are_named_exist():
-    known = {"DICE_BIN", "OTEL_EXPORTER_OTLP_HEADERS"}
+    known = {"DICE_BIN", "JOB_COMPLETION_INDEX", "OTEL_EXPORTER_OTLP_HEADERS"}
     for service in contract.services(BIN):
         known |= set(generate.options(BIN / service))
     for command in generate.COMMANDS:

@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cctype>
 #include <cerrno>
+#include <memory>
 #include <stdexcept>
 #include <utility>
 
@@ -194,6 +195,16 @@ CannedServer::CannedServer(std::vector<std::string> answers)
           if (!request.empty()) acceptor_.send(connection, answer);
         }
       }) {}
+
+std::vector<std::uint16_t> free_ports(std::size_t count) {
+  std::vector<std::uint16_t> ports;
+  std::vector<std::unique_ptr<Acceptor>> held;
+  for (std::size_t i = 0; i < count; ++i) {
+    held.push_back(std::make_unique<Acceptor>([](int, std::size_t) {}));
+    ports.push_back(held.back()->port());
+  }
+  return ports;
+}
 
 std::string canned(const std::string& body, const std::string& status, const std::string& lines) {
   return "HTTP/1.1 " + status + "\r\n" + lines + "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;

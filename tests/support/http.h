@@ -70,6 +70,7 @@ class Acceptor {
   Acceptor& operator=(const Acceptor&) = delete;
 
   std::string url() const { return "http://127.0.0.1:" + std::to_string(port_); }
+  std::uint16_t port() const { return port_; }
   /// Appends what arrives within 20 ms. False if the connection or this object ends.
   bool receive(int connection, std::string& buffer) const;
   void send(int connection, const std::string& bytes) const;
@@ -94,6 +95,9 @@ class CannedServer {
   const std::vector<std::string> answers_;
   Acceptor acceptor_;
 };
+
+/// Ports that were free a moment ago, for services that must know each other's before they start.
+std::vector<std::uint16_t> free_ports(std::size_t count);
 
 /// 200 with this body, or another status.
 std::string canned(const std::string& body, const std::string& status = "200 OK", const std::string& lines = "");

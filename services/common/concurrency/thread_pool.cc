@@ -3,6 +3,7 @@
 #include <malloc.h>
 
 #include <algorithm>
+#include <atomic>
 #include <system_error>
 #include <utility>
 
@@ -116,6 +117,15 @@ bool ThreadPool::try_run_on_each(std::size_t threads, const std::function<void()
   for (const auto worker : leased) give(worker, [&body] { body(); }, &working);
   while (working > 0) returned_.wait(mutex_);
   return true;
+}
+
+void ThreadPool::run_for_each(std::size_t count, std::size_t threads, const std::function<void(std::size_t)>& body) {
+  std::atomic<std::size_t> next = 0;
+  const auto work = [&] {
+    for (auto i = next++; i < count; i = next++) body(i);
+  };
+  threads = std::min(threads, count);
+  if (threads <= 1 || !try_run_on_each(threads, work)) work();
 }
 
 std::size_t ThreadPool::size() const {

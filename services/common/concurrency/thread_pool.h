@@ -39,6 +39,10 @@ class ThreadPool {
   /// returns when every call has returned. False, without running anything, if not enough threads are free.
   [[nodiscard]] bool try_run_on_each(std::size_t threads, const std::function<void()>& body);
 
+  /// Calls `body` with 0, …, `count` - 1 on up to `threads` threads at the same time, and returns when every call has
+  /// returned. If not enough threads are free, all calls are made on the caller's thread.
+  void run_for_each(std::size_t count, std::size_t threads, const std::function<void(std::size_t)>& body);
+
   /// Number of threads, including idle ones.
   std::size_t size() const;
 

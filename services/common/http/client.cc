@@ -1,8 +1,12 @@
 #include "common/http/client.h"
 
 #include <curl/curl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
 
 #include <charconv>
+#include <chrono>
 #include <mutex>
 #include <utility>
 #include <vector>
@@ -59,12 +63,13 @@ struct FreeList {
   void operator()(curl_slist* list) const { curl_slist_free_all(list); }
 };
 
-/// curl_slist_append returns the whole list.
-class HeaderList {
+/// Of headers, or of other texts. curl_slist_append returns the whole list.
+class List {
  public:
   void add(const std::string& name, const std::string& value) {
-    if (!value.empty()) list_.reset(curl_slist_append(list_.release(), (name + ": " + value).c_str()));
+    if (!value.empty()) append(name + ": " + value);
   }
+  void append(const std::string& text) { list_.reset(curl_slist_append(list_.release(), text.c_str())); }
   curl_slist* get() const { return list_.get(); }
 
  private:
@@ -107,24 +112,66 @@ std::optional<int> parse_retry_after(std::string_view text) {
   return seconds;
 }
 
+/// What became of a request that was sent once.
+struct Attempt {
+  CURLcode code = CURLE_OK;
+  /// Whether there was a connection on which the request was sent, at least in part.
+  bool sent = false;
+  ClientResponse response = {};
+  bool response_begun = false;
+
+  /// Whether the request got no connection, or lost it before the response began.
+  bool lost() const {
+    switch (code) {
+      case CURLE_COULDNT_RESOLVE_HOST:
+      case CURLE_COULDNT_CONNECT:
+      case CURLE_SSL_CONNECT_ERROR:
+      case CURLE_SEND_ERROR:
+      case CURLE_RECV_ERROR:
+      case CURLE_GOT_NOTHING: return !response_begun;
+      case CURLE_OPERATION_TIMEDOUT: return !sent;
+      default: return false;
+    }
+  }
+};
+
+std::string part_of(const std::string& url, CURLUPart part) {
+  std::string text;
+  const std::unique_ptr<CURLU, void (*)(CURLU*)> parsed(curl_url(), curl_url_cleanup);
+  char* found = nullptr;
+  if (curl_url_set(parsed.get(), CURLUPART_URL, url.c_str(), 0) == CURLUE_OK &&
+      curl_url_get(parsed.get(), part, &found, CURLU_DEFAULT_PORT) == CURLUE_OK) {
+    text = found;
+  }
+  curl_free(found);
+  return text;
+}
+
+/// Sets how long the kernel waits for acknowledgements, also of the probes that it sends while a response is awaited.
+int prepare_socket(void* unacknowledged_milliseconds, curl_socket_t socket, curlsocktype /*purpose*/) {
+  (void)::setsockopt(socket, IPPROTO_TCP, TCP_USER_TIMEOUT, unacknowledged_milliseconds, sizeof(unsigned));
+  return CURL_SOCKOPT_OK;
+}
+
 }  // namespace
 
 struct Client::Implementation {
-  explicit Implementation(Options given) : options(std::move(given)) {
+  explicit Implementation(Options given)
+      : options(std::move(given)),
+        host(part_of(options.base_url, CURLUPART_HOST)),
+        // For any host and port of the URL.
+        connect_to(options.address.empty()         ? ""
+                   : options.address.contains(':') ? "::[" + options.address + "]:"
+                                                   : "::" + options.address + ":") {
     static std::once_flag once;
     std::call_once(once, [] { curl_global_init(CURL_GLOBAL_DEFAULT); });
-    CURLU* parsed = curl_url();
-    char* part = nullptr;
-    if (curl_url_set(parsed, CURLUPART_URL, options.base_url.c_str(), 0) == CURLUE_OK) {
-      if (curl_url_get(parsed, CURLUPART_HOST, &part, 0) == CURLUE_OK) host = part;
-      curl_free(std::exchange(part, nullptr));
-      if (curl_url_get(parsed, CURLUPART_PORT, &part, CURLU_DEFAULT_PORT) == CURLUE_OK) {
-        std::from_chars(part, part + std::string_view(part).size(), port);
-      }
-      curl_free(part);
-    }
-    curl_url_cleanup(parsed);
+    const auto text = part_of(options.base_url, CURLUPART_PORT);
+    std::from_chars(text.data(), text.data() + text.size(), port);
   }
+
+  /// Sends the request once; if `fresh`, on a new connection.
+  Attempt perform(const std::string& method, const std::string& url, const Call& call, Seconds timeout,
+                  const List& headers, bool fresh);
 
   /// Each handle has its connection; the handle returned last is used first.
   std::unique_ptr<Handle> take() {
@@ -150,11 +197,64 @@ struct Client::Implementation {
   }
 
   const Options options;
-  std::string host;
+  const std::string host;
+  const std::string connect_to;
   int port = 0;
   Mutex mutex;
   std::vector<std::unique_ptr<Handle>> idle GUARDED_BY(mutex);
 };
+
+Attempt Client::Implementation::perform(const std::string& method, const std::string& url, const Call& call,
+                                        Seconds timeout, const List& headers, bool fresh) {
+  Attempt attempt;
+  auto& response = attempt.response;
+  Sink sink{response, options.max_body_bytes};
+  List address;
+  if (!connect_to.empty()) address.append(connect_to);
+  auto unacknowledged = static_cast<unsigned>(milliseconds(options.unacknowledged));
+  auto handle = take();
+  CURL* curl = handle->easy();
+  curl_easy_reset(curl);  // keeps the connections
+  curl_easy_setopt(curl, CURLOPT_URL, url.c_str());
+  curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method.c_str());
+  if (!call.body.empty()) {
+    curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(call.body.size()));
+    curl_easy_setopt(curl, CURLOPT_POSTFIELDS, call.body.c_str());
+  }
+  curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers.get());
+  curl_easy_setopt(curl, CURLOPT_CONNECT_TO, address.get());
+  curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, milliseconds(timeout));
+  curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, milliseconds(options.connect_timeout));
+  curl_easy_setopt(curl, CURLOPT_FRESH_CONNECT, fresh ? 1L : 0L);
+  curl_easy_setopt(curl, CURLOPT_MAXLIFETIME_CONN, kMaxConnectionSeconds);
+  curl_easy_setopt(curl, CURLOPT_SOCKOPTFUNCTION, prepare_socket);
+  curl_easy_setopt(curl, CURLOPT_SOCKOPTDATA, &unacknowledged);
+  curl_easy_setopt(curl, CURLOPT_TCP_KEEPALIVE, 1L);
+  curl_easy_setopt(curl, CURLOPT_TCP_KEEPIDLE, 1L);
+  curl_easy_setopt(curl, CURLOPT_TCP_KEEPINTVL, 1L);
+  curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+  curl_easy_setopt(curl, CURLOPT_PATH_AS_IS, 1L);
+  curl_easy_setopt(curl, CURLOPT_QUICK_EXIT, 1L);  // do not wait for a pending name resolution
+  curl_easy_setopt(curl, CURLOPT_PROXY, "");
+  curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, receive_body);
+  curl_easy_setopt(curl, CURLOPT_WRITEDATA, &sink);
+  attempt.code = handle->perform(call.stop);
+  long size = 0;
+  curl_easy_getinfo(curl, CURLINFO_REQUEST_SIZE, &size);
+  attempt.sent = size > 0;
+  curl_easy_getinfo(curl, CURLINFO_HEADER_SIZE, &size);
+  attempt.response_begun = size > 0 || !response.body.empty();
+  if (attempt.code == CURLE_OK) {
+    long status = 0;
+    curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
+    response.status = static_cast<int>(status);
+    response.retry_after = header_of(curl, "Retry-After");
+    response.allow = header_of(curl, "Allow");
+    response.traceresponse = header_of(curl, "traceresponse");
+  }
+  give_back(std::move(handle));
+  return attempt;
+}
 
 Client::Client(Options options) : implementation_(std::make_unique<Implementation>(std::move(options))) {}
 Client::~Client() = default;
@@ -165,7 +265,7 @@ std::expected<ClientResponse, Error> Client::send(const std::string& method, con
   const auto& options = implementation_->options;
   const auto url = options.base_url + call.path;
   Span span;
-  HeaderList headers;
+  List headers;
   if (tracing != nullptr && call.parent != nullptr && call.parent->valid()) {
     span = tracing->start(method + " " + call.route, SpanKind::client, *call.parent,
                           {{attribute::kMethod, method},
@@ -180,37 +280,17 @@ std::expected<ClientResponse, Error> Client::send(const std::string& method, con
   for (const auto& [name, value] : call.headers) headers.add(name, value);
   if (!call.body.empty()) headers.add("Content-Type", "application/json");
 
-  ClientResponse response;
-  Sink sink{response, options.max_body_bytes};
-  auto handle = implementation_->take();
-  CURL* curl = handle->easy();
-  curl_easy_reset(curl);  // keeps the connections
-  curl_easy_setopt(curl, CURLOPT_URL, url.c_str());
-  curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method.c_str());
-  if (!call.body.empty()) {
-    curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(call.body.size()));
-    curl_easy_setopt(curl, CURLOPT_POSTFIELDS, call.body.c_str());
+  const auto deadline = std::chrono::steady_clock::now() + to_steady(call.timeout);
+  auto attempt = implementation_->perform(method, url, call, call.timeout, headers, false);
+  const Seconds left = deadline - std::chrono::steady_clock::now();
+  if (options.retry && method == "GET" && attempt.lost() && !call.stop.stop_requested() && left.count() > 0) {
+    // The others may lead to the same vanished peer.
+    if (attempt.sent) implementation_->drop_connections();
+    span.set(attribute::kResendCount, std::int64_t{1});
+    attempt = implementation_->perform(method, url, call, left, headers, true);
   }
-  curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers.get());
-  curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, milliseconds(call.timeout));
-  curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, milliseconds(options.connect_timeout));
-  curl_easy_setopt(curl, CURLOPT_MAXLIFETIME_CONN, kMaxConnectionSeconds);
-  curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-  curl_easy_setopt(curl, CURLOPT_PATH_AS_IS, 1L);
-  curl_easy_setopt(curl, CURLOPT_QUICK_EXIT, 1L);  // do not wait for a pending name resolution
-  curl_easy_setopt(curl, CURLOPT_PROXY, "");
-  curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, receive_body);
-  curl_easy_setopt(curl, CURLOPT_WRITEDATA, &sink);
-  const auto outcome = handle->perform(call.stop);
-  if (outcome == CURLE_OK) {
-    long status = 0;
-    curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
-    response.status = static_cast<int>(status);
-    response.retry_after = header_of(curl, "Retry-After");
-    response.allow = header_of(curl, "Allow");
-    response.traceresponse = header_of(curl, "traceresponse");
-  }
-  implementation_->give_back(std::move(handle));
+  const auto outcome = attempt.code;
+  auto& response = attempt.response;
 
   if (outcome == CURLE_OK) {
     span.set(attribute::kStatus, static_cast<std::int64_t>(response.status));
@@ -222,7 +302,7 @@ std::expected<ClientResponse, Error> Client::send(const std::string& method, con
     return cancelled();
   }
   Error error{ErrorCode::downstream_unavailable, "no connection to " + options.name};
-  if (outcome == CURLE_OPERATION_TIMEDOUT)
+  if (outcome == CURLE_OPERATION_TIMEDOUT && attempt.sent)
     error = {ErrorCode::downstream_timeout, options.name + " did not respond in time"};
   if (outcome == CURLE_WRITE_ERROR)
     error = {ErrorCode::downstream_invalid, "the response of " + options.name + " is too large"};
@@ -246,6 +326,12 @@ std::expected<std::string, Error> Client::send_for_body(const std::string& metho
   // The response may come from another program that used this address before the service.
   implementation_->drop_connections();
   return std::unexpected(Error{ErrorCode::downstream_invalid, name() + " returned an invalid response"});
+}
+
+std::string host_of(const std::string& url) {
+  auto host = part_of(url, CURLUPART_HOST);
+  if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
+  return host;
 }
 
 std::optional<Error> parse_error(const ClientResponse& response) {

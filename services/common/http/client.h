@@ -25,7 +25,8 @@ struct ClientResponse {
 };
 
 /// Client for one service. Keeps connections open between calls, for at most 30 s. Thread-safe; calls block. Each call,
-/// and each open connection, uses `kDescriptors`.
+/// and each open connection, uses `kDescriptors`. A peer that vanished without closing its connections is noticed after
+/// one to three seconds.
 class Client {
  public:
   struct Options {
@@ -33,7 +34,14 @@ class Client {
     std::string base_url;
     /// Name of the service in error messages.
     std::string name;
-    Seconds connect_timeout{1};
+    /// IP address to connect to; empty = those of the host name.
+    std::string address = {};
+    Seconds connect_timeout{0.5};
+    /// How long what was sent may remain unacknowledged before the connection counts as broken.
+    Seconds unacknowledged{1};
+    /// Send a GET once more, on a new connection and within its timeout, if no connection can be made or if it breaks
+    /// before the response begins. Other requests are not repeated, because they may have taken effect.
+    bool retry = true;
     /// Maximum length of a response body.
     std::size_t max_body_bytes = 64UL << 10U;
     /// Connections kept open between calls.
@@ -85,6 +93,9 @@ class Client {
   struct Implementation;
   std::unique_ptr<Implementation> implementation_;
 };
+
+/// The host in a URL, without the brackets of an IPv6 address; empty if there is none.
+std::string host_of(const std::string& url);
 
 /// The error in a response of one of our services, with its message; empty if the response is not an error.
 std::optional<Error> parse_error(const ClientResponse& response);

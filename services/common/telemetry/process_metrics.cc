@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <fstream>
 #include <memory>
 #include <sstream>
@@ -17,7 +18,6 @@ namespace {
 struct ProcessStat {
   double cpu_seconds = 0;
   double threads = 0;
-  double start_ticks = 0;
   double virtual_bytes = 0;
   double resident_bytes = 0;
 };
@@ -33,19 +33,17 @@ ProcessStat read_stat() {
   for (int i = 3; i <= 24 && rest >> field; ++i) {
     if (i == 14 || i == 15) stat.cpu_seconds += std::stod(field) / ticks;
     if (i == 20) stat.threads = std::stod(field);
-    if (i == 22) stat.start_ticks = std::stod(field);
     if (i == 23) stat.virtual_bytes = std::stod(field);
     if (i == 24) stat.resident_bytes = std::stod(field) * static_cast<double>(sysconf(_SC_PAGESIZE));
   }
   return stat;
 }
 
-double boot_unix_seconds() {
-  std::ifstream file("/proc/stat");
-  for (std::string line; std::getline(file, line);) {
-    if (line.starts_with("btime ")) return std::stod(line.substr(6));
-  }
-  return 0;
+/// Of the start, in microseconds, so that it also tells apart the replicas of a service: the kernel only knows
+/// hundredths of a second.
+double now_unix_seconds() {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  return static_cast<double>(std::chrono::duration_cast<std::chrono::microseconds>(now).count()) / 1e6;
 }
 
 double open_descriptors() {
@@ -68,8 +66,7 @@ void add_process_metrics(Metrics& metrics) {
   auto& threads = metrics.gauge(Metric::process_threads);
   auto& open_fds = metrics.gauge(Metric::process_open_fds);
   auto& max_fds = metrics.gauge(Metric::process_max_fds);
-  metrics.gauge(Metric::process_start_time)
-      .Set(boot_unix_seconds() + read_stat().start_ticks / static_cast<double>(sysconf(_SC_CLK_TCK)));
+  metrics.gauge(Metric::process_start_time).Set(now_unix_seconds());
   metrics.before_scrape([&cpu, &resident, &virtual_memory, &threads, &open_fds, &max_fds] {
     const auto stat = read_stat();
     cpu.Increment(stat.cpu_seconds - cpu.Value());
