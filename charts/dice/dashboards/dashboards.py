@@ -549,9 +549,10 @@ def pipeline():
         row("History"),
         panel("state-timeline", "Signals over time", "The state of each signal. Gaps: the canary did not run, or was not scraped.",
               prometheus(state, "{{signal}}"), to_overview, width=12, height=7, **states),
-        panel("state-timeline", "Causes over time", "When the checks named a cause. Empty: never in this time.",
-              prometheus(f"{causes} == 1", "{{signal}}: {{cause}}"), to_resources, width=12, height=7, thresholds=steps((None, "red")),
-              mappings=words("", "broken")),
+        panel("state-timeline", "Causes over time", "When the checks named a cause, from the first time on. Empty: never in this time.",
+              prometheus(f'{causes} and on (signal, cause) max by (signal, cause) (max_over_time({of("broken")}{RANGE})) == 1',
+                         "{{signal}}: {{cause}}"), to_resources, width=12, height=7,
+              thresholds=steps((None, "transparent"), (1, "red")), mappings=words("", "broken")),
         panel("timeseries", "Seconds until complete, over time", """The mean of five minutes. Slow growth: a queue on the way grows. A signal
               without a line is not complete; see Broken.""",
               prometheus(delay("5m"), "{{signal}}"), to_load, unit="s", width=12, lines=True,
