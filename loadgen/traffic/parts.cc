@@ -9,7 +9,7 @@ namespace dice::loadgen {
 namespace {
 
 constexpr const char* kSummary = "/summary";
-constexpr Seconds kPoll{0.05};
+constexpr Seconds kPoll{0.1};
 constexpr Seconds kAskTimeout{2};
 /// A summary has at most this many bytes: one histogram per route, one example per error code.
 constexpr std::size_t kMaxSummary = 4UL << 20U;
@@ -115,8 +115,9 @@ std::expected<std::uint64_t, std::string> Parts::start(std::uint64_t seed, const
   const auto missing = ask_until(
       [&](Peer&, JsonView status) {
         const auto phase = status["phase"].text();
+        // None runs before part 0: what has finished belongs to an earlier run.
+        if (first) return phase == name_of(Phase::ready);
         const bool runs = phase == name_of(Phase::running) || phase == name_of(Phase::finished);
-        if (first) return runs || phase == name_of(Phase::ready);
         if (runs) seed = static_cast<std::uint64_t>(status["seed"].integer().value_or(0));
         return runs;
       },

@@ -183,6 +183,17 @@ TEST_CASE("a peer that is another part is not taken for it") {
   CHECK_MESSAGE(started.error().contains("): it is part 1 of 3"), started.error());
 }
 
+TEST_CASE("a part that has finished belongs to an earlier run") {
+  Run run(Seconds(0.3));
+  for (const auto& process : run.processes) process->serve();
+  (void)run[1].finish().get();
+  (void)run[2].start().get();
+  const auto started = run[0].start().get();
+  REQUIRE_FALSE(started.has_value());
+  CHECK_MESSAGE(started.error().contains("part 1 "), started.error());
+  CHECK_MESSAGE(started.error().ends_with("): it is finished"), started.error());
+}
+
 TEST_CASE("a stop request ends the wait for the start") {
   Run run(Seconds(3600));
   run[0].serve();
