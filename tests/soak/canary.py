@@ -49,7 +49,7 @@ def measure(folder, logs, checks):
     away = max(1, checks // 10)
     try:
         canary = subprocess.Popen([folder / "loadgen", "verify", "--url", system.url("frontend"), "--logs", logs, "--metrics",
-                                   ",".join(system.metrics_urls.values()), "--every", "0.001", "--metrics-port", "0"],
+                                   ",".join(system.metrics_urls.values()), "--every", "0.001", "--deadline", "5", "--metrics-port", "0"],
                                   stdout=subprocess.PIPE, text=True)
         started = time.monotonic()
         found = results(canary)
