@@ -59,7 +59,8 @@ class Scrapes final : public MetricsSource {
 
 class Prometheus final : public MetricsSource {
  public:
-  explicit Prometheus(const std::string& url);
+  /// `selector` has the label matchers of the services' targets: {namespace="dice"}.
+  Prometheus(const std::string& url, std::string selector);
 
   std::string name() const override { return client_.name(); }
   void settle(Clock& clock, TimePoint deadline) override;
@@ -69,14 +70,12 @@ class Prometheus final : public MetricsSource {
   using Target = std::pair<std::string, std::string>;
 
   std::expected<std::vector<Series>, SourceError> query(const std::string& promql);
-  /// Matches the jobs of the services, so that the answers do not depend on what else Prometheus has; empty if there
-  /// are none.
-  std::expected<std::string, SourceError> job_matcher();
   /// The time of the last scrape of each of our targets.
   std::expected<std::map<Target, double>, SourceError> scraped();
-  void add_exemplars(const std::string& jobs, const std::map<Target, std::string>& services, Snapshot& snapshot);
+  void add_exemplars(const std::map<Target, std::string>& services, Snapshot& snapshot);
 
   Client client_;
+  const std::string selector_;
   const double since_unix_seconds_;
 };
 
