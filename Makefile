@@ -1,6 +1,6 @@
 # Entry points for building, running and testing; see `make help`.
 .DEFAULT_GOAL := help
-.PHONY: help soak test-fresh run build verify test e2e-backends coverage lint format images image-names release e2e manifests stack stack-images up down bench dashboards screenshots clean
+.PHONY: help soak test-fresh run build verify test e2e-backends coverage lint format images image-names release e2e chaos manifests stack stack-images up down bench dashboards screenshots clean
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 MAKEFLAGS += --no-print-directory
@@ -113,6 +113,11 @@ e2e: ## Run the cluster tests, if there is a kind cluster
 	@tools/setup.sh test
 	@$(MAKE) $(PYTHON)
 	@tests/cluster/run.sh
+
+chaos: ## Run the long cluster tests: drained and killed nodes, scaling, shared load, faults of the pipeline
+	@tools/setup.sh test
+	@$(MAKE) $(PYTHON)
+	@tests/cluster/run.sh tests/cluster/chaos
 
 manifests: ## Render kustomize/base from the chart
 	@text=$$(kustomize/render.sh) && printf '%s\n' "$$text" >kustomize/base/dice.yaml

@@ -9,7 +9,7 @@ namespace dice::loadgen {
 namespace {
 
 constexpr const char* kSummary = "/summary";
-constexpr Seconds kPoll{0.05};
+constexpr Seconds kPoll{0.1};
 constexpr Seconds kAskTimeout{2};
 /// A summary has at most this many bytes: one histogram per route, one example per error code.
 constexpr std::size_t kMaxSummary = 4UL << 20U;
@@ -99,6 +99,7 @@ std::vector<std::string> Parts::ask_until(const std::function<bool(Peer&, JsonVi
     (void)clock_.sleep(kPoll, {});
   }
   std::vector<std::string> missing;
+  missing.reserve(waiting.size());
   for (const auto* peer : waiting) {
     missing.push_back("part " + std::to_string(peer->index) + " (" + peer->url + "): " + known[peer->index]);
   }
@@ -114,8 +115,9 @@ std::expected<std::uint64_t, std::string> Parts::start(std::uint64_t seed, const
   const auto missing = ask_until(
       [&](Peer&, JsonView status) {
         const auto phase = status["phase"].text();
+        // None runs before part 0: what has finished belongs to an earlier run.
+        if (first) return phase == name_of(Phase::ready);
         const bool runs = phase == name_of(Phase::running) || phase == name_of(Phase::finished);
-        if (first) return runs || phase == name_of(Phase::ready);
         if (runs) seed = static_cast<std::uint64_t>(status["seed"].integer().value_or(0));
         return runs;
       },
@@ -140,7 +142,8 @@ std::optional<TrafficSummary> Parts::finish(TrafficSummary own, const std::stop_
           if (!summary) return false;
           own.add(*summary);
           // It no longer has to wait. If this is lost, it waits in vain.
-          (void)peer.client->send("DELETE", {.path = kSummary, .route = kSummary, .timeout = kAskTimeout}, nullptr);
+          [[maybe_unused]] const auto sent =
+              peer.client->send("DELETE", {.path = kSummary, .route = kSummary, .timeout = kAskTimeout}, nullptr);
           return true;
         },
         stop, kStopGrace);

@@ -1,16 +1,17 @@
 """The cluster that kubectl uses, and the release under test in it."""
 
+import collections
 import contextlib
 import json
 import os
 import pathlib
 import re
 import subprocess
-import threading
 import time
-import urllib.error
 import urllib.parse
-import urllib.request
+
+import forward
+from forward import WayFailed, get
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CHART = ROOT / "charts/dice"
@@ -18,7 +19,11 @@ NAMESPACE = os.environ.get("NAMESPACE", "dice")
 RELEASE = "dice"
 SERVICES = ("frontend", "dice-roller", "die-service")
 DEPLOYMENTS = {"frontend": "dice-frontend", "dice-roller": "dice-roller", "die-service": "dice-die-service"}
-
+# The chart's default.
+REPLICAS = 2
+URL = "http://dice-frontend:8400"
+METRICS_PORTS = {"frontend": 9400, "dice-roller": 9401, "die-service": 9402}
+METRICS = ",".join(f"http://{DEPLOYMENTS[name]}-metrics:{port}" for name, port in METRICS_PORTS.items())
 
 MONITORING = "monitoring"
 COLLECTOR, TEMPO, LOKI = "otel-gateway", "tempo", "loki"
@@ -65,10 +70,11 @@ def wait_for(what, condition, seconds):
             last = condition()
             if last:
                 return last, time.monotonic() - start
-        except (CommandFailed, OSError, KeyError, AssertionError, ValueError) as error:
+        except (CommandFailed, WayFailed, OSError, KeyError, AssertionError, ValueError) as error:
             last = error
         if time.monotonic() - start > seconds:
-            raise AssertionError(f"not in {seconds} s: {what}; last seen: {last}")
+            kind = WayFailed if isinstance(last, WayFailed) else AssertionError
+            raise kind(f"not in {seconds} s: {what}; last seen: {last}")
         time.sleep(0.2)  # polling interval
 
 
@@ -82,46 +88,31 @@ def ready(pod):
     return any(one["type"] == "Ready" and one["status"] == "True" for one in pod["status"].get("conditions", []))
 
 
+def whole(service, count=REPLICAS):
+    """Whether it has exactly so many pods, all ready, and no terminating ones."""
+    found = objects("pods", "--selector", f"app.kubernetes.io/component={service}")
+    return len(found) == count and all(ready(one) for one in found)
+
+
+def scale(service, count):
+    kubectl("scale", "deployment", DEPLOYMENTS[service], f"--replicas={count}")
+
+
 def identities():
     """Every pod of the services with its number of restarts, to detect restarts."""
     return {(pod["metadata"]["uid"], sum(one["restartCount"] for one in pod["status"].get("containerStatuses", [])))
             for component in SERVICES for pod in pods(component)}
 
 
-def get(url, timeout=70):
-    """(status, body, headers) of any response."""
-    try:
-        with urllib.request.urlopen(url, timeout=timeout) as reply:
-            return reply.status, reply.read().decode(), reply.headers
-    except urllib.error.HTTPError as error:
-        return error.code, error.read().decode(), error.headers
-
-
-@contextlib.contextmanager
-def forwarded(service, port, namespace=NAMESPACE):
-    """The local address of a Service's port."""
-    command = ["kubectl", "--namespace", namespace, "port-forward", f"service/{service}", f":{port}"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
-        try:
-            line = process.stdout.readline()
-            found = re.search(r"127\.0\.0\.1:(\d+)", line)
-            assert found, f"{' '.join(command)}: {line}{process.stdout.read() if process.poll() is not None else ''}"
-            # It prints a line for each connection, and stops forwarding when the pipe is full.
-            drain = threading.Thread(target=process.stdout.read)
-            drain.start()
-            try:
-                yield f"http://127.0.0.1:{found[1]}"
-            finally:
-                process.terminate()
-                drain.join()
-        finally:
-            process.terminate()
+def forwarded(target, port, namespace=NAMESPACE):
+    """The local address of a port of `target`, a Service's name or pod/NAME."""
+    return forward.forwarded(target, port, namespace)
 
 
 class Job:
-    """A Job with the load generator's image and the same rights as the chart's."""
+    """A Job with the load generator's image and the same rights as the chart's; `not_on` is a node to avoid."""
 
-    def __init__(self, name, *arguments, component="loadgen", **env):
+    def __init__(self, name, *arguments, component="loadgen", not_on=None, **env):
         self.name = name
         image = f"dice/loadgen:{version()}"
         kubectl("delete", "job", name, "--ignore-not-found", "--cascade=foreground", "--wait")
@@ -134,6 +125,10 @@ class Job:
         pod = {"restartPolicy": "Never", "automountServiceAccountToken": False, "containers": [container],
                "securityContext": {"runAsNonRoot": True, "runAsUser": 65532,
                                    "seccompProfile": {"type": "RuntimeDefault"}}}
+        if not_on:
+            avoid = {"key": "kubernetes.io/hostname", "operator": "NotIn", "values": [not_on]}
+            pod["affinity"] = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {
+                "nodeSelectorTerms": [{"matchExpressions": [avoid]}]}}}
         job = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name, "labels": labels},
                "spec": {"backoffLimit": 0, "template": {"metadata": {"labels": labels}, "spec": pod}}}
         kubectl("apply", "--filename", "-", stdin=json.dumps(job))
@@ -158,6 +153,11 @@ class Job:
         return state["exitCode"], output[0]
 
 
+def summary_of(output):
+    """The JSON summary in the output of `loadgen traffic --json`."""
+    return json.JSONDecoder().raw_decode(output[output.index("{"):])[0]
+
+
 def version():
     return re.search(r"^appVersion: \"?([^\"\n]+)", (CHART / "Chart.yaml").read_text(), re.MULTILINE)[1]
 
@@ -174,6 +174,35 @@ def query(address, text):
     status, body, _ = get(f"{address}/api/v1/query?{urllib.parse.urlencode({'query': text})}")
     assert status == 200, f"{text}: {body}"
     return json.loads(body)["data"]["result"]
+
+
+class Counters:
+    """The counters of all pods of a service, read through a port-forward to each. A context manager; the pods must last."""
+
+    def __init__(self, service):
+        self.service = service
+        self.forwards = contextlib.ExitStack()
+
+    def __enter__(self):
+        port = METRICS_PORTS[self.service]
+        self.addresses = [self.forwards.enter_context(forwarded(f"pod/{pod['metadata']['name']}", port)) for pod in pods(self.service)]
+        return self
+
+    def __exit__(self, *_):
+        self.forwards.close()
+
+    def read(self, name):
+        """The values by labels, added over all pods."""
+        sums = collections.Counter()
+        for address in self.addresses:
+            for labels, value in re.findall(rf"^{name}(?:{{(.*)}})? (\S+)", get(f"{address}/metrics")[1], re.MULTILINE):
+                sums[frozenset(re.findall(r'(\w+)="([^"]*)"', labels))] += float(value)
+        return sums
+
+
+def total(counter, **labels):
+    """The sum of all values that have these labels."""
+    return sum(value for key, value in counter.items() if key >= set(labels.items()))
 
 
 def spans_of(tempo, trace_id):

@@ -1,6 +1,8 @@
 """make e2e: requires a cluster with the project's images, kubectl and helm; tests/cluster/run.sh provides them."""
 
+import contextlib
 import json
+import os
 import pathlib
 import sys
 import time
@@ -8,6 +10,7 @@ import time
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+import forward  # noqa: E402
 from cluster import (COLLECTOR, LOKI, MONITORING, NAMESPACE, PROMETHEUS, TEMPO, WITH_STACK, CommandFailed, forwarded,  # noqa: E402
                      get, helm, install, run)
 
@@ -36,6 +39,14 @@ def namespace():
     run("kubectl", "label", "--overwrite", "namespace", NAMESPACE, labels[1])
     yield NAMESPACE
     helm("uninstall", "dice", "--ignore-not-found", "--wait")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def port_forwards():
+    """BREAK_FORWARDS=SECONDS kills or stops every port-forward that often: no test may depend on one that lasts."""
+    seconds = float(os.environ.get("BREAK_FORWARDS", 0))
+    with forward.broken_every(seconds) if seconds else contextlib.nullcontext():
+        yield
 
 
 @pytest.fixture(scope="session")

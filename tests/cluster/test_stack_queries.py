@@ -8,8 +8,8 @@ import urllib.parse
 
 import pytest
 
-from cluster import (DEPLOYMENTS, MONITORING, NAMESPACE, ROOT, TEMPO, WITH_STACK, Job, get, install, kubectl, objects, pods, query,
-                     ready, spans_of, wait_for)
+from cluster import (MONITORING, NAMESPACE, REPLICAS, ROOT, TEMPO, URL, WITH_STACK, Job, get, install, kubectl, objects, query, scale,
+                     spans_of, wait_for, whole)
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "dashboards"))
 import queries  # noqa: E402
@@ -31,7 +31,7 @@ SHIPPED = sorted({(one.language, one.expr): one for one in queries.every() if on
 @pytest.fixture(scope="module", autouse=True)
 def load(stack):
     """Rolls continuously; failures are ignored."""
-    job = Job("load", "traffic", "--url", "http://dice-frontend:8400", "--rate", 5, "--duration", 1800, "--expect",
+    job = Job("load", "traffic", "--url", URL, "--rate", 5, "--duration", 1800, "--expect",
               "roll_failed,batch_failed,circuit_open,downstream_unavailable,downstream_timeout")
     job.wait_until_running()
     yield job
@@ -99,7 +99,7 @@ def test_an_outage_fires_its_alerts_and_recovery_resolves_them(backends, batch, 
     # Alerts caused by earlier tests may still be active: some look back 5 minutes.
     wait_for("no alert is on its way", lambda: not alerts(backends, ("pending", "firing")), 480)
     start = time.monotonic()
-    kubectl("scale", "deployment", DEPLOYMENTS["die-service"], "--replicas=0")
+    scale("die-service", 0)
     seen = {}
 
     def all_fire():
@@ -111,9 +111,9 @@ def test_an_outage_fires_its_alerts_and_recovery_resolves_them(backends, batch, 
         all_have_data([one for one in SHIPPED if queries.filled_when(one) == OUTAGE], backends, batch, 60)
     finally:
         say("die-service at 0 replicas fires " + ", ".join(f"{name} after {seconds:.0f} s" for name, seconds in seen.items()))
-        kubectl("scale", "deployment", DEPLOYMENTS["die-service"], "--replicas=1")
+        scale("die-service", REPLICAS)
     assert set(seen) == FOLLOW
-    wait_for("die-service is ready", lambda: [ready(one) for one in pods("die-service")] == [True], 60)
+    wait_for("die-service is ready", lambda: whole("die-service"), 60)
     _, took = wait_for("they are resolved", lambda: not alerts(backends) & RECOVER, 300)
     say(f"resolved {took:.0f} s after it is ready again; still told: {', '.join(sorted(alerts(backends))) or 'none'}")
     assert alerts(backends) <= FOLLOW

@@ -126,8 +126,14 @@ def test_causes_that_are_listed_are_those_of_the_code():
             assert part.strip() in code, f"no cause says {part!r}"
 
 
+def test_metrics_of_traffic_that_are_listed_are_those_of_the_code():
+    code = STRING.findall(uncommented((ROOT / "loadgen/traffic/load_metrics.cc").read_text()))
+    listed = [words(row[0])[0] for row in rows(section((ROOT / "docs/loadgen.md").read_text(), "Metrics of traffic"))]
+    assert sorted(listed) == sorted(text for text in code if text.startswith("loadgen_"))
+
+
 def test_variables_that_are_named_exist():
-    known = {"DICE_BIN", "OTEL_EXPORTER_OTLP_HEADERS"}
+    known = {"DICE_BIN", "JOB_COMPLETION_INDEX", "OTEL_EXPORTER_OTLP_HEADERS"}
     for service in contract.services(BIN):
         known |= set(generate.options(BIN / service))
     for command in generate.COMMANDS:

@@ -55,7 +55,7 @@ TEST_CASE("each request has the next seed; after the highest comes 0") {
 }
 
 TEST_CASE("the parts of a run share all numbers, without overlap") {
-  for (const std::uint64_t total : {0, 1, 3, 4, 7, 100}) {
+  for (const std::uint64_t total : {0U, 1U, 3U, 4U, 7U, 100U}) {
     std::multiset<std::uint64_t> shared;
     for (std::uint64_t index = 0; index < 4; ++index) {
       const Part part{index, 4};
