@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes the tables of the documents: those of docs/configuration.md and docs/loadgen.md from what the programs say with
---help, those of docs/api.md and docs/telemetry.md from the contract (services/contract), and the one of
-charts/dice/README.md from the comments in values.yaml.
+--help, those of docs/api.md and docs/telemetry.md and the causes in docs/loadgen.md from the contract (services/contract),
+and the one of charts/dice/README.md from the comments in values.yaml.
 
 usage: docs/generate.py [BIN]     (BIN: folder of the programs; default $DICE_BIN, else build/release/bin)
 
@@ -100,7 +100,9 @@ def chart_table():
 
 def loadgen_tables(folder):
     program = pathlib.Path(folder).resolve() / "loadgen"
-    return {command: rows(flags(program, command), ("flag", "default", "meaning", "allowed")) for command in COMMANDS}
+    causes = ((code(one["name"]), one["signals"].replace(",", ", "), one["meaning"]) for one in contract.read(folder)["causes"])
+    return {"causes": rows(causes, ("cause", "signals", "meaning")),
+            **{command: rows(flags(program, command), ("flag", "default", "meaning", "allowed")) for command in COMMANDS}}
 
 
 def api_tables(folder):
@@ -123,7 +125,7 @@ def telemetry_tables(folder):
                     ("metric", "type", "labels", "meaning"))
 
     messages = ((code(one["message"]), one["level"], one["service"] or "all", one["fields"]) for one in said["log_messages"])
-    return {"metrics": metrics(""), **{f"{name} metrics": metrics(name) for name in contract.services(folder)},
+    return {"metrics": metrics(""), **{f"{name} metrics": metrics(name) for name in (*contract.services(folder), "canary")},
             "messages": rows(messages, ("message", "level", "service", "fields"))}
 
 

@@ -1,5 +1,6 @@
 #include <unistd.h>
 
+#include <atomic>
 #include <chrono>
 #include <csignal>
 #include <fstream>
@@ -8,9 +9,12 @@
 
 #include "common/base/process.h"
 #include "common/base/signals.h"
+#include "common/base/version.h"
 #include "contract/error.h"
 #include "contract/names.h"
+#include "loadgen/exposition.h"
 #include "loadgen/options.h"
+#include "loadgen/verify/canary.h"
 
 namespace dice::loadgen {
 namespace {
@@ -152,7 +156,19 @@ std::unique_ptr<MetricsSource> metrics_source(const VerifyCommand& command) {
   return std::make_unique<Scrapes>(command.metrics_urls);
 }
 
-int run(const VerifyCommand& command) {
+/// Names the signals that are not checked.
+std::vector<std::string> not_checked(const VerifyCommand& command) {
+  if (command.answers_only) return {"everything except the answers: --answers-only"};
+  std::vector<std::string> lines;
+  if (log_source(command) == nullptr) lines.emplace_back("logs: require --logs or --loki");
+  if (metrics_source(command) == nullptr) {
+    lines.emplace_back("metrics and correlation: require --metrics or --prometheus");
+  }
+  return lines;
+}
+
+/// One check. The sources are new each time, so that nothing of earlier checks is kept or asked for again.
+std::expected<Report, std::string> check(const VerifyCommand& command, const Verify::Options& options) {
   SteadyClock clock;
   Target target(command.url);
   auto traces = trace_source(command.url, command.tempo_url);
@@ -160,16 +176,78 @@ int run(const VerifyCommand& command) {
   const auto metrics = metrics_source(command);
   Sources sources;
   if (!command.answers_only) sources = {&traces, logs.get(), metrics.get()};
+  return Verify(options, target, sources, clock).run();
+}
+
+std::vector<std::string> checked_signals(const VerifyCommand& command) {
+  if (command.answers_only) return {signal::kAnswers};
+  std::vector<std::string> signals = {signal::kAnswers, signal::kTraces};
+  if (log_source(command) != nullptr) signals.emplace_back(signal::kLogs);
+  if (metrics_source(command) != nullptr) signals.insert(signals.end(), {signal::kMetrics, signal::kCorrelation});
+  return signals;
+}
+
+/// `--every`: checks until SIGTERM or SIGINT.
+int run_canary(const VerifyCommand& command) {
+  prepare_process();  // before the first thread starts
+  const auto service = process_environment()("OTEL_SERVICE_NAME").value_or(kCanary);
+  SteadyClock clock;
+  LogSink sink(STDOUT_FILENO);
+  const Logger log(sink, service, LogLevel::info);
+  Exposition exposition(sink, service, clock);
+  const auto check_once = [&command](const auto& observe, const std::stop_token& stop) {
+    auto options = command.verify;
+    options.max_windows = 1;  // the next check is the next window
+    options.collect.observe = observe;
+    options.collect.stop = stop;
+    return check(command, options);
+  };
+  Canary canary({.every = command.every, .late_after = command.late_after, .signals = checked_signals(command)},
+                check_once, exposition.metrics(), log, clock);
+  const auto port = exposition.start(command.metrics_port);
+  if (!port) {
+    std::cerr << "--metrics-port: " << port.error() << "\n";
+    return kUsageError;
+  }
+  const auto load = load_of(make_probes(command.verify.probes));
+  const auto per_minute = 60 / command.every.count();
+  const auto each = "each check sends " + std::to_string(load.requests) + " requests, which cause " +
+                    std::to_string(load.spans) + " spans and " + std::to_string(load.log_lines) + " log lines";
+  log.log(LogLevel::info, "Canary started", nullptr,
+          {{"metrics_port", std::int64_t{*port}},
+           {"target", std::string_view(command.url)},
+           {"every_seconds", command.every.count()},
+           {"load", std::string_view(each)},
+           {"max_requests_per_minute", per_minute * static_cast<double>(load.requests)},
+           {"max_spans_per_minute", per_minute * static_cast<double>(load.spans)},
+           {"max_log_lines_per_minute", per_minute * static_cast<double>(load.log_lines)},
+           {"version", std::string_view(version)}});
+  for (const auto& line : not_checked(command)) {
+    log.log(LogLevel::warn, "Not checked", nullptr, {{"signals", std::string_view(line)}});
+  }
+  std::atomic<bool> ended = false;
+  std::jthread thread([&](const std::stop_token& stop) {
+    canary.run([&exposition] { exposition.set_ready(true); }, stop);
+    ended = true;
+  });
+  wait_for_stop({}, {});
+  log.log(LogLevel::info, "Canary stopped", nullptr);
+  thread.request_stop();
+  wait_until([&ended] { return ended.load(); }, Seconds(0.3));
+  if (ended) return kPassed;
+  // A request of the check is still waiting. What it uses must stay alive, so the process ends without destroying
+  // anything.
+  (void)sink.flush(Seconds(0.3));
+  ::_exit(kPassed);
+}
+
+int run(const VerifyCommand& command) {
+  if (command.every > Seconds(0)) return run_canary(command);
   auto options = command.verify;
   options.progress = [](const std::string& line) { std::cerr << line << "\n"; };
-  auto report = Verify(options, target, sources, clock).run();
+  auto report = check(command, options);
   if (!report) return unreachable(command.url, report.error());
-  if (command.answers_only) {
-    report->not_checked.emplace_back("everything except the answers: --answers-only");
-  } else {
-    if (!logs) report->not_checked.emplace_back("logs: require --logs or --loki");
-    if (!metrics) report->not_checked.emplace_back("metrics and correlation: require --metrics or --prometheus");
-  }
+  for (auto& line : not_checked(command)) report->not_checked.push_back(std::move(line));
   std::cout << (command.json ? to_json(*report) + "\n" : to_table(*report));
   if (!command.junit.empty()) {
     std::ofstream file(command.junit);

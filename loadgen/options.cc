@@ -14,6 +14,7 @@
 #include "contract/error.h"
 #include "contract/names.h"
 #include "loadgen/statistics.h"
+#include "loadgen/verify/canary.h"
 
 namespace dice::loadgen {
 namespace {
@@ -163,6 +164,9 @@ CompareCommand declare_compare(Settings& settings) {
 
 VerifyCommand declare_verify(Settings& settings) {
   constexpr Seconds kPrometheusDeadline{90};
+  // What is missing is named two minutes after it got lost: one check, and the rest of the one before.
+  constexpr Seconds kCanaryDeadline{75};
+  constexpr Seconds kCanarySettle{35};
   VerifyCommand command;
   auto& probes = command.verify.probes;
   auto& collect = command.verify.collect;
@@ -187,16 +191,35 @@ VerifyCommand declare_verify(Settings& settings) {
   const auto exported = settings.choice("--export", "auto", {"auto", "required", "off"},
                                         "Require that every span is exported; auto: if an exporter is active.");
   collect.exported = exported == "required" ? Export::required : exported == "off" ? Export::off : Export::automatic;
+  const auto load = load_of(make_probes({.quiet = true}));
+  command.every = seconds(
+      settings, "--every", command.every, kDay,
+      "Canary: repeat the check, from one start to the next, until SIGTERM, with the results at /metrics; 0 = check "
+      "once. Each check then sends " +
+          std::to_string(load.requests) + " requests, which cause " + std::to_string(load.spans) + " spans and " +
+          std::to_string(load.log_lines) + " log lines.");
+  const bool canary = command.every > Seconds(0);
+  probes.quiet = canary;
+  command.metrics_port = static_cast<std::uint16_t>(
+      settings.integer("--metrics-port", 8404, 0, 65535,
+                       "With --every: port of /metrics, /healthz and /readyz; 0 = any free port, which is logged."));
+  command.late_after = seconds(settings, "--late-after", command.late_after, 3600,
+                               "With --every: a signal that is complete later than this is late.");
   probes.die = settings.text("--die", probes.die, "Die that never fails.");
   probes.risky_die = settings.text("--risky-die", probes.risky_die, "Die that may fail; skipped if it does not exist.");
   probes.concurrency = !command.answers_only;
-  collect.deadline =
-      seconds(settings, "--deadline", command.prometheus_url.empty() ? collect.deadline : kPrometheusDeadline, 3600,
-              "Maximum wait for each signal to be complete after the last answer; default with --prometheus: 90.");
+  if (canary) collect.deadline = kCanaryDeadline;
+  else if (!command.prometheus_url.empty()) collect.deadline = kPrometheusDeadline;
+  collect.deadline = seconds(settings, "--deadline", collect.deadline, 3600,
+                             "Maximum wait for each signal to be complete after the last answer; default with "
+                             "--prometheus: 90, with --every: 75.");
+  if (canary) collect.settle = kCanarySettle;
   collect.clock_skew =
       seconds(settings, "--clock-skew", collect.clock_skew, 3600, "Maximum clock difference between two services.");
   command.json = settings.flag("--json", false, "Print the report as JSON.");
   command.junit = settings.text("--junit", "", "Write the report as JUnit XML to this file, too.");
+  if (canary && !command.junit.empty()) settings.error("--junit", command.junit, "only without --every");
+  if (canary && command.json) settings.error("--json", "true", "only without --every");
   if (!command.logs.empty() && !command.loki_url.empty()) {
     settings.error("--loki", command.loki_url, "only one of --logs and --loki");
   }

@@ -1,7 +1,9 @@
 // The command line of loadgen. Each flag can also be set by an environment variable.
 #pragma once
 
+#include <cstdint>
 #include <iosfwd>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -48,6 +50,11 @@ struct VerifyCommand {
   std::vector<std::string> metrics_urls;
   bool answers_only = false;
   Verify::Options verify;
+  /// From the start of a check to the start of the next; 0 = check once.
+  Seconds every{0};
+  /// Of a canary: 0 = any free port.
+  std::uint16_t metrics_port = 0;
+  Seconds late_after{45};
   bool json = false;
   std::string junit;
 };

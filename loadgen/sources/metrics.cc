@@ -1,6 +1,7 @@
 #include "loadgen/sources/metrics.h"
 
 #include <algorithm>
+#include <cctype>
 #include <chrono>
 #include <cmath>
 
@@ -102,6 +103,23 @@ std::expected<std::vector<Series>, SourceError> Prometheus::query(const std::str
   return std::move(*series);
 }
 
+std::expected<std::string, SourceError> Prometheus::job_matcher() {
+  const auto found = query("group by (job) (" + std::string(name_of(Metric::spans_exported)) + ")");
+  if (!found) return std::unexpected(found.error());
+  std::set<std::string> jobs;
+  for (const auto& series : *found) jobs.insert(series.label("job"));
+  std::string regex;
+  for (const auto& job : jobs) {
+    if (!regex.empty()) regex += '|';
+    for (const char c : job) {
+      const bool plain = std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '-' || c == '_' || c == '/';
+      if (!plain) regex += R"(\\)";  // the string of the query and the regular expression each take one
+      regex += c;
+    }
+  }
+  return regex.empty() ? regex : "job=~\"" + regex + '"';
+}
+
 std::expected<std::map<Prometheus::Target, double>, SourceError> Prometheus::scraped() {
   const auto found = query("timestamp(telemetry_spans_exported_total) and on (job, instance) up == 1");
   if (!found) return std::unexpected(found.error());
@@ -111,7 +129,7 @@ std::expected<std::map<Prometheus::Target, double>, SourceError> Prometheus::scr
 }
 
 void Prometheus::settle(Clock& clock, TimePoint deadline) {
-  const auto pause = [&] { return clock.now() < deadline && clock.sleep(Seconds(0.2), {}); };
+  const auto pause = [&] { return clock.now() < deadline && clock.sleep(Seconds(0.5), {}); };
   constexpr std::size_t kServices = 3;
   for (auto now = read(); !now || now->services.size() < kServices; now = read()) {
     if (!now || !pause()) return;  // the last read reports the error
@@ -129,9 +147,12 @@ void Prometheus::settle(Clock& clock, TimePoint deadline) {
 }
 
 std::expected<MetricsSource::Reading, SourceError> Prometheus::read() {
-  // The prefixes of all metrics that the checks use.
-  auto all = query(
-      R"({__name__=~"up|process_start_time_seconds|http_requests_.+|http_request_duration_seconds_count|telemetry_spans_.+|roll_.+|async_roll.+|dice_roll.+|die_s.+"})");
+  const auto jobs = job_matcher();
+  if (!jobs) return std::unexpected(jobs.error());
+  // The prefixes of all metrics that the checks use. Targets that are down may be those of a service without a job.
+  const std::string names =
+      R"(__name__=~"up|process_start_time_seconds|http_requests_.+|http_request_duration_seconds_count|telemetry_spans_.+|roll_.+|async_roll.+|dice_roll.+|die_s.+")";
+  auto all = query(jobs->empty() ? "up == 0" : "{" + names + "," + *jobs + "} or up == 0");
   if (!all) return std::unexpected(all.error());
   std::map<Target, std::vector<Series>> targets;
   Reading reading;
@@ -151,13 +172,14 @@ std::expected<MetricsSource::Reading, SourceError> Prometheus::read() {
     auto& known = reading.services[service];
     known.insert(known.end(), std::make_move_iterator(series.begin()), std::make_move_iterator(series.end()));
   }
-  add_exemplars(services, reading.services);
+  add_exemplars(*jobs, services, reading.services);
   return reading;
 }
 
-void Prometheus::add_exemplars(const std::map<Target, std::string>& services, Snapshot& snapshot) {
+void Prometheus::add_exemplars(const std::string& jobs, const std::map<Target, std::string>& services,
+                               Snapshot& snapshot) {
   const auto end = std::chrono::duration<double>(unix_time() + kClockMargin).count();
-  const auto body = get(client_, "/api/v1/query_exemplars?query=" + kLatencyBuckets +
+  const auto body = get(client_, "/api/v1/query_exemplars?query=" + percent_encode(kLatencyBuckets + "{" + jobs + "}") +
                                      "&start=" + std::to_string(since_unix_seconds_) + "&end=" + std::to_string(end));
   if (!body) return;
   for (auto& series : parse_prometheus_exemplars(*body).value_or(std::vector<Series>{})) {

@@ -71,9 +71,12 @@ class Prometheus final : public MetricsSource {
   using Target = std::pair<std::string, std::string>;
 
   std::expected<std::vector<Series>, SourceError> query(const std::string& promql);
+  /// Matches the jobs of the services, so that the answers do not depend on what else Prometheus has; empty if there
+  /// are none.
+  std::expected<std::string, SourceError> job_matcher();
   /// The time of the last scrape of each of our targets.
   std::expected<std::map<Target, double>, SourceError> scraped();
-  void add_exemplars(const std::map<Target, std::string>& services, Snapshot& snapshot);
+  void add_exemplars(const std::string& jobs, const std::map<Target, std::string>& services, Snapshot& snapshot);
 
   Client client_;
   const double since_unix_seconds_;

@@ -3,47 +3,13 @@
 
 #include <cstdint>
 #include <map>
-#include <span>
 #include <string>
-#include <string_view>
 #include <vector>
 
+#include "contract/cause.h"
 #include "loadgen/verify/counts.h"
 
 namespace dice::loadgen {
-
-enum class CauseId {
-  source_unreadable,
-  scrape_missing,
-  scrape_stale,
-  collector_down,
-  spans_dropped,
-  spans_not_exported,
-  no_spans,
-  spans_lost,
-  traces_lost,
-  context_not_propagated,
-  no_logs,
-  lines_lost,
-  duplicated,
-  wrong,
-  late,
-  unreachable,
-};
-
-struct CauseRow {
-  CauseId id;
-  /// The value of the label `cause`.
-  std::string_view name;
-  /// Comma-separated: the signals that it is said about.
-  std::string_view signals;
-  std::string_view meaning;
-};
-
-/// All of them. The table in docs/loadgen.md is generated from it.
-std::span<const CauseRow> cause_rows();
-const CauseRow& describe(CauseId id);
-inline std::string_view name_of(CauseId id) { return describe(id).name; }
 
 struct Cause {
   /// One of `kSignals`.

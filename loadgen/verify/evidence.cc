@@ -130,7 +130,8 @@ Report report_of(const Collected& collected) {
   for (const auto& probe : collected.probes) {
     if (traces == nullptr || !probe.expected_answer) continue;  // the wrong response is the finding
     add(signal::kTraces, probe.sent,
-        probe.trace ? probe.trace_findings : std::vector<Finding>{{"trace", "all its spans", "nothing"}},
+        probe.trace ? probe.trace_findings
+                    : std::vector<Finding>{{"trace", "all its spans", "nothing", Finding::Kind::missing}},
         probe.trace_seconds);
   }
   for (const auto& probe : collected.probes) {

@@ -36,17 +36,25 @@ std::vector<Probe> make_probes(const ProbeOptions& options) {
   using Wants = Probe::Wants;
   std::vector<Probe> probes;
   const auto& die = options.die;
-  probes.push_back({.name = "list of dice", .wants = Wants::list, .path = route::kDice, .route = route::kDice});
-  for (int i = 0; i < 2; ++i) probes.push_back(rolls({.die = die}, false));
+  // The more traces, the sooner it shows that some are sampled away.
+  const int lists = options.quiet ? 4 : 1;
+  const int singles = options.quiet ? 4 : 2;
+  for (int i = 0; i < lists; ++i) {
+    probes.push_back({.name = "list of dice", .wants = Wants::list, .path = route::kDice, .route = route::kDice});
+  }
+  for (int i = 0; i < singles; ++i) probes.push_back(rolls({.die = die}, false));
   for (const int times : {1, 2, 5, 10}) {
     probes.push_back(rolls({.die = die, .times = times}, false));
   }
   for (const auto& row : kStrategies) {
+    if (options.quiet && row.until == StrategyRow::Until::success) continue;  // which rolls end depends on time
     probes.push_back(rolls({.die = die, .times = 4, .strategy = row.strategy}, false));
   }
   if (options.concurrency) {
     probes.push_back(rolls({.die = die, .times = 6, .concurrency = 3}, false));
   }
+  probes.push_back(rolling("roll of an unknown die", {.die = kUnknownDie}, Wants::unknown_die));
+  if (options.quiet) return probes;
   if (!options.risky_die.empty()) {
     const auto& risky = options.risky_die;
     for (int i = 0; i < 5; ++i) probes.push_back(rolls({.die = risky}, true));
@@ -56,7 +64,6 @@ std::vector<Probe> make_probes(const ProbeOptions& options) {
       }
     }
   }
-  probes.push_back(rolling("roll of an unknown die", {.die = kUnknownDie}, Wants::unknown_die));
   probes.push_back(rolling("batch of an unknown die", {.die = kUnknownDie, .times = 3}, Wants::unknown_die));
   for (const auto* times : {"0", "many", "1000001"}) {
     probes.push_back(bad("times", times, "/roll-async?die=" + die + "&times=" + times));

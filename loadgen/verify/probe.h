@@ -44,6 +44,10 @@ struct ProbeOptions {
   std::string risky_die = "risky";
   /// Also send batches with fewer threads than rolls.
   bool concurrency = true;
+  /// For checks that are repeated all day: no request that fails on purpose, except that one asks for an unknown die,
+  /// so that an error passes through as well. What each must cause is known from its answer alone, even if its trace is
+  /// lost.
+  bool quiet = false;
 };
 
 /// The caller sets their contexts.

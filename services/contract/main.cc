@@ -2,6 +2,7 @@
 #include <iostream>
 
 #include "common/base/json.h"
+#include "contract/cause.h"
 #include "contract/error.h"
 #include "contract/log_message.h"
 #include "contract/metric.h"
@@ -59,6 +60,11 @@ int main() {
       write_member(writer, "service", row.service);
       write_member(writer, "help", row.help);
       write_member(writer, "details", row.details);
+    });
+    write_rows(writer, "causes", dice::cause_rows(), [&](const dice::CauseRow& row) {
+      write_member(writer, "name", row.name);
+      write_member(writer, "signals", row.signals);
+      write_member(writer, "meaning", row.meaning);
     });
     write_rows(writer, "log_messages", dice::log_messages(), [&](const dice::LogMessageRow& row) {
       write_member(writer, "message", row.text);

@@ -95,9 +95,40 @@ constexpr std::array kRows = {
               "`mode` is always `sync`; batches count in `async_roll_requests_total`."},
     MetricRow{async_roll_requests, "async_roll_requests_total", kCounter, "batch_size", kFrontend.name,
               "Requests for a batch that were passed to dice-roller, by the number of rolls."},
+    // canary
+    MetricRow{pipeline_checks, "telemetry_pipeline_checks_total", kCounter, "result", kCanary, "Checks finished.",
+              "`result`: `passed`, `failed` (something is broken), `unreachable` (the frontend did not answer)."},
+    MetricRow{pipeline_complete, "telemetry_pipeline_complete", kGauge, "signal", kCanary,
+              "1 if all telemetry of the last check arrived once and was as expected, else 0.",
+              "`signal`: `answers`, `traces`, `logs`, `metrics`, `correlation`, if it is checked."},
+    MetricRow{pipeline_delay, "telemetry_pipeline_delay_seconds", kHistogram, "signal", kCanary,
+              "Time from the last response until the signal was complete.",
+              "One observation per check in which it became complete."},
+    MetricRow{
+        pipeline_expected, "telemetry_pipeline_expected_total", kCounter, "signal", kCanary,
+        "Spans, log lines or counters that had to arrive.",
+        "Of `traces`: spans, of `logs`: lines, of `metrics`: counters that had to increase. What cannot be looked "
+        "for, because the backend cannot be read, is not counted."},
+    MetricRow{pipeline_found, "telemetry_pipeline_found_total", kCounter, "signal", kCanary,
+              "Those of them that arrived before the deadline."},
+    MetricRow{pipeline_missing, "telemetry_pipeline_missing_total", kCounter, "signal", kCanary,
+              "Those of them that did not arrive before the deadline."},
+    MetricRow{pipeline_duplicated, "telemetry_pipeline_duplicated_total", kCounter, "signal", kCanary,
+              "Spans or log lines that arrived once more."},
+    MetricRow{pipeline_wrong, "telemetry_pipeline_wrong_total", kCounter, "signal", kCanary,
+              "Spans, log lines or counters that differ from what was expected."},
+    MetricRow{pipeline_pending, "telemetry_pipeline_pending", kGauge, "signal", kCanary,
+              "Spans, log lines or counters of the check in progress that have not arrived yet.",
+              "They count as missing only when the deadline has passed."},
+    MetricRow{pipeline_broken, "telemetry_pipeline_broken", kGauge, "cause,signal", kCanary,
+              "1 if the last check named this cause, else 0.",
+              "`cause`: [the causes](loadgen.md#causes); all are there from the start."},
+    MetricRow{pipeline_last_check_timestamp, "telemetry_pipeline_last_check_timestamp_seconds", kGauge, "", kCanary,
+              "End of the last check, Unix time."},
 };
 
-static_assert(is_indexed_by(kRows, &MetricRow::metric, async_roll_requests), "kRows is indexed by the metric");
+static_assert(is_indexed_by(kRows, &MetricRow::metric, pipeline_last_check_timestamp),
+              "kRows is indexed by the metric");
 
 }  // namespace
 

@@ -1,4 +1,5 @@
-// Every metric of the services. The table in docs/telemetry.md is generated from it; a test compares it with /metrics.
+// Every metric of the services and of the canary. The table in docs/telemetry.md is generated from it; a test compares
+// it with /metrics.
 #pragma once
 
 #include <cstddef>
@@ -44,6 +45,17 @@ enum class Metric {
   die_service_circuit_breaker_state,
   roll_requests,
   async_roll_requests,
+  pipeline_checks,
+  pipeline_complete,
+  pipeline_delay,
+  pipeline_expected,
+  pipeline_found,
+  pipeline_missing,
+  pipeline_duplicated,
+  pipeline_wrong,
+  pipeline_pending,
+  pipeline_broken,
+  pipeline_last_check_timestamp,
 };
 
 struct MetricRow {
@@ -53,7 +65,7 @@ struct MetricRow {
   std::string_view type;
   /// Comma-separated, in alphabetical order.
   std::string_view labels;
-  /// The service that has it; empty = every service.
+  /// The service that has it, or `kCanary`; empty = every service.
   std::string_view service;
   /// The HELP text.
   std::string_view help;

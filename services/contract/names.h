@@ -32,6 +32,9 @@ inline constexpr ServiceName kDieService{"die-service", 8402, "serves die specif
 /// Each service calls the next.
 inline constexpr std::array kServices = {kFrontend, kDiceRoller, kDieService};
 
+/// `loadgen verify --every`, which is none of the services.
+inline constexpr const char* kCanary = "canary";
+
 inline std::string service_names(std::string_view separator) {
   std::string names;
   for (const auto& service : kServices)

@@ -199,7 +199,7 @@ TEST_CASE("reports") {
   report.cases = {{"answers", "one", "0af7", {}, 0.0},
                   {"traces", "a <b> & \"c\"", "0af7", {{"span is missing", "s", "nothing"}}, std::nullopt},
                   {"logs", "one", "0af7", {}, 0.5}};
-  report.causes = {{"traces", CauseId::spans_lost, "it is broken"}};
+  report.causes = {{"traces", dice::CauseId::spans_lost, "it is broken"}};
   CHECK_FALSE(report.passed());
   const auto table = to_table(report);
   CHECK(table.contains("traces       0 of 1"));
