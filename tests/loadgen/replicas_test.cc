@@ -39,6 +39,7 @@ class Group {
   }
 
   void start() {
+    const std::lock_guard lock(mutex_);
     for (const auto port : metrics_ports_) {
       replicas_.push_back(start_({{"METRICS_PORT", std::to_string(port)}}));
     }
@@ -272,15 +273,13 @@ TEST_CASE("a replica that hangs is a defect, and not a replaced one") {
   std::atomic<bool> hangs = false;
   const auto urls = system.rollers.metrics_urls();
   const auto port = static_cast<std::uint16_t>(std::stoi(urls[0].substr(urls[0].rfind(':') + 1)));
-  Acceptor* self = nullptr;
   Acceptor gate([&](int connection, std::size_t) {
-    for (std::string request; self->receive(connection, request);) {
+    for (std::string request; gate.receive(connection, request);) {
       if (hangs || !request.contains("\r\n\r\n")) continue;
-      self->send(connection, dice::test::canned(forward(port, request).body));
+      gate.send(connection, dice::test::canned(forward(port, request).body));
       request.clear();
     }
   });
-  self = &gate;
   auto all = system.metrics_urls();
   all[2] = gate.url();
   Scrapes scrapes(all, Seconds(0.2));
