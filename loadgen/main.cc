@@ -62,6 +62,19 @@ bool rolls_get_through(Target& target) {
   return target.request("GET", "/roll?die=_none", random_context()).error_code == name_of(ErrorCode::die_not_found);
 }
 
+/// Waits as the command says. Returns the dice that the frontend lists, or an error message.
+std::expected<std::vector<std::string>, std::string> wait_for_target(const TrafficCommand& command, Clock& clock,
+                                                                     const std::stop_token& stop) {
+  Target target(command.traffic.url, command.traffic.timeout);
+  const auto deadline = clock.now() + to_steady(command.wait);
+  const auto wait = [&] { return clock.now() < deadline && clock.sleep(Seconds(0.2), stop); };
+  auto dice = target.list_dice();
+  while (!dice && wait()) dice = target.list_dice();
+  if (!dice || command.traffic.mix.list_only || command.wait <= Seconds(0)) return dice;
+  while (!rolls_get_through(target) && wait()) continue;
+  return dice;
+}
+
 int run(TrafficCommand command) {
   prepare_process();  // before the first thread starts
   const auto options = tracing_options();
@@ -84,14 +97,8 @@ int run(TrafficCommand command) {
     std::cerr << "loadgen: metrics at port " << *port << "\n";
   }
 
-  Target target(command.traffic.url, command.traffic.timeout);
-  const auto deadline = clock.now() + to_steady(command.wait);
-  auto dice = target.list_dice();
-  while (!dice && clock.now() < deadline && clock.sleep(Seconds(0.2), signals.token())) dice = target.list_dice();
+  const auto dice = wait_for_target(command, clock, signals.token());
   if (!dice) return unreachable(command.traffic.url, dice.error());
-  if (!command.traffic.mix.list_only) {
-    while (clock.now() < deadline && !rolls_get_through(target) && clock.sleep(Seconds(0.2), signals.token())) continue;
-  }
   if (!command.dice.empty()) command.traffic.mix.dice = command.dice;
   else if (!dice->empty()) command.traffic.mix.dice = *dice;
 
@@ -127,9 +134,7 @@ TraceSource trace_source(const std::string& url, const std::string& tempo_url) {
 int run(const CompareCommand& command) {
   SteadyClock clock;
   Target target(command.url);
-  if (const auto answer = target.request("GET", "/dice", random_context()); answer.status == 0) {
-    return unreachable(command.url, answer.error_message.value_or(""));
-  }
+  if (const auto dice = target.list_dice(); !dice) return unreachable(command.url, dice.error());
   auto traces = trace_source(command.url, command.tempo_url);
   const auto comparison = Compare(command.compare, target, traces, clock).run();
   if (!comparison) {

@@ -23,7 +23,8 @@ Answer Target::request(const std::string& method, const std::string& path, const
 }
 
 std::expected<std::vector<std::string>, std::string> Target::list_dice() {
-  const auto answer = request("GET", route::kDice, random_context());
+  const auto answer =
+      parse_answer(client_.get({.path = route::kDice, .route = route::kDice, .timeout = timeout_}, nullptr));
   if (!answer.is_json_object) return std::unexpected(answer.error_message.value_or(answer.outcome() + ", not JSON"));
   return answer.identifiers.value_or(std::vector<std::string>{});
 }

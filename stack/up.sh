@@ -65,7 +65,7 @@ up() {
   # New images under the same tag restart the pods.
   ids=$(docker image inspect --format '{{.Id}}' "${images[@]}" | sha256sum | cut -c 1-12)
   helm upgrade --install dice charts/dice --namespace "$NAMESPACE" --create-namespace --values stack/dice.yaml \
-    "${page[@]}" --set-string "podAnnotations.images=$ids" --wait --timeout 5m >/dev/null
+    --set canary.enabled=true "${page[@]}" --set-string "podAnnotations.images=$ids" --wait --timeout 5m >/dev/null
 
   echo "The page:  http://localhost:8400"
   [ "$GRAFANA" != true ] || echo "Grafana:   http://localhost:3000  (admin, admin)"

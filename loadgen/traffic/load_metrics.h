@@ -26,6 +26,7 @@ class LoadMetrics {
   LoadMetrics(Metrics& metrics, const Run& run);
 
   void started() { in_flight_.Increment(); }
+  int in_flight() const { return static_cast<int>(in_flight_.Value()); }
   /// `latency` is measured from the time at which the request was due; `trace` is the context that it was sent with.
   void finished(const std::string& route, const Answer& answer, Seconds latency, const TraceContext& trace);
 

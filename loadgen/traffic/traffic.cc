@@ -39,13 +39,11 @@ int Traffic::request(std::optional<RollRequest> wanted, std::uint64_t number, Ti
   auto span = tracing_.start("traffic " + route, SpanKind::internal, {}, {{"user.id", id}});
   auto parent = span.context();
   parent.baggage = "user.id=" + id;
-  ++in_flight_;
   metrics_.started();
   const auto sent = clock_.now();
   const auto answer = parse_answer(
       client_.get({.path = path, .route = route, .timeout = options_.timeout, .parent = &parent}, &tracing_));
   const auto latency = since(due, clock_.now());
-  --in_flight_;
   metrics_.finished(route, answer, latency, parent);
   if (!answer.succeeded()) span.fail(answer.error_code.value_or(std::to_string(answer.status)));
   span.end();
@@ -84,7 +82,7 @@ std::string Traffic::progress_line(TimePoint start) {
   const auto seconds = since(start, clock_.now()).count();
   const auto count = static_cast<double>(tally_.count());
   return fixed(seconds, 0) + " s: " + std::to_string(tally_.count()) + " requests, " + fixed(count / seconds, 1) +
-         " per second, " + std::to_string(in_flight_) + " in flight, p99 " +
+         " per second, " + std::to_string(metrics_.in_flight()) + " in flight, p99 " +
          show_seconds(tally_.latency().percentile(0.99)) + ", " + std::to_string(tally_.unexpected()) +
          " unexpected failures";
 }

@@ -75,7 +75,6 @@ class Traffic {
   std::atomic<std::uint64_t> next_ = 0;
   /// Number of threads that have not ended.
   std::atomic<std::uint64_t> running_ = 0;
-  std::atomic<std::int64_t> in_flight_ = 0;
   Mutex mutex_;
   Tally tally_ GUARDED_BY(mutex_);
   /// When the most recent request was sent.

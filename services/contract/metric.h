@@ -41,6 +41,7 @@ enum class Metric {
   async_rolls_in_progress,
   die_service_requests,
   die_service_request_duration,
+  roll_admission_in_use,
   roll_admission_rejected,
   die_service_circuit_breaker_state,
   roll_requests,

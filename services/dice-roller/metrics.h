@@ -18,6 +18,7 @@ struct RollerMetrics {
         die_requests(metrics.counters(Metric::die_service_requests)),
         die_duration(metrics.histogram(Metric::die_service_request_duration,
                                        {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5})),
+        in_use(metrics.gauge(Metric::roll_admission_in_use)),
         rejected(metrics.counters(Metric::roll_admission_rejected)),
         breaker(metrics.gauge(Metric::die_service_circuit_breaker_state)) {}
 
@@ -31,6 +32,7 @@ struct RollerMetrics {
   prometheus::Gauge& in_progress;
   Counters& die_requests;
   Histogram& die_duration;
+  prometheus::Gauge& in_use;
   Counters& rejected;
   prometheus::Gauge& breaker;
 };

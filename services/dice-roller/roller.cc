@@ -93,6 +93,7 @@ Roller::Roller(const Options& options, Service& service)
       rate_limit_(options.rate_limit),
       roll_threads_({.max_threads = options.max_roll_threads}),
       seed_(options.seed.value_or(random_seed())) {
+  telemetry_.metrics.before_scrape([this] { metrics_.in_use.Set(static_cast<double>(admission_.in_use())); });
   using List = std::initializer_list<const char*>;
   const auto about = json_object([](JsonWriter& writer) {
     write_member(writer, "service", "Dice Roller API");

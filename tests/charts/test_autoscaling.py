@@ -62,13 +62,10 @@ def of(component, name, labels, values, namespace="dice", release="dice"):
     return {"series": f"{name}{{{text}}}", "values": values}
 
 
-def roller(pods, single, batches, size, accepted, rejected, **where):
-    """Five minutes of dice-roller pods that are all the same: requests in progress, rolls per batch, requests per 15 s."""
+def roller(pods, rolls, accepted, rejected, **where):
+    """Five minutes of dice-roller pods that are all the same: rolls at work, requests per 15 s."""
     for pod in map(str, range(pods)):
-        yield of("dice-roller", "http_requests_in_progress", {"route": "/roll", "method": "GET", "pod": pod}, f"{single}x20", **where)
-        yield of("dice-roller", "http_requests_in_progress", {"route": "/roll-async", "method": "GET", "pod": pod}, f"{batches}x20", **where)
-        yield of("dice-roller", "async_roll_batch_size_sum", {"pod": pod}, f"0+{accepted * size}x20", **where)
-        yield of("dice-roller", "async_roll_batch_size_count", {"pod": pod}, f"0+{accepted}x20", **where)
+        yield of("dice-roller", "roll_admission_in_use", {"pod": pod}, f"{rolls}x20", **where)
         for status, code, requests in (("200", "", accepted), ("503", "overloaded", rejected)):
             yield of("dice-roller", "http_requests_total",
                      {"route": "/roll-async", "status": status, "error_code": code, "pod": pod}, f"0+{requests}x20", **where)
@@ -86,17 +83,16 @@ def requests(component, pods, per_second, route="/dice/{identifier}", **where):
 
 # 64 rolls at a time at most; the target is 70 % of this.
 CASES = {
-    "idle rollers": ("dice-roller", roller(2, 0, 0, 10, 0, 0), {"rolls": 0, "rejections": 0}),
-    "single rolls": ("dice-roller", roller(2, 40, 0, 0, 0, 0), {"rolls": 80, "rejections": 80}),
-    "batches of 10": ("dice-roller", roller(2, 4, 6, 10, 100, 0), {"rolls": 128, "rejections": 128}),
+    "idle rollers": ("dice-roller", roller(2, 0, 0, 0), {"rolls": 0, "rejections": 0}),
+    "busy rollers": ("dice-roller", roller(2, 40, 100, 0), {"rolls": 80, "rejections": 80}),
     # A pod at its limit, which rejects three of four batches: four times as much work is asked for.
-    "one pod of four": ("dice-roller", roller(1, 0, 6, 10, 100, 300), {"rolls": 60, "rejections": 240}),
-    "another release in the same namespace": ("dice-roller", [*roller(1, 1, 0, 0, 0, 0), *roller(2, 50, 0, 0, 0, 0, release="other")],
+    "one pod of four": ("dice-roller", roller(1, 60, 100, 300), {"rolls": 60, "rejections": 240}),
+    "another release in the same namespace": ("dice-roller", [*roller(1, 1, 0, 0), *roller(2, 50, 0, 0, release="other")],
                                               {"rolls": 1, "rejections": 1}),
-    "the same release in another namespace": ("dice-roller", [*roller(1, 1, 0, 0, 0, 0), *roller(2, 50, 0, 0, 0, 0, namespace="other")],
+    "the same release in another namespace": ("dice-roller", [*roller(1, 1, 0, 0), *roller(2, 50, 0, 0, namespace="other")],
                                               {"rolls": 1, "rejections": 1}),
     # Nothing, which is not 0.
-    "rollers not scraped": ("dice-roller", roller(2, 50, 0, 0, 0, 0, release="other"), {"rolls": None, "rejections": None}),
+    "rollers not scraped": ("dice-roller", roller(2, 50, 0, 0, release="other"), {"rolls": None, "rejections": None}),
     "requests": ("die-service", requests("die-service", 3, 40), {"requests": 120}),
     "the page": ("frontend", [*requests("frontend", 2, 10, "/"), *requests("die-service", 2, 40)], {"requests": 20}),
     "no requests yet": ("frontend", requests("frontend", 2, 0), {"requests": 0}),

@@ -188,7 +188,7 @@ def test_page_and_grafana_by_node_port(up):
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 0, output
     assert "http://localhost:8400" in output and "http://localhost:3000" in output
-    assert command(commands(), "helm upgrade --install dice", "externalService.enabled=true", "externalService.type=NodePort",
+    assert command(commands(), "helm upgrade --install dice", "canary.enabled=true", "externalService.enabled=true", "externalService.type=NodePort",
                    "externalService.nodePort=30840")
     assert command(commands(), "helm upgrade --install kps", "grafana.service.type=NodePort,grafana.service.nodePort=30300")
     assert not command(commands(), "port-forward") and not command(commands(), "kind create")

@@ -192,8 +192,8 @@ class Live:
             self.processes.append(subprocess.Popen(
                 [BIN / "loadgen", *map(str, arguments), "--url", self.system.url("frontend"), "--metrics-port", "0"],
                 env={**env, "OTEL_EXPORTER_OTLP_ENDPOINT": self.collector.url}, stdout=log, stderr=log))
-        port = eventually(lambda: f"a port: {path.read_text()}", 15, lambda: re.search(r"metrics at port (\d+)", path.read_text()))
-        self.urls[job] = f"http://127.0.0.1:{port[1]}"
+        port = eventually(lambda: f"a port: {path.read_text()}", 15, lambda: re.search(r'metrics at port (\d+)|"metrics_port":(\d+)', path.read_text()))
+        self.urls[job] = f"http://127.0.0.1:{port[1] or port[2]}"
         self.target(job, self.urls[job])
 
     def traffic(self, *arguments):

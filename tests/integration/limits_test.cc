@@ -23,6 +23,7 @@ TEST_CASE("rolls above MAX_ROLL_THREADS are rejected immediately, and admitted a
   batch.send("GET /roll-async?die=fair&times=20 HTTP/1.1\r\nHost: x\r\n\r\n");
   REQUIRE(clock.wait_for_sleepers(20));
   CHECK(roller.metric("async_rolls_in_progress") == 20);
+  CHECK(roller.metric("roll_admission_in_use") == 20);
   for (const auto* path : {"/roll?die=fair", "/roll-async?die=fair&times=1"}) {
     auto reply = get(roller.port(), path);
     CHECK(reply.status == 503);

@@ -19,26 +19,19 @@ namespace="{{ .root.Release.Namespace }}",service="{{ include "dice.metricsName"
 {{- end }}
 
 {{/*
-Rolls at work, which are limited by maxRollThreads. A batch holds as many as it has rolls until it is answered: batches in progress
-times their mean size. With rejections, as many as there would be without: an accepted request causes as much work as a rejected
-one would have.
+Rolls at work, which maxRollThreads limits. With rejections, as many as there would be without: an accepted request causes as much
+work as a rejected one would have.
 */}}
 {{- define "dice.rollTriggers" -}}
 {{- $series := include "dice.series" (dict "root" . "component" "dice-roller") }}
-{{- $rolls := list
-    (printf `(sum(http_requests_in_progress{%s,route="/roll"}) or vector(0))` $series)
-    (printf `+ (sum(http_requests_in_progress{%s,route="/roll-async"}) or vector(0))` $series)
-    (printf `* sum(rate(async_roll_batch_size_sum{%s}[5m]))` $series)
-    (printf `/ clamp_min(sum(rate(async_roll_batch_size_count{%s}[5m])), 1e-9)` $series) | join " " }}
 {{- $threshold := divf (mulf .Values.diceRoller.autoscaling.target .Values.diceRoller.maxRollThreads) 100 }}
 - name: rolls
   threshold: {{ $threshold }}
-  query: >-
-    {{ $rolls }}
+  query: sum(roll_admission_in_use{ {{- $series }}})
 - name: rejections
   threshold: {{ $threshold }}
   query: >-
-    ({{ $rolls }})
+    sum(roll_admission_in_use{ {{- $series }}})
     * (1 + (sum(rate(roll_admission_rejected_total{ {{- $series }},reason="overloaded"}[1m])) or vector(0))
     / clamp_min(sum(rate(http_requests_total{ {{- $series }},route=~"/roll|/roll-async",error_code!="overloaded"}[1m]))
     or vector(0), 1e-9))
