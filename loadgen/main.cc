@@ -1,3 +1,4 @@
+#include <malloc.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -195,6 +196,8 @@ std::vector<std::string> checked_signals(const VerifyCommand& command) {
 /// `--every`: checks until SIGTERM or SIGINT.
 int run_canary(const VerifyCommand& command) {
   prepare_process();  // before the first thread starts
+  // Each probe has a thread of its own, and each thread would keep memory of its own.
+  (void)::mallopt(M_ARENA_MAX, 1);
   const auto service = process_environment()("OTEL_SERVICE_NAME").value_or(kCanary);
   SteadyClock clock;
   LogSink sink(STDOUT_FILENO);
