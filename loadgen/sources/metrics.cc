@@ -23,8 +23,9 @@ void add_to(std::string& detail, const std::string& text) { detail += (detail.em
 
 }  // namespace
 
-Scrapes::Scrapes(std::vector<std::string> urls, Resolver resolve)
+Scrapes::Scrapes(std::vector<std::string> urls, Seconds timeout, Resolver resolve)
     : urls_(std::move(urls)),
+      timeout_(timeout),
       replicas_([&] {
         // A process that shares its address with others would be hidden by a kept connection to one of them.
         auto client = backend_options("metrics", "");
@@ -45,12 +46,12 @@ std::string Scrapes::name() const {
 void Scrapes::settle(Clock& /*clock*/, TimePoint /*deadline*/) {}  // a scrape has everything that was counted
 
 std::expected<MetricsSource::Reading, SourceError> Scrapes::read() {
-  const auto replicas = replicas_.find(kSourceTimeout, {});
+  const auto replicas = replicas_.find(timeout_, {});
   std::vector<std::expected<ClientResponse, Error>> responses(replicas.size());
   threads_.run_for_each(replicas.size(), kThreads, [&](std::size_t i) {
     responses[i] = replicas[i]->client.get({.path = route::kMetrics,
                                             .route = route::kMetrics,
-                                            .timeout = kSourceTimeout,
+                                            .timeout = timeout_,
                                             .headers = {{"Accept", "application/openmetrics-text; version=1.0.0"}}},
                                            nullptr);
   });

@@ -42,7 +42,8 @@ class MetricsSource {
 /// that is not headless, each reading may find another process.
 class Scrapes final : public MetricsSource {
  public:
-  explicit Scrapes(std::vector<std::string> urls, Resolver resolve = resolve_host);
+  /// `timeout` is for each scrape.
+  explicit Scrapes(std::vector<std::string> urls, Seconds timeout = kSourceTimeout, Resolver resolve = resolve_host);
 
   std::string name() const override;
   void settle(Clock& clock, TimePoint deadline) override;
@@ -50,6 +51,7 @@ class Scrapes final : public MetricsSource {
 
  private:
   const std::vector<std::string> urls_;
+  const Seconds timeout_;
   Replicas replicas_;
   /// What was found at each address last, of the name of a service and of a process: a replica that does not respond
   /// in time is still the same.
