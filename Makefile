@@ -140,7 +140,7 @@ bench: ## Run the benchmarks in docs/benchmarks.md
 	@$(MAKE) build
 	@/usr/bin/python3 bench/run.py $(BUILD)/bin
 
-dashboards: ## Regenerate the dashboards and their pictures; takes 6 minutes
+dashboards: ## Regenerate the dashboards and their pictures; takes 7 minutes
 	@tools/setup.sh test
 	@$(MAKE) build
 	@$(MAKE) $(PYTHON)

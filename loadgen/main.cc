@@ -157,7 +157,7 @@ std::unique_ptr<LogSource> log_source(const VerifyCommand& command) {
 }
 
 std::unique_ptr<MetricsSource> metrics_source(const VerifyCommand& command) {
-  if (!command.prometheus_url.empty()) return std::make_unique<Prometheus>(command.prometheus_url);
+  if (!command.prometheus_url.empty()) return std::make_unique<Prometheus>(command.prometheus_url, command.prometheus_selector);
   if (command.metrics_urls.empty()) return nullptr;
   return std::make_unique<Scrapes>(command.metrics_urls);
 }

@@ -12,13 +12,14 @@ import pathlib
 import tempfile
 import time
 
-from live import NAMESPACE, Live
+from live import NAMESPACE, Live, eventually
 from playwright.sync_api import sync_playwright
 from queries import ROOT, UPSTREAM, dashboards, fill
 
 RATE_INTERVAL, RANGE = "15s", "5m"
 OUT = ROOT / "docs/dashboards"
 SECONDS, STEP = 300, 5
+BROKEN, BROKEN_SECONDS = "dice-pipeline", 75  # until the alert fires, too
 COLUMN, ROW, GAP, LEFT = 50, 30, 6, 80  # grid sizes and the space for an axis, in pixels
 COLOURS = ["#7eb26d", "#eab839", "#6ed0e0", "#ef843c", "#e24d42", "#1f78c1", "#ba43a9", "#705da0", "#508642", "#cca300"]
 NAMED = {"green": "#56a64b", "orange": "#ff780a", "red": "#e02f44", "transparent": "none"}
@@ -193,6 +194,7 @@ class Picture:
         rows = []
         for metric, value in self.last(panel["targets"][0]):
             shown = {**metric, "Value": number(value, field["unit"], field.get("decimals"))}
+            shown = dict(sorted(shown.items(), key=lambda one: organize["indexByName"].get(one[0], len(shown))))
             shown = {organize["renameByName"].get(name, name): text for name, text in shown.items() if name not in organize["excludeByName"]}
             rows.append({name: words.get(name, {}).get(text, text) for name, text in shown.items()})
         if not rows:
@@ -229,11 +231,20 @@ def main():
         while (left := SECONDS + 15 - (time.monotonic() - began)) > 0:  # a graph's worth of data
             time.sleep(left)
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu"])
-        picture = Picture(live)
-        for board in dashboards():
-            page = browser.new_page(viewport={"width": 24 * COLUMN, "height": 100})
-            page.set_content(picture.page(board))
-            page.screenshot(path=OUT / f"{board['uid'].removeprefix('dice-')}.png", full_page=True)
+
+        def draw(boards):
+            picture = Picture(live)
+            for board in boards:
+                page = browser.new_page(viewport={"width": 24 * COLUMN, "height": 100})
+                page.set_content(picture.page(board))
+                page.screenshot(path=OUT / f"{board['uid'].removeprefix('dice-')}.png", full_page=True)
+
+        draw([board for board in dashboards() if board["uid"] != BROKEN])
+        # This one is about what is broken.
+        live.collector.refuses = True
+        eventually("the canary sees it", 60, lambda: live.samples(f'telemetry_pipeline_broken{{namespace="{NAMESPACE}"}} == 1'))
+        time.sleep(BROKEN_SECONDS)
+        draw([board for board in dashboards() if board["uid"] == BROKEN])
         browser.close()
 
 

@@ -192,8 +192,8 @@ class Live:
             self.processes.append(subprocess.Popen(
                 [BIN / "loadgen", *map(str, arguments), "--url", self.system.url("frontend"), "--metrics-port", "0"],
                 env={**env, "OTEL_EXPORTER_OTLP_ENDPOINT": self.collector.url}, stdout=log, stderr=log))
-        port = eventually(lambda: f"a port: {path.read_text()}", 15, lambda: re.search(r"metrics at port (\d+)", path.read_text()))
-        self.urls[job] = f"http://127.0.0.1:{port[1]}"
+        port = eventually(lambda: f"a port: {path.read_text()}", 15, lambda: re.search(r'metrics at port (\d+)|"metrics_port":(\d+)', path.read_text()))
+        self.urls[job] = f"http://127.0.0.1:{port[1] or port[2]}"
         self.target(job, self.urls[job])
 
     def traffic(self, *arguments):
@@ -201,8 +201,8 @@ class Live:
         self.loadgen("loadgen", "traffic", "--duration", 3600, *arguments)
 
     def canary(self):
-        """Checks every 5 s. What is not there after 5 s is missing."""
-        self.loadgen("canary", "verify", "--shared", "--every", 5, "--deadline", 5, "--logs", self.folder / "logs",
+        """Checks every 5 s. What is not there after 10 s is missing."""
+        self.loadgen("canary", "verify", "--shared", "--every", 5, "--deadline", 10, "--logs", self.folder / "logs",
                      "--metrics", ",".join(self.system.metrics_urls.values()))
 
     def says(self, job, namespace, text):

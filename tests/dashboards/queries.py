@@ -16,23 +16,19 @@ DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 UPSTREAM = re.compile(r"traces_(spanmetrics|service_graph)_\w+|kube_\w+|container_\w+")
 # Metrics of Prometheus itself.
 PROMETHEUS = {"up", "scrape_duration_seconds", "ALERTS"}
-# {metric: type} of loadgen: traffic and the canary. Those of the services are in the contract.
+# {metric: type} of loadgen traffic. Those of the services and of the canary are in the contract.
 LOADGEN = {
     "loadgen_requests_total": "counter", "loadgen_request_duration_seconds": "histogram", "loadgen_requests_in_flight": "gauge",
     "loadgen_target_rate": "gauge", "loadgen_info": "gauge",
-    "telemetry_pipeline_checks_total": "counter", "telemetry_pipeline_complete": "gauge", "telemetry_pipeline_broken": "gauge",
-    "telemetry_pipeline_delay_seconds": "histogram", "telemetry_pipeline_expected_total": "counter",
-    "telemetry_pipeline_found_total": "counter", "telemetry_pipeline_missing_total": "counter",
-    "telemetry_pipeline_duplicated_total": "counter", "telemetry_pipeline_wrong_total": "counter",
-    "telemetry_pipeline_pending": "gauge", "telemetry_pipeline_last_check_timestamp_seconds": "gauge",
 }
 
-# LogQL and TraceQL that normally find nothing: a part of the expression, and when there is data.
+# Queries for the cluster that normally find nothing: a part of the expression, and when there is data.
 EMPTY_WHILE_WELL = {
     "Die specifications not reloaded": "the file of dice is bad",
     "Span export failed": "the collector refuses spans",
     "downstream_|circuit_open": "die-service is gone",
     "span.error.type !=": "die-service is gone",
+    "kube_horizontalpodautoscaler_": "autoscaling is on",
 }
 
 FENCE = re.compile(r"^```(promql|logql|traceql)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -111,8 +107,12 @@ def of_documents():
 
 
 def filled_when(query):
-    """The condition under which a query for Loki or Tempo has data; None if it always has data under load."""
+    """The condition under which a query for the cluster has data; None if it always has data under load."""
     return next((condition for part, condition in EMPTY_WHILE_WELL.items() if part in query.expr), None)
+
+
+def on_cluster_only(query):
+    return query.language != "promql" or any(UPSTREAM.fullmatch(name) for name in metrics_of(query.expr))
 
 
 def every():

@@ -165,9 +165,13 @@ def test_metrics_exist_and_are_used():
     assert unused == set(UNUSED), f"neither used nor declared unused: {unused - set(UNUSED)}; used after all: {set(UNUSED) - unused}"
 
 
+def test_causes_are_in_words():
+    assert list(source.CAUSES) == [cause["name"] for cause in contract.read()["causes"]]
+
+
 def test_queries_for_the_cluster_are_there():
-    others = [query for query in queries.every() if query.language != "promql"]
-    assert {query.language for query in others} == {"logql", "traceql", "trace"}
+    others = [query for query in queries.every() if queries.on_cluster_only(query)]
+    assert {query.language for query in others} == {"promql", "logql", "traceql", "trace"}
     assert {queries.filled_when(query) for query in others} == {None, *queries.EMPTY_WHILE_WELL.values()}
     for part in queries.EMPTY_WHILE_WELL:
         assert any(part in query.expr for query in others), part

@@ -2,11 +2,16 @@
 
 import re
 import subprocess
+import sys
 
 import pytest
 import queries
 import yaml
 from queries import ROOT, RULES
+
+sys.path.insert(0, str(ROOT / "tools"))
+
+import contract  # noqa: E402
 
 PROMTOOL = ROOT / "build/prometheus/usr/bin/promtool"
 CASES = sorted((ROOT / "tests/dashboards/rules").glob("*.yaml"))
@@ -43,7 +48,7 @@ def test_every_alert_has_a_case_that_fires_and_one_that_does_not():
     fires, silent = set(), set()
     for case in CASES:
         for one in yaml.safe_load(case.read_text())["tests"]:
-            for test in one["alert_rule_test"]:
+            for test in one.get("alert_rule_test", []):
                 if not test["exp_alerts"]:
                     silent.add(test["alertname"])
                 for alert in test["exp_alerts"]:
@@ -51,6 +56,27 @@ def test_every_alert_has_a_case_that_fires_and_one_that_does_not():
                     fires.add((test["alertname"], labels["severity"], labels.get("window")))
     assert fires == {(rule["alert"], rule["labels"]["severity"], rule["labels"].get("window")) for rule in ALERTS}
     assert silent == NAMES
+
+
+def alerts_of_causes():
+    """{cause of the canary: the alerts that it raises}"""
+    causes = {cause["name"]: [] for cause in contract.read()["causes"]}
+    for rule in ALERTS:
+        for operator, value in re.findall(r'telemetry_pipeline_broken\{\s*cause(=~|!~|=)"([^"]*)"', rule["expr"]):
+            for cause, alerts in causes.items():
+                if bool(re.fullmatch(value, cause)) == (operator != "!~"):
+                    alerts.append(rule["alert"])
+    return causes
+
+
+def test_every_cause_raises_one_alert():
+    raised = alerts_of_causes()
+    assert {cause: len(alerts) for cause, alerts in raised.items()} == dict.fromkeys(raised, 1), raised
+    tested = {alert["exp_labels"].get("cause") for case in CASES for one in yaml.safe_load(case.read_text())["tests"]
+              for test in one.get("alert_rule_test", []) for alert in test["exp_alerts"]}
+    assert tested >= set(raised)
+    lost = [cause for cause, alerts in raised.items() if alerts == ["TelemetryPipelineLost"]]
+    assert re.findall(r"^\| `(\w+)` \|", (ROOT / "docs/runbooks/TelemetryPipelineLost.md").read_text(), re.MULTILINE) == lost
 
 
 @pytest.mark.parametrize("rule", ALERTS, ids=lambda rule: rule["alert"] + rule["labels"].get("window", ""))

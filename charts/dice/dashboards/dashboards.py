@@ -144,14 +144,15 @@ def row(title):
     return {"type": "row", "title": title, "collapsed": False, "panels": [], "gridPos": {"w": 24, "h": 1}}
 
 
-def table_of(*hidden, sort=(), value=None, **renamed):
+def table_of(*hidden, sort=(), order=(), value=None, **renamed):
     """Transformations that hide the irrelevant columns of a table. `value` is the title of the column of values, if it is shown."""
     hidden = {name: True for name in ("Time", "Value", "__name__", "namespace", "endpoint", "instance", "service", "container",
                                       "prometheus", *hidden)}
     if value:
         del hidden["Value"]
         renamed["Value"] = value
-    return [{"id": "organize", "options": {"excludeByName": hidden, "renameByName": renamed, "indexByName": {}}},
+    return [{"id": "organize", "options": {"excludeByName": hidden, "renameByName": renamed,
+                                           "indexByName": {name: number for number, name in enumerate(order)}}},
             *({"id": "sortBy", "options": {"sort": [{"field": name}]}} for name in sort)]
 
 
@@ -268,7 +269,7 @@ def overview():
         row("Deployed"),
         panel("table", "Versions", "Pods of each version. Two versions of a service mean that a rollout is in progress or stuck.",
               prometheus(f"count by (job, version, commit) (dice_build_info{{{OURS}}})", instant=True, format="table"), to_resources,
-              width=10, height=7, transformations=table_of(sort=["job"], value="pods")),
+              width=10, height=7, transformations=table_of(sort=["job"], order=["job", "version", "commit", "Value"], value="pods")),
         panel("timeseries", "p95 by route", "The slowest routes, from recording rules. Steps may show the effect of a deployment.",
               prometheus(f"topk(5, namespace_job_route:http_request_duration_seconds:p95_5m{{{NS}}})", "{{job}} {{route}}"),
               to_resources, unit="s", width=8, height=7),
@@ -523,7 +524,7 @@ def pipeline():
               "thresholds": steps((None, "green"), (0.5, "orange"), (1, "red"))}
     causes = f'max by (signal, cause) ({of("broken")})'
     # The age of the last sample that did not name the cause.
-    age = f"""time() - max by (signal, cause) (max_over_time(timestamp({of("broken")} == 0)[6h:1m])) and {causes} == 1
+    age = f"""time() - max by (signal, cause) (max_over_time(timestamp({of("broken")} == 0)[6h:30s])) and {causes} == 1
               or 21600 * ({causes} == 1)"""
     delay = lambda window: (f'sum by (signal) (rate({of("delay_seconds_sum")}[{window}])) '
                             f'/ (sum by (signal) (rate({of("delay_seconds_count")}[{window}])) > 0)')
@@ -537,7 +538,7 @@ def pipeline():
         panel("table", "Broken", """What the last check found. Empty: nothing. The time since the last check that did not find it; 6 h can
               also be longer. What to check: the runbook TelemetryPipelineLost.""",
               prometheus(age, instant=True, format="table"), [to_resources, to_dependencies], unit="s", width=10, height=8,
-              transformations=table_of(sort=["signal"], value="for", cause="why"),
+              decimals=0, transformations=table_of(sort=["signal"], order=["signal", "cause", "Value"], value="for", cause="why"),
               overrides=[{"matcher": {"id": "byName", "options": "why"}, "properties": [{"id": "mappings", "value": [
                   {"type": "value", "options": {cause: {"text": text} for cause, text in CAUSES.items()}}]}]}]),
         panel("stat", "Seconds until complete", """From a response until all of its telemetry was there: the mean of ten minutes. Traces take as
@@ -548,9 +549,10 @@ def pipeline():
         row("History"),
         panel("state-timeline", "Signals over time", "The state of each signal. Gaps: the canary did not run, or was not scraped.",
               prometheus(state, "{{signal}}"), to_overview, width=12, height=7, **states),
-        panel("state-timeline", "Causes over time", "When the checks named a cause. Empty: never in this time.",
-              prometheus(f"{causes} == 1", "{{signal}}: {{cause}}"), to_resources, width=12, height=7, thresholds=steps((None, "red")),
-              mappings=words("", "broken")),
+        panel("state-timeline", "Causes over time", "When the checks named a cause, from the first time on. Empty: never in this time.",
+              prometheus(f'{causes} and on (signal, cause) max by (signal, cause) (max_over_time({of("broken")}{RANGE})) == 1',
+                         "{{signal}}: {{cause}}"), to_resources, width=12, height=7,
+              thresholds=steps((None, "transparent"), (1, "red")), mappings=words("", "broken")),
         panel("timeseries", "Seconds until complete, over time", """The mean of five minutes. Slow growth: a queue on the way grows. A signal
               without a line is not complete; see Broken.""",
               prometheus(delay("5m"), "{{signal}}"), to_load, unit="s", width=12, lines=True,
@@ -602,10 +604,6 @@ def load():
     duration = "loadgen_request_duration_seconds"
     work = f"sum by (job) (rate(http_requests_total{{{OURS}, {WORK}}}{RATE}))"
     pods = f"count by (job) (up{{{OURS}}} == 1)"
-    # As in templates/_autoscaling.tpl: a batch holds as many as it has rolls until it is answered.
-    requests = f'http_requests_in_progress{{{NS}, job="{DICE_ROLLER}", route="%s"}}'
-    at_work = f"""sum by (pod) ({requests % "/roll"} or {requests % "/roll-async"} * scalar(sum(rate(async_roll_batch_size_sum{{{NS}}}[5m]))
-                  / clamp_min(sum(rate(async_roll_batch_size_count{{{NS}}}[5m])), 1e-9)))"""
     loadgen_note = "Empty while loadgen does not run."
     rows = [
         row("Load"),
@@ -647,7 +645,7 @@ def load():
               prometheus(f"{work} / {pods}", "{{job}}"), to_resources, unit="reqps"),
         panel("timeseries", "Rolls at work", """Rolls at work in each pod of dice-roller. The autoscaler keeps them below 70 % of
               MAX_ROLL_THREADS; at MAX_ROLL_THREADS, requests are rejected. If the pods differ, load is not spread evenly.""",
-              prometheus(at_work, "{{pod}}"), to_async, unit="short"),
+              prometheus(f"sum by (pod) (roll_admission_in_use{{{NS}}})", "{{pod}}"), to_async, unit="short"),
         panel("timeseries", "Rolls finished", "Rolls per second that succeeded or failed on purpose, of all pods.",
               prometheus(f'sum by (mode) (rate(dice_rolls_total{{{NS}, result!="cancelled"}}{RATE}))', "{{mode}}"), to_async, unit="ops",
               stack=True),

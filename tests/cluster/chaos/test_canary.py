@@ -39,45 +39,47 @@ def monitored(expressions):
     patch("servicemonitor", "dice", {"spec": {"selector": {"matchExpressions": expressions}}}, NAMESPACE)
 
 
-def release_of_stack(name, *arguments):
+def release_of_stack(name, values, *arguments, more=None):
+    """`more` are values that are added to those of the file."""
     chart = next(line.split()[1:3] for line in (ROOT / "stack/charts.txt").read_text().splitlines() if line.startswith("otel-logs "))
     file = f"{os.environ.get('CHARTS', ROOT / 'build/stack')}/{chart[0]}-{chart[1]}.tgz"
-    run("helm", "--namespace", MONITORING, "upgrade", "--install", name, file, "--skip-crds", *arguments)
+    run("helm", "--namespace", MONITORING, "upgrade", "--install", name, file, "--skip-crds", "--values", ROOT / "stack/values" / values,
+        "--values", "-", *arguments, stdin=json.dumps(more or {}))
 
 
-def gateway(*arguments):
-    release_of_stack(COLLECTOR, "--values", ROOT / "stack/values/otel-gateway.yaml", *arguments)
+def gateway(more=None):
+    release_of_stack(COLLECTOR, "otel-gateway.yaml", more=more)
 
 
 def second_agent():
-    release_of_stack("otel-logs-twice", "--values", ROOT / "stack/values/otel-logs.yaml", "--set", "fullnameOverride=otel-logs-twice",
+    release_of_stack("otel-logs-twice", "otel-logs.yaml", "--set", "fullnameOverride=otel-logs-twice",
                      "--set", "presets.logsCollection.storeCheckpoints=false", "--set", "config.receivers.filelog.start_at=end",
                      "--set", f"config.receivers.filelog.include={{/var/log/pods/{NAMESPACE}_*/*/*.log}}")
 
 
-# By name: how to bring it about, how to end it, the signal whose cause is expected, the cause, the alert.
+# By name: how to bring it about, how to end it, the only cause, the only alert.
 FAULTS = {
-    "collector at 0": (*scaled("deployment", COLLECTOR), "traces", "collector_down", "TelemetryPipelineLost"),
-    "Tempo at 0": (*scaled("statefulset", TEMPO), "traces", "source_unreadable", "TelemetryPipelineLost"),
-    "Loki at 0": (*scaled("statefulset", LOKI), "logs", "source_unreadable", "TelemetryPipelineLost"),
+    "collector at 0": (*scaled("deployment", COLLECTOR), "collector_down", "TelemetryPipelineLost"),
+    "Tempo at 0": (*scaled("statefulset", TEMPO), "source_unreadable", "TelemetryPipelineLost"),
+    "Loki at 0": (*scaled("statefulset", LOKI), "source_unreadable", "TelemetryPipelineLost"),
     "log agent off": (
         lambda: patch("daemonset", "otel-logs-agent", {"spec": {"template": {"spec": {"nodeSelector": {"nowhere": "true"}}}}}),
         lambda: patch("daemonset", "otel-logs-agent", {"spec": {"template": {"spec": {"nodeSelector": {"nowhere": None}}}}}),
-        "logs", "no_logs", "TelemetryPipelineLost"),
+        "no_logs", "TelemetryPipelineLost"),
     "a service not scraped": (
         lambda: monitored([{"key": "app.kubernetes.io/component", "operator": "NotIn", "values": ["die-service"]}]),
-        lambda: monitored(None), "metrics", "scrape_missing", "TelemetryPipelineLost"),
+        lambda: monitored(None), "scrape_missing", "TelemetryPipelineLost"),
     "a service exports no spans": (
         lambda: install(*CANARY, "--set", "diceRoller.env.OTEL_TRACES_EXPORTER=none"),
-        lambda: install(*CANARY), "traces", "spans_not_exported", "TelemetryPipelineLost"),
+        lambda: install(*CANARY), "spans_not_exported", "TelemetryPipelineLost"),
     "10 % of the traces sampled away": (
-        lambda: gateway("--set-json", f"config={json.dumps(SAMPLED)}"), gateway, "traces", "traces_lost", "TelemetryPipelineLost"),
+        lambda: gateway({"config": SAMPLED}), gateway, "traces_lost", "TelemetryPipelineLost"),
     "log lines sent twice": (
         second_agent, lambda: run("helm", "--namespace", MONITORING, "uninstall", "otel-logs-twice"),
-        "logs", "duplicated", "TelemetryPipelineDuplicated"),
+        "duplicated", "TelemetryPipelineDuplicated"),
     "context not propagated": (
         lambda: install(*CANARY, "--set", "diceRoller.env.OTEL_PROPAGATORS=none"),
-        lambda: install(*CANARY), "traces", "context_not_propagated", "TelemetryPipelineLost"),
+        lambda: install(*CANARY), "context_not_propagated", "TelemetryPipelineLost"),
 }
 CHOSEN = [name for name in os.environ.get("FAULTS", "").split(",") if name] or list(FAULTS)
 
@@ -115,7 +117,7 @@ def test_no_false_alarm(backends, say):
 
 @pytest.mark.parametrize("fault", CHOSEN)
 def test_a_fault_is_named_and_alerted(fault, backends, say):
-    inject, end, signal, cause, alert = FAULTS[fault]
+    inject, end, cause, alert = FAULTS[fault]
     wait_for("all is well", lambda: not broken(backends) and not alerts(backends), SECONDS)
     start = time.monotonic()
     named = {}
@@ -130,10 +132,10 @@ def test_a_fault_is_named_and_alerted(fault, backends, say):
 
     def alerted():
         look()
-        return (alert, signal, cause) in fired
+        return any(one[0] == alert and one[2] == cause for one in fired)
     try:
         inject()
-        wait_for(f"{alert} fires for {signal}, {cause}", alerted, SECONDS)
+        wait_for(f"{alert} fires for {cause}", alerted, SECONDS)
     finally:
         say(f"{fault}: " + (", ".join(f"{name[0]} {name[1]} after {at:.0f} s" for name, at in named.items()) or "no cause") + "; " +
             (", ".join(f"{name[0]} ({name[1]}, {name[2]}) after {at:.0f} s" for name, at in fired.items()) or "no alert"))

@@ -10,7 +10,10 @@ import pytest
 from cluster import (DEPLOYMENTS, RELEASE, REPLICAS, SERVICES, URL, CommandFailed, Job, WayFailed, forwarded, get, helm_test, install,
                      kubectl, objects, pods, ready, run, summary_of, wait_for, whole)
 
-WORKERS = [one["metadata"]["name"] for one in objects("nodes", "--selector=!node-role.kubernetes.io/control-plane")]
+try:
+    WORKERS = [one["metadata"]["name"] for one in objects("nodes", "--selector=!node-role.kubernetes.io/control-plane")]
+except (CommandFailed, OSError):
+    WORKERS = []
 RATE = 50
 
 
