@@ -74,6 +74,7 @@ soak: ## Test hostile clients and shutdown under sanitizers; takes an hour
 	@tools/setup.sh test
 	@$(MAKE) build
 	@/usr/bin/python3 tests/soak/soak.py $(BUILD)/bin
+	@/usr/bin/python3 tests/soak/canary.py $(BUILD)/bin
 	@$(MAKE) build SANITIZE=address && STOP_ROUNDS=50 tests/run.sh build/asan stops
 	@$(MAKE) build SANITIZE=thread && STOP_ROUNDS=20 tests/run.sh build/tsan stops
 

@@ -184,6 +184,12 @@ VerifyCommand declare_verify(Settings& settings) {
                     "its addresses, one for each replica; default: localhost:9400 to 9402, if "
                     "--url is the default.");
   command.prometheus_url = settings.url("--prometheus", "", "URL of Prometheus, to read metrics from instead.");
+  command.prometheus_selector = settings.text("--prometheus-selector", command.prometheus_selector,
+                                              "Label matchers of the services' targets in Prometheus.");
+  const auto& selector = command.prometheus_selector;
+  if (!selector.starts_with('{') || !selector.ends_with('}')) {
+    settings.error("--prometheus-selector", selector, "label matchers in braces, such as {namespace=\"dice\"}");
+  }
   collect.shared = settings.flag(
       "--shared", false, "Other clients use the system, too: counters may increase by more than the requests sent.");
   command.answers_only = settings.flag("--answers-only", false, "Check only the answers.");

@@ -46,6 +46,7 @@ struct VerifyCommand {
   std::vector<std::string> logs;
   /// Empty = read the services' own metrics.
   std::string prometheus_url;
+  std::string prometheus_selector = R"({job=~"frontend|dice-roller|die-service"})";
   /// If this and `prometheus_url` are empty, metrics are not checked.
   std::vector<std::string> metrics_urls;
   bool answers_only = false;

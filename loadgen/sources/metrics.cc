@@ -1,7 +1,6 @@
 #include "loadgen/sources/metrics.h"
 
 #include <algorithm>
-#include <cctype>
 #include <chrono>
 #include <cmath>
 
@@ -24,8 +23,9 @@ void add_to(std::string& detail, const std::string& text) { detail += (detail.em
 
 }  // namespace
 
-Scrapes::Scrapes(std::vector<std::string> urls, Resolver resolve)
+Scrapes::Scrapes(std::vector<std::string> urls, Seconds timeout, Resolver resolve)
     : urls_(std::move(urls)),
+      timeout_(timeout),
       replicas_([&] {
         // A process that shares its address with others would be hidden by a kept connection to one of them.
         auto client = backend_options("metrics", "");
@@ -46,12 +46,12 @@ std::string Scrapes::name() const {
 void Scrapes::settle(Clock& /*clock*/, TimePoint /*deadline*/) {}  // a scrape has everything that was counted
 
 std::expected<MetricsSource::Reading, SourceError> Scrapes::read() {
-  const auto replicas = replicas_.find(kSourceTimeout, {});
+  const auto replicas = replicas_.find(timeout_, {});
   std::vector<std::expected<ClientResponse, Error>> responses(replicas.size());
   threads_.run_for_each(replicas.size(), kThreads, [&](std::size_t i) {
     responses[i] = replicas[i]->client.get({.path = route::kMetrics,
                                             .route = route::kMetrics,
-                                            .timeout = kSourceTimeout,
+                                            .timeout = timeout_,
                                             .headers = {{"Accept", "application/openmetrics-text; version=1.0.0"}}},
                                            nullptr);
   });
@@ -90,8 +90,9 @@ std::expected<MetricsSource::Reading, SourceError> Scrapes::read() {
   return reading;
 }
 
-Prometheus::Prometheus(const std::string& url)
+Prometheus::Prometheus(const std::string& url, std::string selector)
     : client_(backend_options("Prometheus", url)),
+      selector_(std::move(selector)),
       since_unix_seconds_(std::floor(std::chrono::duration<double>(unix_time() - kClockMargin).count())) {}
 
 std::expected<std::vector<Series>, SourceError> Prometheus::query(const std::string& promql) {
@@ -102,25 +103,8 @@ std::expected<std::vector<Series>, SourceError> Prometheus::query(const std::str
   return std::move(*series);
 }
 
-std::expected<std::string, SourceError> Prometheus::job_matcher() {
-  const auto found = query("group by (job) (" + std::string(name_of(Metric::spans_exported)) + ")");
-  if (!found) return std::unexpected(found.error());
-  std::set<std::string> jobs;
-  for (const auto& series : *found) jobs.insert(series.label("job"));
-  std::string regex;
-  for (const auto& job : jobs) {
-    if (!regex.empty()) regex += '|';
-    for (const char c : job) {
-      const bool plain = std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '-' || c == '_' || c == '/';
-      if (!plain) regex += R"(\\)";  // the string of the query and the regular expression each take one
-      regex += c;
-    }
-  }
-  return regex.empty() ? regex : "job=~\"" + regex + '"';
-}
-
 std::expected<std::map<Prometheus::Target, double>, SourceError> Prometheus::scraped() {
-  const auto found = query("timestamp(telemetry_spans_exported_total) and on (job, instance) up == 1");
+  const auto found = query("timestamp(telemetry_spans_exported_total" + selector_ + ") and on (job, instance) up == 1");
   if (!found) return std::unexpected(found.error());
   std::map<Target, double> times;
   for (const auto& series : *found) times[{series.label("job"), series.label("instance")}] = series.value;
@@ -146,12 +130,9 @@ void Prometheus::settle(Clock& clock, TimePoint deadline) {
 }
 
 std::expected<MetricsSource::Reading, SourceError> Prometheus::read() {
-  const auto jobs = job_matcher();
-  if (!jobs) return std::unexpected(jobs.error());
-  // The prefixes of all metrics that the checks use. Targets that are down may be those of a service without a job.
-  const std::string names =
-      R"(__name__=~"up|process_start_time_seconds|http_requests_.+|http_request_duration_seconds_count|telemetry_spans_.+|roll_.+|async_roll.+|dice_roll.+|die_s.+")";
-  auto all = query(jobs->empty() ? "up == 0" : "{" + names + "," + *jobs + "} or up == 0");
+  // The prefixes of all metrics that the checks use.
+  auto all = query(
+      R"({__name__=~"up|process_start_time_seconds|http_requests_.+|http_request_duration_seconds_count|telemetry_spans_.+|roll_.+|async_roll.+|dice_roll.+|die_s.+",)" + selector_.substr(1));
   if (!all) return std::unexpected(all.error());
   std::map<Target, std::vector<Series>> targets;
   Reading reading;
@@ -171,14 +152,14 @@ std::expected<MetricsSource::Reading, SourceError> Prometheus::read() {
     auto& known = reading.services[service];
     known.insert(known.end(), std::make_move_iterator(series.begin()), std::make_move_iterator(series.end()));
   }
-  add_exemplars(*jobs, services, reading.services);
+  if (services.empty() && reading.detail.empty()) reading.detail = "--prometheus-selector " + selector_;
+  add_exemplars(services, reading.services);
   return reading;
 }
 
-void Prometheus::add_exemplars(const std::string& jobs, const std::map<Target, std::string>& services,
-                               Snapshot& snapshot) {
+void Prometheus::add_exemplars(const std::map<Target, std::string>& services, Snapshot& snapshot) {
   const auto end = std::chrono::duration<double>(unix_time() + kClockMargin).count();
-  const auto body = get(client_, "/api/v1/query_exemplars?query=" + percent_encode(kLatencyBuckets + "{" + jobs + "}") +
+  const auto body = get(client_, "/api/v1/query_exemplars?query=" + percent_encode(kLatencyBuckets + selector_) +
                                      "&start=" + std::to_string(since_unix_seconds_) + "&end=" + std::to_string(end));
   if (!body) return;
   for (auto& series : parse_prometheus_exemplars(*body).value_or(std::vector<Series>{})) {

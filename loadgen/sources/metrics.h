@@ -42,7 +42,8 @@ class MetricsSource {
 /// that is not headless, each reading may find another process.
 class Scrapes final : public MetricsSource {
  public:
-  explicit Scrapes(std::vector<std::string> urls, Resolver resolve = resolve_host);
+  /// `timeout` is for each scrape.
+  explicit Scrapes(std::vector<std::string> urls, Seconds timeout = kSourceTimeout, Resolver resolve = resolve_host);
 
   std::string name() const override;
   void settle(Clock& clock, TimePoint deadline) override;
@@ -50,6 +51,7 @@ class Scrapes final : public MetricsSource {
 
  private:
   const std::vector<std::string> urls_;
+  const Seconds timeout_;
   Replicas replicas_;
   /// What was found at each address last, of the name of a service and of a process: a replica that does not respond
   /// in time is still the same.
@@ -59,7 +61,8 @@ class Scrapes final : public MetricsSource {
 
 class Prometheus final : public MetricsSource {
  public:
-  explicit Prometheus(const std::string& url);
+  /// `selector` has the label matchers of the services' targets: {namespace="dice"}.
+  Prometheus(const std::string& url, std::string selector);
 
   std::string name() const override { return client_.name(); }
   void settle(Clock& clock, TimePoint deadline) override;
@@ -69,14 +72,12 @@ class Prometheus final : public MetricsSource {
   using Target = std::pair<std::string, std::string>;
 
   std::expected<std::vector<Series>, SourceError> query(const std::string& promql);
-  /// Matches the jobs of the services, so that the answers do not depend on what else Prometheus has; empty if there
-  /// are none.
-  std::expected<std::string, SourceError> job_matcher();
   /// The time of the last scrape of each of our targets.
   std::expected<std::map<Target, double>, SourceError> scraped();
-  void add_exemplars(const std::string& jobs, const std::map<Target, std::string>& services, Snapshot& snapshot);
+  void add_exemplars(const std::map<Target, std::string>& services, Snapshot& snapshot);
 
   Client client_;
+  const std::string selector_;
   const double since_unix_seconds_;
 };
 

@@ -29,6 +29,11 @@ std::string share(std::int64_t found, std::int64_t expected) {
 
 std::string in_brackets(const std::string& text) { return text.empty() ? "" : " (" + text + ")"; }
 
+/// Whether its metrics did not change, although it had requests.
+bool is_stale(const ServiceEvidence& service) {
+  return service.metrics_found && service.requests_expected > 0 && service.requests_counted == 0;
+}
+
 class Diagnosis {
  public:
   explicit Diagnosis(const Evidence& evidence) : evidence_(evidence) {
@@ -88,9 +93,7 @@ class Diagnosis {
           "a scrape is missing: no metrics of " + list(missing) + " in " + evidence_.metrics.name +
               in_brackets(evidence_.metrics.detail));
     }
-    const auto still = names_where([](const auto& service) {
-      return service.metrics_found && service.requests_expected > 0 && service.requests_counted == 0;
-    });
+    const auto still = names_where(is_stale);
     if (!still.empty()) {
       say(signal::kMetrics, scrape_stale,
           "a scrape is stale: the metrics of " + list(still) + " in " + evidence_.metrics.name + " do not change");
@@ -134,7 +137,8 @@ class Diagnosis {
     }
     if (!evidence_.export_required || collector_down_) return;
     const auto silent = names_where([](const auto& service) {
-      return service.metrics_found && service.spans_expected > 0 && service.spans_exported + service.spans_dropped == 0;
+      return service.metrics_found && !is_stale(service) && service.spans_expected > 0 &&
+             service.spans_exported + service.spans_dropped == 0;
     });
     if (!silent.empty()) {
       say(signal::kTraces, spans_not_exported,

@@ -26,7 +26,7 @@ void add_probe(ServiceEvidence& service, const std::string& name, const ProbeSta
     service.spans_found +=
         std::min(spans, std::int64_t{std::ranges::count(probe.trace->spans, name, &TraceSpan::service)});
   }
-  const std::int64_t lines = expected_lines(probe.sent, probe.trace ? &*probe.trace : nullptr)[name];
+  const std::int64_t lines = expected_lines(probe.sent, probe.is_trace_sound() ? &*probe.trace : nullptr)[name];
   const auto found = std::int64_t{std::ranges::count(probe.lines, name, &LogLine::service)};
   service.lines_expected += lines;
   service.lines_found += std::min(lines, found);

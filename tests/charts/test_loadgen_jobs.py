@@ -57,6 +57,9 @@ SEEN = {
 def looks(spec):
     env = environment(spec)
     assert env["LOADGEN_URL"] == "http://dice-frontend:8400"
+    # Prometheus may have other releases.
+    own = '{namespace="dice",service=~"dice-frontend-metrics|dice-roller-metrics|dice-die-service-metrics"}'
+    assert env.get("LOADGEN_PROMETHEUS_SELECTOR") == (own if "LOADGEN_PROMETHEUS" in env else None)
     return tuple(env.get(name) for name in LOOKS)
 
 

@@ -201,8 +201,8 @@ class Live:
         self.loadgen("loadgen", "traffic", "--duration", 3600, *arguments)
 
     def canary(self):
-        """Checks every 5 s. What is not there after 5 s is missing."""
-        self.loadgen("canary", "verify", "--shared", "--every", 5, "--deadline", 5, "--logs", self.folder / "logs",
+        """Checks every 5 s. What is not there after 10 s is missing."""
+        self.loadgen("canary", "verify", "--shared", "--every", 5, "--deadline", 10, "--logs", self.folder / "logs",
                      "--metrics", ",".join(self.system.metrics_urls.values()))
 
     def says(self, job, namespace, text):

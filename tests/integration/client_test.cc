@@ -83,12 +83,10 @@ TEST_CASE("a response that has begun is not asked for again") {
 
 TEST_CASE("a server that accepts and never answers is not asked again") {
   std::atomic<int> connections = 0;
-  Acceptor* self = nullptr;
   Acceptor silent([&](int connection, std::size_t) {
     ++connections;
-    for (std::string request; self->receive(connection, request);) continue;
+    for (std::string request; silent.receive(connection, request);) continue;
   });
-  self = &silent;
   const auto answer = client_of(silent.url()).get(call(Seconds(0.1)), nullptr);
   REQUIRE_FALSE(answer);
   CHECK(answer.error().code == ErrorCode::downstream_timeout);
@@ -97,14 +95,12 @@ TEST_CASE("a server that accepts and never answers is not asked again") {
 
 TEST_CASE("both attempts together take no longer than the timeout") {
   // The first connection breaks late, the second never has an answer.
-  Acceptor* self = nullptr;
   Acceptor server([&](int connection, std::size_t number) {
     const auto start = steady_clock::now();
-    for (std::string request; self->receive(connection, request);) {
+    for (std::string request; server.receive(connection, request);) {
       if (number == 0 && steady_clock::now() - start > std::chrono::milliseconds(200)) return;
     }
   });
-  self = &server;
   const auto start = steady_clock::now();
   const auto answer = client_of(server.url()).get(call(Seconds(0.5)), nullptr);
   const Seconds took = steady_clock::now() - start;
@@ -147,15 +143,13 @@ TEST_CASE("a port where nobody listens, and one that does not accept, are no con
 
 TEST_CASE("a stop request ends the first attempt, and there is no second") {
   std::stop_source stop;
-  Acceptor* self = nullptr;
   std::atomic<int> requests = 0;
   Acceptor server([&](int connection, std::size_t) {
     std::string request;
-    while (request.empty() && self->receive(connection, request)) continue;
+    while (request.empty() && server.receive(connection, request)) continue;
     ++requests;
     stop.request_stop();  // and close
   });
-  self = &server;
   auto stopped = call();
   stopped.stop = stop.get_token();
   const auto answer = client_of(server.url()).get(stopped, nullptr);
@@ -166,15 +160,13 @@ TEST_CASE("a stop request ends the first attempt, and there is no second") {
 
 TEST_CASE("the address replaces the host name, which stays in the request") {
   std::atomic<bool> named = false;
-  Acceptor* self = nullptr;
   Acceptor server([&](int connection, std::size_t) {
-    for (std::string request; self->receive(connection, request); request.clear()) {
+    for (std::string request; server.receive(connection, request); request.clear()) {
       if (request.empty()) continue;
       named = request.contains("Host: nowhere.invalid:");
-      self->send(connection, canned("{}"));
+      server.send(connection, canned("{}"));
     }
   });
-  self = &server;
   auto url = server.url();
   url.replace(url.find("127.0.0.1"), 9, "nowhere.invalid");
   Client client({.base_url = url, .name = "stub", .address = "127.0.0.1"});
@@ -195,9 +187,8 @@ TEST_CASE("the host of a URL") {
 TEST_CASE("a request sent again is one span, which says so") {
   const RunningService dice(RunningService::Kind::die_service, quick());
   std::atomic<int> connections = 0;
-  Acceptor* self = nullptr;
   Acceptor proxy([&](int connection, std::size_t) {
-    for (std::string request; self->receive(connection, request);) {
+    for (std::string request; proxy.receive(connection, request);) {
       if (!request.contains("\r\n\r\n")) continue;
       if (connections++ == 0) return;
       const auto reply = [&] {
@@ -205,11 +196,10 @@ TEST_CASE("a request sent again is one span, which says so") {
         real.send(request);
         return real.receive();
       }();
-      self->send(connection, canned(reply.body));
+      proxy.send(connection, canned(reply.body));
       request.clear();
     }
   });
-  self = &proxy;
   const RunningService roller(RunningService::Kind::dice_roller, quick({{"DIE_SERVICE_URL", proxy.url()}}));
   const auto reply = get(roller.port(), "/roll?die=fair",
                          {{"traceparent", "00-" + std::string(32, 'a') + "-" + std::string(16, 'b') + "-01"}});

@@ -16,6 +16,7 @@ import threading
 import time
 import unittest
 import urllib.error
+import urllib.error
 import urllib.request
 import xml.etree.ElementTree
 
@@ -148,6 +149,72 @@ class EndToEnd(unittest.TestCase):
         self.assertEqual(code, 0, out + err)
         self.assertIn("not checked: logs: require --logs or --loki", out)
         self.assertIn("not checked: metrics and correlation: require --metrics or --prometheus", out)
+
+    def canary(self, *more, every=3600, url=None):
+        """(process, its first log line)"""
+        process = subprocess.Popen([BIN / "loadgen", "verify", "--url", url or self.system.url("frontend"), "--logs", self.folder / "logs",
+                                    "--metrics", ",".join(self.system.metrics_urls.values()), "--every", str(every), "--metrics-port", "0",
+                                    *more], env=ENV, stdout=subprocess.PIPE, text=True)
+        self.addCleanup(process.communicate)
+        self.addCleanup(process.kill)  # before communicate
+        return process, json.loads(process.stdout.readline())
+
+    def scrape(self, port, path="/metrics"):
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}") as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, ""
+
+    def ends(self, process):
+        """SIGTERM ends it within a second, with 0."""
+        start = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(process.wait(10), 0)
+        self.assertLess(time.monotonic() - start, 1)
+
+    def test_canary_serves_what_it_found(self):
+        process, first = self.canary()
+        self.assertEqual(first["message"], "Canary started")
+        self.assertRegex(first["load"], r"^each check sends \d+ requests, which cause \d+ spans and \d+ log lines$")
+        self.assertEqual(self.scrape(first["metrics_port"], "/healthz")[0], 200)
+        line = json.loads(process.stdout.readline())
+        self.assertEqual((line["message"], line["result"]), ("Telemetry check", "passed"))
+        self.assertEqual(self.scrape(first["metrics_port"], "/readyz")[0], 200)
+        text = self.scrape(first["metrics_port"])[1]
+        self.assertIn('telemetry_pipeline_checks_total{result="passed"} 1\n', text)
+        for signal_ in ("answers", "traces", "logs", "metrics", "correlation"):
+            self.assertIn(f'telemetry_pipeline_complete{{signal="{signal_}"}} 1\n', text)
+        self.assertIn('telemetry_pipeline_broken{cause="collector_down",signal="traces"} 0\n', text)
+        self.assertNotIn("http_requests_total", text)
+        self.ends(process)
+
+    def test_canary_ends_in_the_middle_of_a_check(self):
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            process, first = self.canary(url=f"http://127.0.0.1:{silent.getsockname()[1]}")
+            connection, _ = silent.accept()  # the check waits for an answer
+            self.assertEqual(self.scrape(first["metrics_port"], "/readyz")[0], 503)
+            self.ends(process)
+            connection.close()
+
+    def test_canary_goes_on_when_the_frontend_comes_back(self):
+        with socket.create_server(("127.0.0.1", 0)) as reserved:
+            port = reserved.getsockname()[1]
+        process, first = self.canary(every=0.05, url=f"http://127.0.0.1:{port}")
+        line = json.loads(process.stdout.readline())
+        self.assertEqual((line["result"], line["broken"]), ("unreachable", "answers/unreachable"))
+        self.assertIn('telemetry_pipeline_broken{cause="unreachable",signal="answers"} 1\n', self.scrape(first["metrics_port"])[1])
+        self.ends(process)
+        self.system.stop_one("frontend")
+        try:
+            process, _ = self.canary(every=0.05)
+            self.assertEqual(json.loads(process.stdout.readline())["result"], "unreachable")
+        finally:
+            self.system.start_one("frontend")
+        deadline = time.monotonic() + 60
+        while json.loads(process.stdout.readline()).get("result") != "passed":
+            self.assertLess(time.monotonic(), deadline)
+        self.ends(process)
 
     def test_interrupt_ends_verify_and_compare(self):
         with socket.create_server(("127.0.0.1", 0)) as silent:
@@ -348,6 +415,8 @@ class EndToEnd(unittest.TestCase):
     def test_wrong_use(self):
         for arguments, text in ((["traffic", "--rate", "fast"], "--rate: \"fast\" is not allowed; allowed: a number"),
                                 (["verify", "--url", "nowhere"], "--url: \"nowhere\" is not allowed"),
+                                (["verify", "--every", "30", "--json"], "--json: \"true\" is not allowed; allowed: only without --every"),
+                                (["verify", "--every", "30", "--junit", "x"], "only without --every"),
                                 (["verify", "--export", "maybe"], "auto, required, off"),
                                 (["verify", "--logs", "x", "--loki", "http://x"], "only one of --logs and --loki"),
                                 (["verify", "--metrics", "http://x", "--prometheus", "http://x"], "only one of --metrics and --prometheus"),

@@ -144,6 +144,8 @@ Reply TamperedSystem::answer_api(const std::string& head) {
   if (is(Broken::error_code_wrong) && target.starts_with("/roll?")) replace(reply.body, "roll_failed", "internal");
   if (target.starts_with("/api/traces/")) {
     if (is(Broken::nothing_exported) || is(Broken::collector_down)) return not_found();
+    // A quarter of the traces.
+    if (is(Broken::traces_sampled_away) && std::string("0123").contains(target.back())) return not_found();
     if (reply.status == 200) reply.body = tamper_trace(reply.body);
   }
   if (reply.body != body) tampered_ = true;

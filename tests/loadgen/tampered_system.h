@@ -22,6 +22,7 @@ enum class Broken {
   // traces
   span_dropped,
   span_twice,
+  traces_sampled_away,
   span_reparented,
   span_kind_wrong,
   span_value_wrong,

@@ -30,17 +30,20 @@ struct Setup {
   /// Short, because a broken system never passes.
   Seconds deadline = kDeadline;
   std::string loki_url = {};
+  std::string traces_url = {};
+  std::string prometheus_url = {};
   bool shared = false;
 };
 
 Report verify(TamperedSystem& system, const Setup& setup = {}) {
   dice::SteadyClock clock;
   Target target(system.url());
-  TraceSource traces("frontend", system.url());
+  TraceSource traces("frontend", setup.traces_url.empty() ? system.url() : setup.traces_url);
   LogFiles files(system.logs());
   Loki loki(setup.loki_url.empty() ? system.backends_url() : setup.loki_url, R"({job="dice"})");
   Scrapes scrapes(system.metrics_urls());
-  Prometheus prometheus(system.backends_url());
+  Prometheus prometheus(setup.prometheus_url.empty() ? system.backends_url() : setup.prometheus_url,
+                        R"({job=~".+"})");
   Sources sources{&traces, &files, &scrapes};
   if (setup.from == From::backends) sources = {&traces, &loki, &prometheus};
   Verify::Options options{.probes = {},
@@ -77,6 +80,22 @@ std::string causes(const Report& report) {
   return text;
 }
 
+/// "signal/cause …", in their order.
+std::string broken(const Report& report) {
+  std::string text;
+  for (const auto& cause : report.causes) {
+    text += (text.empty() ? "" : " ") + cause.signal + "/" + std::string(dice::name_of(cause.id));
+  }
+  return text;
+}
+
+Counts counts_of(const Report& report, const std::string& signal) {
+  for (const auto& one : report.signals) {
+    if (one.name == signal) return one.counts;
+  }
+  return {};
+}
+
 /// "signal: what: expected …, found …" of the finding about `what`, if any.
 bool says(const Report& report, const std::string& signal, const std::string& what) {
   for (const auto& one : report.cases) {
@@ -107,11 +126,14 @@ TEST_CASE("a working system passes, with files and scrapes and with Loki and Pro
 TEST_CASE("a response whose total is not the sum") {
   const auto report = verify_broken(Broken::total_wrong);
   CHECK(says(report, "answers", "total (the sum of the rolls): expected 15, found 16"));
+  CHECK(broken(report).starts_with("answers/wrong"));  // and the telemetry says something else
+  CHECK(counts_of(report, "answers").wrong == 1);
 }
 
 TEST_CASE("an error with another code") {
   const auto report = verify_broken(Broken::error_code_wrong);
   CHECK(says(report, "answers", "status: expected 200, or 500 roll_failed, found 500 internal"));
+  CHECK(broken(report).contains("answers/wrong"));
 }
 
 TEST_CASE("a span that is missing") {
@@ -120,12 +142,38 @@ TEST_CASE("a span that is missing") {
   CHECK(says(report, "traces", "span is missing: expected async_roll_3 of dice-roller, found nothing"));
   CHECK(says(report, "traces", "number of spans: expected 10, found 9"));
   CHECK(causes(report).starts_with("spans are lost: only "));
+  CHECK(broken(report) == "traces/spans_lost");
+  CHECK(counts_of(report, "traces").missing == 1);
+  CHECK(counts_of(report, "traces").duplicated + counts_of(report, "traces").wrong == 0);
 }
 
 TEST_CASE("an unexpected span") {
   const auto report = verify_broken(Broken::span_twice);
   CHECK(broken_signals(report) == "traces");
   CHECK(says(report, "traces", "unexpected span: expected nothing, found async_roll_3 of dice-roller"));
+  CHECK(broken(report) == "traces/duplicated");
+  CHECK(counts_of(report, "traces").duplicated == 1);
+  CHECK(counts_of(report, "traces").wrong == 0);
+}
+
+TEST_CASE("traces sampled away") {
+  const auto report = verify_broken(Broken::traces_sampled_away);
+  CHECK(broken(report) == "traces/traces_lost");
+  CHECK(causes(report).starts_with("traces are lost: "));
+  CHECK(counts_of(report, "traces").missing > 0);
+  CHECK(counts_of(report, "traces").wrong == 0);
+}
+
+TEST_CASE("the frontend's own API down, or Tempo") {
+  TamperedSystem system;
+  const auto report = verify(system, {.traces_url = "http://127.0.0.1:1"});
+  CHECK(broken(report) == "traces/source_unreadable");
+}
+
+TEST_CASE("Prometheus down") {
+  TamperedSystem system;
+  const auto report = verify(system, {.from = From::backends, .prometheus_url = "http://127.0.0.1:1"});
+  CHECK(broken(report) == "metrics/source_unreadable");
 }
 
 TEST_CASE("a span under another parent") {
@@ -134,29 +182,35 @@ TEST_CASE("a span under another parent") {
   CHECK(says(report, "traces",
              "parent of async_roll_2 of dice-roller: expected SERVER GET /roll-async of dice-roller, found "
              "async_roll_1 of dice-roller"));
+  CHECK(broken(report) == "traces/wrong");
+  CHECK(counts_of(report, "traces").wrong == 1);
 }
 
 TEST_CASE("a span of another kind") {
   const auto report = verify_broken(Broken::span_kind_wrong);
   CHECK(broken_signals(report) == "traces");
   CHECK(says(report, "traces", "kind of GET /roll of frontend: expected CLIENT, found INTERNAL"));
+  CHECK(broken(report) == "traces/wrong");
 }
 
 TEST_CASE("a span whose value differs from the response") {
   const auto report = verify_broken(Broken::span_value_wrong);
   CHECK(says(report, "traces", "die.result of async_roll_0: expected 3, found 4"));
+  CHECK(broken(report) == "traces/wrong");
 }
 
 TEST_CASE("a failed roll whose span is not an error") {
   const auto report = verify_broken(Broken::span_status_missing);
   CHECK(broken_signals(report) == "traces");
   CHECK(says(report, "traces", "expected ERROR, as die.error says, found not ERROR"));
+  CHECK(broken(report) == "traces/wrong");
 }
 
 TEST_CASE("sequential rolls") {
   const auto report = verify_broken(Broken::rolls_in_sequence);
   CHECK(broken_signals(report) == "traces");
   CHECK(says(report, "traces", "maximum number of concurrent rolls: expected 5, found 1"));
+  CHECK(broken(report) == "traces/wrong");
 }
 
 TEST_CASE("context not propagated") {
@@ -166,12 +220,15 @@ TEST_CASE("context not propagated") {
   CHECK(causes(verify_broken(Broken::propagation_to_die_service_cut)) ==
         "context is not propagated from dice-roller to die-service: die-service answered the requests, but none of its "
         "telemetry has their trace ids");
+  CHECK(broken(verify_broken(Broken::propagation_to_roller_cut)) == "traces/context_not_propagated");
+  CHECK(broken(verify_broken(Broken::propagation_to_die_service_cut)) == "traces/context_not_propagated");
 }
 
 TEST_CASE("one service not exporting") {
   const auto report = verify_broken(Broken::die_service_not_exporting);
   CHECK(broken_signals(report) == "traces");
   CHECK(causes(report).starts_with("die-service does not export its spans: none of "));
+  CHECK(broken(report) == "traces/spans_not_exported");
 }
 
 TEST_CASE("no service exporting") {
@@ -179,6 +236,7 @@ TEST_CASE("no service exporting") {
   CHECK(causes(report) ==
         "frontend, dice-roller and die-service do not export spans: telemetry_spans_exported_total does not increase "
         "(check OTEL_TRACES_EXPORTER and OTEL_SDK_DISABLED)");
+  CHECK(broken(report) == "traces/spans_not_exported");
 }
 
 TEST_CASE("collector down") {
@@ -186,6 +244,7 @@ TEST_CASE("collector down") {
   CHECK(causes(report).starts_with(
       "the collector is down or rejects spans: frontend, dice-roller and die-service could not deliver "));
   CHECK(causes(report).contains("is not getting logs either: they are shipped by the collector"));
+  CHECK(broken(report) == "traces/collector_down logs/collector_down");
 }
 
 TEST_CASE("a collector that never responds") {
@@ -194,6 +253,7 @@ TEST_CASE("a collector that never responds") {
   CHECK(says(report, "metrics", "telemetry_spans_exported_total of frontend: expected at least +"));
   CHECK(causes(report).starts_with("the collector is down or does not respond: "));
   CHECK(causes(report).contains(" spans are queued in frontend, dice-roller and die-service and none was delivered"));
+  CHECK(broken(report) == "traces/collector_down");
 }
 
 TEST_CASE("several processes that take turns at one address: no reading can be compared with another") {
@@ -211,6 +271,7 @@ TEST_CASE("spans dropped") {
   const auto report = verify_broken(Broken::spans_dropped_by_exporter);
   CHECK(broken_signals(report) == "metrics");
   CHECK(causes(report).starts_with("spans are dropped: dice-roller could not deliver "));
+  CHECK(broken(report) == "traces/spans_dropped");
 }
 
 TEST_CASE("a log line that is missing") {
@@ -220,18 +281,25 @@ TEST_CASE("a log line that is missing") {
              "log line is missing: expected dice-roller die_type=fair message=Async roll completed roll_index=2 "
              "roll_value=3, found nothing"));
   CHECK(causes(report).starts_with("log lines are lost: only "));
+  CHECK(broken(report) == "logs/lines_lost");
+  CHECK(counts_of(report, "logs").missing > 0);
+  CHECK(counts_of(report, "logs").duplicated + counts_of(report, "logs").wrong == 0);
 }
 
 TEST_CASE("a duplicate log line") {
   const auto report = verify_broken(Broken::log_line_twice, {.from = From::backends});
   CHECK(broken_signals(report) == "logs");
   CHECK(says(report, "logs", "unexpected log line"));
+  CHECK(broken(report) == "logs/duplicated");
+  CHECK(counts_of(report, "logs").duplicated > 0);
+  CHECK(counts_of(report, "logs").missing + counts_of(report, "logs").wrong == 0);
 }
 
 TEST_CASE("a log line of another span") {
   const auto report = verify_broken(Broken::log_span_id_foreign, {.from = From::backends});
   CHECK(broken_signals(report) == "logs");
   CHECK(says(report, "logs", "expected a span of its trace, found eeeeeeeeeeeeeeee"));
+  CHECK(broken(report) == "logs/wrong");
 }
 
 TEST_CASE("Loki not getting logs") {
@@ -239,11 +307,13 @@ TEST_CASE("Loki not getting logs") {
   CHECK(causes(report).starts_with("Loki at http://"));
   CHECK(causes(report).contains("is not getting logs: it can be read, but has no line of any request"));
   CHECK(causes(report).contains("(--loki-selector {job=\"dice\"})"));
+  CHECK(broken(report) == "logs/no_logs");
 }
 
 TEST_CASE("Loki not getting the logs of one service") {
   const auto report = verify_broken(Broken::roller_logs_not_shipped, {.from = From::backends});
   CHECK(causes(report).contains("is not getting the logs of dice-roller: none of "));
+  CHECK(broken(report) == "logs/no_logs");
 }
 
 TEST_CASE("Loki down") {
@@ -251,6 +321,7 @@ TEST_CASE("Loki down") {
   const auto report = verify(system, {.from = From::backends, .loki_url = "http://127.0.0.1:1"});
   CHECK_FALSE(report.passed());
   CHECK(causes(report) == "Loki at http://127.0.0.1:1 cannot be read: no connection to Loki at http://127.0.0.1:1");
+  CHECK(broken(report) == "logs/source_unreadable");
 }
 
 TEST_CASE("a counter off by one") {
@@ -258,17 +329,21 @@ TEST_CASE("a counter off by one") {
   CHECK(says(report, "metrics",
              "dice_rolls_total{die_type=\"fair\",mode=\"sync\",result=\"success\"} of dice-roller: "
              "expected +2, found +3"));
+  CHECK(broken(report) == "metrics/wrong");
+  CHECK(counts_of(report, "metrics").wrong == 1);
 }
 
 TEST_CASE("a histogram off by one") {
   const auto report = verify_broken(Broken::histogram_off_by_one);
   CHECK(says(report, "metrics", "async_roll_batch_size_count of dice-roller"));
   CHECK(says(report, "metrics", "async_roll_batch_size_sum of dice-roller"));
+  CHECK(broken(report) == "metrics/wrong");
 }
 
 TEST_CASE("a gauge that does not return to 0") {
   const auto report = verify_broken(Broken::gauge_stuck);
   CHECK(says(report, "metrics", "async_rolls_in_progress of dice-roller: expected 0, found 1"));
+  CHECK(broken(report) == "metrics/wrong");
 }
 
 TEST_CASE("a scrape that is missing") {
@@ -277,11 +352,13 @@ TEST_CASE("a scrape that is missing") {
   const auto prometheus = causes(verify_broken(Broken::scrape_missing, {.from = From::backends}));
   CHECK(prometheus.starts_with("a scrape is missing: no metrics of die-service in Prometheus at http://"));
   CHECK(prometheus.contains("(down: up{instance=\"die-service:1\",job=\"die-service\"})"));
+  CHECK(broken(verify_broken(Broken::scrape_missing, {.from = From::backends})) == "metrics/scrape_missing");
 }
 
 TEST_CASE("a stale scrape") {
   const auto report = verify_broken(Broken::scrape_stale);
   CHECK(causes(report).starts_with("a scrape is stale: the metrics of dice-roller in "));
+  CHECK(broken(report) == "metrics/scrape_stale");
 }
 
 TEST_CASE("no exemplars") {
@@ -289,6 +366,7 @@ TEST_CASE("no exemplars") {
   CHECK(broken_signals(report) == "correlation");
   CHECK(says(report, "correlation",
              "exemplar of http_request_duration_seconds: expected one with the trace id of a request"));
+  CHECK(broken(report).empty());
 }
 
 TEST_CASE("the table shows five requests of a signal, the JSON all") {

@@ -138,18 +138,22 @@ Reply get(std::uint16_t port, const std::string& path, const Headers& headers) {
   return request(port, "GET", path, headers);
 }
 
-Acceptor::Acceptor(std::function<void(int connection, std::size_t number)> serve)
-    : listener_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t length = sizeof address;
-  auto* const generic = reinterpret_cast<sockaddr*>(&address);
+Acceptor::Acceptor(std::function<void(int connection, std::size_t number)> serve, const std::string& address,
+                   std::uint16_t port)
+    : listener_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)), address_(address) {
+  const int yes = 1;
+  setsockopt(listener_, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+  sockaddr_in bound{};
+  bound.sin_family = AF_INET;
+  bound.sin_port = htons(port);
+  ::inet_pton(AF_INET, address.c_str(), &bound.sin_addr);
+  socklen_t length = sizeof bound;
+  auto* const generic = reinterpret_cast<sockaddr*>(&bound);
   if (::bind(listener_, generic, length) != 0 || ::listen(listener_, 128) != 0 ||
       ::getsockname(listener_, generic, &length) != 0) {
     throw std::runtime_error("cannot listen");
   }
-  port_ = ntohs(address.sin_port);
+  port_ = ntohs(bound.sin_port);
   thread_ = std::jthread([this, serve = std::move(serve)] {
     std::vector<std::jthread> connections;
     for (std::size_t number = 0;; ++number) {

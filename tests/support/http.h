@@ -59,17 +59,18 @@ Reply request(std::uint16_t port, const std::string& method, const std::string& 
               const std::string& body = "");
 Reply get(std::uint16_t port, const std::string& path, const Headers& headers = {});
 
-/// A listening socket on a free port of this machine, and a thread per connection.
+/// A listening socket on a port of this machine, by default a free one, and a thread per connection.
 class Acceptor {
  public:
   /// `serve` is called with each connection, which is closed when it returns, and its number. It must return if
   /// `receive` is false.
-  explicit Acceptor(std::function<void(int connection, std::size_t number)> serve);
+  explicit Acceptor(std::function<void(int connection, std::size_t number)> serve,
+                    const std::string& address = "127.0.0.1", std::uint16_t port = 0);
   ~Acceptor();
   Acceptor(const Acceptor&) = delete;
   Acceptor& operator=(const Acceptor&) = delete;
 
-  std::string url() const { return "http://127.0.0.1:" + std::to_string(port_); }
+  std::string url() const { return "http://" + address_ + ":" + std::to_string(port_); }
   std::uint16_t port() const { return port_; }
   /// Appends what arrives within 20 ms. False if the connection or this object ends.
   bool receive(int connection, std::string& buffer) const;
@@ -77,6 +78,7 @@ class Acceptor {
 
  private:
   const int listener_;
+  const std::string address_;
   std::uint16_t port_ = 0;
   std::atomic<bool> stopping_ = false;
   std::jthread thread_;

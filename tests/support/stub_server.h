@@ -9,16 +9,17 @@
 
 namespace dice::test {
 
-/// On a free port of this machine; connections are kept open between requests.
+/// On a port of this machine, by default a free one; connections are kept open between requests.
 class StubServer {
  public:
   /// Returns the response to a request without a body; `head` is the request line, the header lines and an empty line.
   /// Called on a thread per connection.
   using Handler = std::function<Reply(const std::string& head)>;
 
-  explicit StubServer(Handler handler);
+  explicit StubServer(Handler handler, const std::string& address = "127.0.0.1", std::uint16_t port = 0);
 
   std::string url() const { return acceptor_.url(); }
+  std::uint16_t port() const { return acceptor_.port(); }
 
  private:
   const Handler handler_;

@@ -604,10 +604,6 @@ def load():
     duration = "loadgen_request_duration_seconds"
     work = f"sum by (job) (rate(http_requests_total{{{OURS}, {WORK}}}{RATE}))"
     pods = f"count by (job) (up{{{OURS}}} == 1)"
-    # As in templates/_autoscaling.tpl: a batch holds as many as it has rolls until it is answered.
-    requests = f'http_requests_in_progress{{{NS}, job="{DICE_ROLLER}", route="%s"}}'
-    at_work = f"""sum by (pod) ({requests % "/roll"} or {requests % "/roll-async"} * scalar(sum(rate(async_roll_batch_size_sum{{{NS}}}[5m]))
-                  / clamp_min(sum(rate(async_roll_batch_size_count{{{NS}}}[5m])), 1e-9)))"""
     loadgen_note = "Empty while loadgen does not run."
     rows = [
         row("Load"),
@@ -649,7 +645,7 @@ def load():
               prometheus(f"{work} / {pods}", "{{job}}"), to_resources, unit="reqps"),
         panel("timeseries", "Rolls at work", """Rolls at work in each pod of dice-roller. The autoscaler keeps them below 70 % of
               MAX_ROLL_THREADS; at MAX_ROLL_THREADS, requests are rejected. If the pods differ, load is not spread evenly.""",
-              prometheus(at_work, "{{pod}}"), to_async, unit="short"),
+              prometheus(f"sum by (pod) (roll_admission_in_use{{{NS}}})", "{{pod}}"), to_async, unit="short"),
         panel("timeseries", "Rolls finished", "Rolls per second that succeeded or failed on purpose, of all pods.",
               prometheus(f'sum by (mode) (rate(dice_rolls_total{{{NS}, result!="cancelled"}}{RATE}))', "{{mode}}"), to_async, unit="ops",
               stack=True),

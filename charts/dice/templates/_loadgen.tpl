@@ -18,13 +18,16 @@ LOADGEN_TEMPO: {{ . }}
 {{- with $telemetry.lokiUrl }}
 LOADGEN_LOKI: {{ . }}
 {{- end }}
-{{- if $telemetry.prometheusUrl }}
-LOADGEN_PROMETHEUS: {{ $telemetry.prometheusUrl }}
-{{- else }}
+{{- $services := list }}
 {{- $urls := list }}
 {{- range list "frontend" "dice-roller" "die-service" }}
+{{- $services = append $services (include "dice.metricsName" (dict "root" $ "component" .)) }}
 {{- $urls = append $urls (include "dice.metricsUrl" (dict "root" $ "component" .)) }}
 {{- end }}
+{{- if $telemetry.prometheusUrl }}
+LOADGEN_PROMETHEUS: {{ $telemetry.prometheusUrl }}
+LOADGEN_PROMETHEUS_SELECTOR: {{ printf `{namespace="%s",service=~"%s"}` .Release.Namespace (join "|" $services) | quote }}
+{{- else }}
 LOADGEN_METRICS: {{ join "," $urls }}
 {{- end }}
 {{- end }}

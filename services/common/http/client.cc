@@ -115,7 +115,7 @@ std::optional<int> parse_retry_after(std::string_view text) {
 /// What became of a request that was sent once.
 struct Attempt {
   CURLcode code = CURLE_OK;
-  /// Whether there was a connection on which the request was sent, at least in part.
+  /// Whether there was a connection, in the end, on which the request was sent, at least in part.
   bool sent = false;
   ClientResponse response = {};
   bool response_begun = false;
@@ -238,10 +238,14 @@ Attempt Client::Implementation::perform(const std::string& method, const std::st
   curl_easy_setopt(curl, CURLOPT_PROXY, "");
   curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, receive_body);
   curl_easy_setopt(curl, CURLOPT_WRITEDATA, &sink);
+  const auto start = std::chrono::steady_clock::now();
   attempt.code = handle->perform(call.stop);
   long size = 0;
   curl_easy_getinfo(curl, CURLINFO_REQUEST_SIZE, &size);
-  attempt.sent = size > 0;
+  // If a kept connection proves dead, curl makes a new one by itself. When that fails, time is left.
+  const bool connecting =
+      attempt.code == CURLE_OPERATION_TIMEDOUT && Seconds(std::chrono::steady_clock::now() - start) < timeout;
+  attempt.sent = size > 0 && !connecting;
   curl_easy_getinfo(curl, CURLINFO_HEADER_SIZE, &size);
   attempt.response_begun = size > 0 || !response.body.empty();
   if (attempt.code == CURLE_OK) {
