@@ -18,6 +18,8 @@ def installed(namespace):
 @pytest.fixture
 def page():
     with forwarded("dice-frontend", 8400) as address:
+        # Nodes learn of a new pod's address a moment after it is ready.
+        wait_for("rolls work", lambda: get(f"{address}/roll?die=fair")[0] == get(f"{address}/dice")[0] == 200, 30)
         yield address
 
 
