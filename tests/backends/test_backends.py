@@ -298,6 +298,81 @@ def test_logs_that_the_collector_does_not_ship_are_named(stack):
     holds(stack)
 
 
+class Canary:
+    """`loadgen verify --every`, with a short deadline."""
+
+    def __init__(self, stack):
+        command = [BIN / "loadgen", "verify", "--every", "0.5", "--deadline", "8", "--metrics-port", "0", "--shared",
+                   "--url", stack.system.url("frontend"), "--loki", stack.urls["loki"], "--prometheus", stack.urls["prometheus"]]
+        if FOUND["tempo"]:
+            command += ["--tempo", stack.urls["tempo"]]
+        self.process = subprocess.Popen(list(map(str, command)), env=ENV, stdout=subprocess.PIPE, text=True)
+        self.named = set()
+
+    def until(self, broken):
+        """Seconds until a check names just these causes; until then, only those of before may be named."""
+        start = time.monotonic()
+        wanted = set(filter(None, broken.split(",")))
+        for text in self.process.stdout:
+            line = json.loads(text)
+            if line["message"] != "Telemetry check":
+                continue
+            named = set(filter(None, line.get("broken", "").split(",")))
+            if named == wanted:
+                self.named = wanted
+                return time.monotonic() - start
+            assert named == self.named, text
+            assert time.monotonic() - start < READY_SECONDS, text
+        raise AssertionError("the canary has ended")
+
+    def stop(self):
+        self.process.terminate()
+        assert self.process.wait(5) == 0
+
+
+@pytest.fixture
+def canary(stack):
+    holds(stack)
+    canary = Canary(stack)
+    yield canary
+    canary.stop()
+
+
+@needs_tempo
+@pytest.mark.parametrize(("name", "broken"), [
+    ("loki", "logs/source_unreadable"), ("tempo", "traces/source_unreadable"), ("prometheus", "metrics/source_unreadable"),
+    ("collector", "traces/collector_down,logs/collector_down")])
+def test_the_canary_names_what_is_stopped(stack, canary, name, broken):
+    canary.until("")
+    with stopped(stack, name):
+        named = canary.until(broken)
+    recovered = canary.until("")
+    print(f"{name}: named after {named:.1f} s, passed again after {recovered:.1f} s")
+
+
+@needs_tempo
+def test_the_canary_names_an_exporter_that_is_off(stack, canary):
+    canary.until("")
+    stack.system.restart("die-service", {"OTEL_TRACES_EXPORTER": "none"})
+    try:
+        print(f"exporter: named after {canary.until('traces/spans_not_exported'):.1f} s")
+    finally:
+        stack.system.restart("die-service")
+    print(f"exporter: passed again after {canary.until(''):.1f} s")
+
+
+@needs_tempo
+def test_the_canary_names_logs_that_are_not_shipped(stack, canary):
+    canary.until("")
+    logs = stack.folder / "logs"
+    hidden = logs.rename(stack.folder / "elsewhere")
+    try:
+        print(f"logs: named after {canary.until('logs/no_logs'):.1f} s")
+    finally:
+        hidden.rename(logs)
+    print(f"logs: passed again after {canary.until(''):.1f} s")
+
+
 TRACE_ID = "5eed%028x"
 
 
