@@ -1,12 +1,17 @@
 """KEDA scales dice-roller by the rolls at work, up and down again."""
 
 import collections
+import pathlib
+import sys
 import time
 
 import pytest
 
-from cluster import (COLLECTOR, DEPLOYMENTS, LOKI, MONITORING, PROMETHEUS, TEMPO, URL, WITH_STACK, CommandFailed, Counters, Job, forwarded,
-                     helm, install, kubectl, pods, query, ready, run, summary_of, total, wait_for, whole)
+from cluster import (COLLECTOR, DEPLOYMENTS, LOKI, MONITORING, NAMESPACE, PROMETHEUS, TEMPO, URL, WITH_STACK, CommandFailed,
+                     Counters, Job, forwarded, helm, install, kubectl, pods, query, ready, run, summary_of, total, wait_for, whole)
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "dashboards"))
+import queries  # noqa: E402
 
 PODS = 4
 THREADS = 64
@@ -92,6 +97,8 @@ def test_load_brings_pods_and_its_end_removes_them_without_a_loss(say):
         job = rolls("rolls", "--rate", RATE, "--duration", 300, "--workers", 1000, "--expect", "overloaded")
         scaling = samples.take(lambda now: now[1] == PODS, 180)
         took = samples[-1][0]
+        board = next(one for one in queries.every() if queries.filled_when(one) == "autoscaling is on")
+        wait_for(f"{board.where} has data", lambda: query(prometheus, queries.fill(board.expr, NAMESPACE)), 60)
         samples.take(lambda now: now[0] > took + SETTLE, SETTLE + 30)
         settled = samples[-1][0]
         samples.take(lambda now: now[0] > settled + 20, 60)
