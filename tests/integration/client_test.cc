@@ -93,6 +93,21 @@ TEST_CASE("a server that accepts and never answers is not asked again") {
   CHECK(connections == 1);
 }
 
+TEST_CASE("the next request does not use a connection on which one was rejected") {
+  std::atomic<int> connections = 0;
+  Acceptor replicas([&](int connection, std::size_t number) {
+    ++connections;
+    for (std::string request; replicas.receive(connection, request); request.clear()) {
+      if (!request.empty()) replicas.send(connection, canned("{}", number == 0 ? "503 Service Unavailable" : "200 OK"));
+    }
+  });
+  auto client = client_of(replicas.url());
+  CHECK(client.get(call(), nullptr)->status == 503);
+  CHECK(client.get(call(), nullptr)->status == 200);
+  CHECK(client.get(call(), nullptr)->status == 200);
+  CHECK(connections == 2);
+}
+
 TEST_CASE("both attempts together take no longer than the timeout") {
   // The first connection breaks late, the second never has an answer.
   Acceptor server([&](int connection, std::size_t number) {

@@ -95,6 +95,7 @@ std::string header_of(CURL* curl, const char* name) {
 
 /// A Kubernetes Service chooses a pod per connection, so a connection kept forever would never reach new pods.
 constexpr long kMaxConnectionSeconds = 30;
+constexpr int kServiceUnavailable = 503;
 
 /// Maximum bytes of another service's error message that are passed on.
 constexpr std::size_t kMaxMessage = 256;
@@ -256,7 +257,9 @@ Attempt Client::Implementation::perform(const std::string& method, const std::st
     response.allow = header_of(curl, "Allow");
     response.traceresponse = header_of(curl, "traceresponse");
   }
-  give_back(std::move(handle));
+  // The connection used last is used next, and a replica that rejects is the first to answer. It would get every
+  // request that the others, which are at work, could take.
+  if (response.status != kServiceUnavailable) give_back(std::move(handle));
   return attempt;
 }
 

@@ -24,9 +24,9 @@ struct ClientResponse {
   std::string traceresponse;
 };
 
-/// Client for one service. Keeps connections open between calls, for at most 30 s. Thread-safe; calls block. Each call,
-/// and each open connection, uses `kDescriptors`. A peer that vanished without closing its connections is noticed after
-/// one to three seconds.
+/// Client for one service. Keeps connections open between calls, for at most 30 s, except those on which a request was
+/// answered with 503: another replica may have room. Thread-safe; calls block. Each call, and each open connection,
+/// uses `kDescriptors`. A peer that vanished without closing its connections is noticed after one to three seconds.
 class Client {
  public:
   struct Options {
