@@ -185,6 +185,7 @@ void Collector::poll_correlation() {
         all_.correlation_trace = exemplar.trace_id;
         if (!trace || !*trace) {
           all_.correlation_findings = {{"trace of an exemplar", exemplar.trace_id, "nothing", Finding::Kind::missing}};
+          if (!trace) return;  // asking for the others would take as long each, and hold up the other signals
           continue;
         }
         all_.correlation_findings =

@@ -1,6 +1,7 @@
 """The canary beside the stack: silent while all is well, and for each fault the right cause and the right alert.
 
-QUIET_SECONDS: how long it must be silent, default 120. FAULTS: names, comma-separated; default: all.
+QUIET_SECONDS: how long it must be silent, default 120. FAULTS: names, separated by semicolons; default: all. CANARY_DEADLINE: the canary's
+`--deadline`; default: its own, with which a fault takes about five minutes.
 """
 
 import json
@@ -12,7 +13,8 @@ import pytest
 from cluster import COLLECTOR, LOKI, MONITORING, NAMESPACE, ROOT, TEMPO, WITH_STACK, get, install, query, run, wait_for
 
 QUIET_SECONDS = float(os.environ.get("QUIET_SECONDS", 120))
-CANARY = ("--values", WITH_STACK[1], "--set", "canary.enabled=true", "--set", "diceRoller.rollDelaySeconds.max=0.3")
+CANARY = ("--values", WITH_STACK[1], "--set", "canary.enabled=true", "--set", "diceRoller.rollDelaySeconds.max=0.3",
+          *(["--set-string", f"canary.env.LOADGEN_DEADLINE={seconds}"] if (seconds := os.environ.get("CANARY_DEADLINE")) else []))
 # A check ends at the latest after two minutes, is scraped, and an alert may wait for the next one.
 SECONDS = 480
 SAMPLED = {"processors": {"tail_sampling": {"decision_wait": "1s", "policies": [
@@ -81,7 +83,7 @@ FAULTS = {
         lambda: install(*CANARY, "--set", "diceRoller.env.OTEL_PROPAGATORS=none"),
         lambda: install(*CANARY), "context_not_propagated", "TelemetryPipelineLost"),
 }
-CHOSEN = [name for name in os.environ.get("FAULTS", "").split(",") if name] or list(FAULTS)
+CHOSEN = [name for name in os.environ.get("FAULTS", "").split(";") if name] or list(FAULTS)
 
 
 def checks(backends, result):
