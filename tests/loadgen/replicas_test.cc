@@ -32,7 +32,7 @@ class Group {
   /// `start` starts a replica on these ports.
   Group(std::size_t count, std::function<std::unique_ptr<RunningService>(Variables ports)> start)
       : start_(std::move(start)), entry_([this](const std::string& head) {
-          if (on_request) on_request(head);
+          if (const auto call = on_request()) call(head);
           return forward(next()->port(), head);
         }) {
     for (const auto port : dice::test::free_ports(count)) metrics_ports_.push_back(port);
@@ -77,13 +77,23 @@ class Group {
     }
   }
 
-  /// Called with each request, before it is passed on; set it while there are none.
-  std::function<void(const std::string& head)> on_request;
+  using OnRequest = std::function<void(const std::string& head)>;
+  /// Called with each request, before it is passed on.
+  void set_on_request(OnRequest call) {
+    const std::lock_guard lock(mutex_);
+    on_request_ = std::move(call);
+  }
 
  private:
+  OnRequest on_request() {
+    const std::lock_guard lock(mutex_);
+    return on_request_;
+  }
+
   const std::function<std::unique_ptr<RunningService>(Variables)> start_;
   std::vector<std::uint16_t> metrics_ports_;
   std::mutex mutex_;
+  OnRequest on_request_;
   std::size_t turn_ = 0;
   std::vector<std::shared_ptr<RunningService>> replicas_;
   std::vector<std::shared_ptr<RunningService>> stopped_;
@@ -181,11 +191,11 @@ TEST_CASE("a replica replaced during the check: it is said, and the check repeat
     CAPTURE(name);
     // One of the probes waits for it.
     bool replaced = false;
-    system.frontends.on_request = [&, group = group](const std::string& head) {
+    system.frontends.set_on_request([&, group = group](const std::string& head) {
       if (head.contains("/no-such-path") && !std::exchange(replaced, true)) group->replace(0);
-    };
+    });
     const auto [report, progress] = verify(system, scrapes);
-    system.frontends.on_request = nullptr;
+    system.frontends.set_on_request(nullptr);
     CHECK_MESSAGE(report.passed(), to_table(report));
     CHECK(report.windows == 2);
     REQUIRE(progress.size() == 1);
@@ -212,9 +222,9 @@ TEST_CASE("replicas replaced in every window: the report says just that") {
   Scrapes scrapes(system.metrics_urls());
   dice::SteadyClock clock;
   Target target(system.frontends.url());
-  system.frontends.on_request = [&](const std::string& head) {
+  system.frontends.set_on_request([&](const std::string& head) {
     if (head.contains("/no-such-path")) system.die_services.replace(0);
-  };
+  });
   Verify::Options options{.probes = {}, .collect = {}, .max_windows = 3, .pause = Seconds(0)};
   const auto report = Verify(options, target, {nullptr, nullptr, &scrapes}, clock).run().value();
   CHECK_FALSE(report.passed());
@@ -282,9 +292,9 @@ TEST_CASE("a replica that hangs is a defect, and not a replaced one") {
   });
   auto all = system.metrics_urls();
   all[2] = gate.url();
-  Scrapes scrapes(all, Seconds(0.2));
+  Scrapes scrapes(all, Seconds(2));  // enough for those that do not hang, also under a sanitizer
   CHECK(verify(system, scrapes).report.passed());
-  system.rollers.on_request = [&](const std::string&) { hangs = true; };
+  system.rollers.set_on_request([&](const std::string&) { hangs = true; });
   const auto [report, progress] = verify(system, scrapes, Seconds(0.5));
   CHECK_FALSE(report.passed());
   CHECK(report.windows == 1);

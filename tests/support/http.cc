@@ -11,7 +11,6 @@
 #include <algorithm>
 #include <cctype>
 #include <cerrno>
-#include <memory>
 #include <stdexcept>
 #include <utility>
 
@@ -151,6 +150,7 @@ Acceptor::Acceptor(std::function<void(int connection, std::size_t number)> serve
   auto* const generic = reinterpret_cast<sockaddr*>(&bound);
   if (::bind(listener_, generic, length) != 0 || ::listen(listener_, 128) != 0 ||
       ::getsockname(listener_, generic, &length) != 0) {
+    ::close(listener_);
     throw std::runtime_error("cannot listen");
   }
   port_ = ntohs(bound.sin_port);
@@ -201,11 +201,18 @@ CannedServer::CannedServer(std::vector<std::string> answers)
       }) {}
 
 std::vector<std::uint16_t> free_ports(std::size_t count) {
+  // Not from the range from which the kernel takes ports for connections: one could take a port while it is closed.
+  constexpr unsigned kFirst = 20'000;
+  constexpr unsigned kCount = 12'000;
+  static std::atomic<unsigned> next = static_cast<unsigned>(::getpid()) * 37;
   std::vector<std::uint16_t> ports;
-  std::vector<std::unique_ptr<Acceptor>> held;
-  for (std::size_t i = 0; i < count; ++i) {
-    held.push_back(std::make_unique<Acceptor>([](int, std::size_t) {}));
-    ports.push_back(held.back()->port());
+  while (ports.size() < count) {
+    const auto port = static_cast<std::uint16_t>(kFirst + next++ % kCount);
+    try {
+      const Acceptor free([](int, std::size_t) {}, "127.0.0.1", port);
+      ports.push_back(port);
+    } catch (const std::runtime_error&) {  // it is in use
+    }
   }
   return ports;
 }

@@ -98,7 +98,7 @@ class CannedServer {
   Acceptor acceptor_;
 };
 
-/// Ports that were free a moment ago, for services that must know each other's before they start.
+/// Different ports that were free a moment ago, for services that must know each other's before they start.
 std::vector<std::uint16_t> free_ports(std::size_t count);
 
 /// 200 with this body, or another status.

@@ -140,8 +140,9 @@ def test_a_fault_is_named_and_alerted(fault, backends, say):
         say(f"{fault}: " + (", ".join(f"{name[0]} {name[1]} after {at:.0f} s" for name, at in named.items()) or "no cause") + "; " +
             (", ".join(f"{name[0]} ({name[1]}, {name[2]}) after {at:.0f} s" for name, at in fired.items()) or "no alert"))
         end()
-    ended = time.monotonic()
+    # Once it has ended, what was delayed by it may truly be late.
+    causes = {one[1] for one in named}
     _, took = wait_for("it is over", lambda: (look(), not broken(backends) and not alerts(backends))[1], SECONDS)
-    say(f"{fault}: recovered {took:.0f} s after its end ({ended - start:.0f} s)")
-    assert {one[1] for one in named} == {cause}, named
+    say(f"{fault}: recovered {took:.0f} s after its end")
+    assert causes == {cause}, named
     assert {one[0] for one in fired} == {alert}, fired

@@ -1,6 +1,6 @@
 """KEDA scales dice-roller by the rolls at work, up and down again."""
 
-import contextlib
+import collections
 import time
 
 import pytest
@@ -62,13 +62,13 @@ class Samples(list):
 
     def take(self, until, seconds):
         """All samples up to the one at which `until` is true, which must be within so many seconds."""
-        def sample():
+        def sampled():
             counted = self.frontend.read("http_requests_total") - self.before
             self.append((time.monotonic() - self.start, sum(ready(one) for one in pods("dice-roller")),
                          total(counted, route="/roll", status="200"), total(counted, route="/roll", error_code="overloaded")))
             return until(self[-1])
         begin = len(self)
-        wait_for("the rollers are scaled", sample, seconds)
+        wait_for("the rollers are scaled", sampled, seconds)
         return self[begin:]
 
 
@@ -78,68 +78,64 @@ def answered(samples):
     return (last[2] - first[2]) / (last[0] - first[0])
 
 
+def server_spans(prometheus):
+    """Tempo's count of server spans of rolls, by service."""
+    found = query(prometheus, 'sum by (service) (traces_spanmetrics_calls_total{span_kind="SPAN_KIND_SERVER", '
+                              'service=~"frontend|dice-roller", span_name="GET /roll"})')
+    return collections.Counter({one["metric"]["service"]: int(one["value"][1]) for one in found})
+
+
 def test_load_brings_pods_and_its_end_removes_them_without_a_loss(say):
-    with Counters("frontend") as frontend:
-        job = rolls("rolls", "--rate", RATE, "--duration", 300, "--workers", 1000, "--expect", "overloaded")
+    with Counters("frontend") as frontend, forwarded(PROMETHEUS, 9090, MONITORING) as prometheus:
+        spans = server_spans(prometheus)
         samples = Samples(frontend)
+        job = rolls("rolls", "--rate", RATE, "--duration", 300, "--workers", 1000, "--expect", "overloaded")
         scaling = samples.take(lambda now: now[1] == PODS, 180)
         took = samples[-1][0]
         samples.take(lambda now: now[0] > took + SETTLE, SETTLE + 30)
         settled = samples[-1][0]
-        samples.take(lambda now: now[0] > settled + 30, 60)
+        samples.take(lambda now: now[0] > settled + 20, 60)
         rejecting = [now[0] for past, now in zip(samples, samples[1:]) if now[3] > past[3]]
         rejected = samples[-1][3]
         surge = rolls("surge", "--rate", SURGE, "--duration", 45, "--workers", 1000, "--expect", "overloaded")
-        begin = time.monotonic() - samples.start
+        begin = samples.take(lambda now: True, 10)[-1][0]
         full = [one for one in samples.take(lambda now: now[0] > begin + 40, 60) if one[0] > begin + 2 * DELAY]
-        for each in (surge, job):
-            code, output = each.result(300)
-            assert code == 0, output
-    say("rollers ready: " + ", ".join(f"{count} after {next(one[0] for one in samples if one[1] >= count):.0f} s"
-                                      for count in range(2, PODS + 1)))
-    one = [sample for sample in scaling if sample[1] <= 1 and sample[0] > 2 * DELAY + 1]
-    say(f"answered rolls per second, at full load: {answered(one):.1f} with one pod, {answered(full):.1f} with {PODS}: "
-        f"{answered(full) / answered(one):.2f} times")
-    say(f"503 at {RATE} per second, which needs {PODS} pods: {rejected:.0f}, from {min(rejecting):.0f} s to {max(rejecting):.0f} s; "
-        f"{PODS} pods were ready after {took:.0f} s")
+        say("rollers ready: " + ", ".join(f"{count} after {next(one[0] for one in samples if one[1] >= count):.0f} s"
+                                          for count in range(2, PODS + 1)))
+        one = [sample for sample in scaling if sample[1] <= 1 and sample[0] > 2 * DELAY + 1]
+        say(f"answered rolls per second, at full load: {answered(one):.1f} with one pod, {answered(full):.1f} with {PODS}: "
+            f"{answered(full) / answered(one):.2f} times")
+        say(f"503 at {RATE} per second, which needs {PODS} pods: {rejected:.0f}, from {min(rejecting):.0f} s to {max(rejecting):.0f} s; "
+            f"{PODS} pods were ready after {took:.0f} s")
+
+        # Under little load, they go again.
+        code, output = surge.result(120)
+        assert code == 0, output
+        little = rolls("little", "--rate", 10, "--duration", 240)
+        code, output = job.result(300)
+        assert code == 0, output
+        start, went = time.monotonic(), {}
+        while little.running():
+            went.setdefault(len(pods("dice-roller")), time.monotonic() - start)
+            time.sleep(1)  # polling interval
+        code, output = little.result(60)
+        summary = summary_of(output)
+        say("scale-in: " + ", ".join(f"{count} after {at:.0f} s" for count, at in went.items()) +
+            f"; {summary['requests']} requests, {summary['unexpected_failures']} failed")
+        # Each request has a server span in both services, whatever its answer, and from all pods there ever were.
+        requests = int(total(frontend.read("http_requests_total") - samples.before, route="/roll"))
+        found = collections.Counter()
+
+        def all_counted():
+            found.clear()
+            found.update(server_spans(prometheus) - spans)
+            return min(found.values()) >= requests
+        try:
+            wait_for("Tempo has counted all spans", all_counted, 120)
+        finally:
+            say(f"{requests} rolls requested since the start; server spans of " +
+                ", ".join(f"{service}: {count}" for service, count in found.items()))
     assert answered(full) >= 3.6 * answered(one)
     assert max(rejecting) <= settled, "503 although all pods take part"
-    scale_in(say)
-
-
-def scale_in(say):
-    """Under little load."""
-    with forwarded(PROMETHEUS, 9090, MONITORING) as prometheus:
-        def spans():
-            """Server spans of rolls in Tempo, by service."""
-            found = query(prometheus, 'sum by (service) (traces_spanmetrics_calls_total{span_kind="SPAN_KIND_SERVER", '
-                                      'service=~"frontend|dice-roller", span_name="GET /roll"})')
-            return {one["metric"]["service"]: float(one["value"][1]) for one in found}
-
-        def settled():
-            with contextlib.suppress(AssertionError):
-                wait_for("the number of spans changes", lambda: spans() != now, 35)
-                return False
-            return True
-        now = spans()
-        while not settled():
-            now = spans()
-        before = now
-        job = rolls("rolls", "--rate", 10, "--duration", 150)
-        start = time.monotonic()
-        seen = {}
-        while job.running():
-            seen.setdefault(len(pods("dice-roller")), time.monotonic() - start)
-            time.sleep(1)  # polling interval
-        code, output = job.result(60)
-        summary = summary_of(output)
-        say("scale-in: " + ", ".join(f"{count} after {at:.0f} s" for count, at in seen.items()) +
-            f"; {summary['requests']} requests, {summary['unexpected_failures']} failed")
-        assert code == 0, output
-        assert min(seen) == 1
-        # More, since the load's own check at the start, with a die that does not exist, is a request, too.
-        expected = {service: before[service] + summary["requests"] for service in before}
-        now, _ = wait_for("Tempo has counted all spans", lambda: (found := spans()) and all(
-            found[service] >= expected[service] for service in expected) and found, 120)
-        say("spans of " + ", ".join(f"{service}: {now[service] - before[service]:.0f}" for service in now) +
-            f" for {summary['requests']} requests and {now['frontend'] - expected['frontend']:.0f} of the load's own at its start")
+    assert code == 0, output
+    assert min(went) == 1
