@@ -157,7 +157,8 @@ std::unique_ptr<LogSource> log_source(const VerifyCommand& command) {
 }
 
 std::unique_ptr<MetricsSource> metrics_source(const VerifyCommand& command) {
-  if (!command.prometheus_url.empty()) return std::make_unique<Prometheus>(command.prometheus_url, command.prometheus_selector);
+  if (!command.prometheus_url.empty())
+    return std::make_unique<Prometheus>(command.prometheus_url, command.prometheus_selector);
   if (command.metrics_urls.empty()) return nullptr;
   return std::make_unique<Scrapes>(command.metrics_urls);
 }
@@ -197,7 +198,7 @@ std::vector<std::string> checked_signals(const VerifyCommand& command) {
 int run_canary(const VerifyCommand& command) {
   prepare_process();  // before the first thread starts
   // Each probe has a thread of its own, and each thread would keep memory of its own.
-  (void)::mallopt(M_ARENA_MAX, 1);
+  (void)::mallopt(M_ARENA_MAX, 1);  // NOLINT(concurrency-mt-unsafe): there is one thread
   const auto service = process_environment()("OTEL_SERVICE_NAME").value_or(kCanary);
   SteadyClock clock;
   LogSink sink(STDOUT_FILENO);

@@ -132,7 +132,8 @@ void Prometheus::settle(Clock& clock, TimePoint deadline) {
 std::expected<MetricsSource::Reading, SourceError> Prometheus::read() {
   // The prefixes of all metrics that the checks use.
   auto all = query(
-      R"({__name__=~"up|process_start_time_seconds|http_requests_.+|http_request_duration_seconds_count|telemetry_spans_.+|roll_.+|async_roll.+|dice_roll.+|die_s.+",)" + selector_.substr(1));
+      R"({__name__=~"up|process_start_time_seconds|http_requests_.+|http_request_duration_seconds_count|telemetry_spans_.+|roll_.+|async_roll.+|dice_roll.+|die_s.+",)" +
+      selector_.substr(1));
   if (!all) return std::unexpected(all.error());
   std::map<Target, std::vector<Series>> targets;
   Reading reading;

@@ -37,11 +37,9 @@ std::vector<Probe> make_probes(const ProbeOptions& options) {
   std::vector<Probe> probes;
   const auto& die = options.die;
   // The more traces, the sooner it shows that some are sampled away.
-  const int lists = options.quiet ? 4 : 1;
+  const std::size_t lists = options.quiet ? 4 : 1;
   const int singles = options.quiet ? 4 : 2;
-  for (int i = 0; i < lists; ++i) {
-    probes.push_back({.name = "list of dice", .wants = Wants::list, .path = route::kDice, .route = route::kDice});
-  }
+  probes.assign(lists, {.name = "list of dice", .wants = Wants::list, .path = route::kDice, .route = route::kDice});
   for (int i = 0; i < singles; ++i) probes.push_back(rolls({.die = die}, false));
   for (const int times : {1, 2, 5, 10}) {
     probes.push_back(rolls({.die = die, .times = times}, false));

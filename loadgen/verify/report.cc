@@ -104,6 +104,7 @@ std::string to_json(const Report& report) {
     write_member(writer, "seconds", report.seconds);
     write_member(writer, "windows", report.windows);
     std::vector<std::string> causes;
+    causes.reserve(report.causes.size());
     for (const auto& cause : report.causes) causes.push_back(cause.text);
     write_member(writer, "causes", causes);
     write_key(writer, "broken");

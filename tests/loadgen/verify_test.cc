@@ -42,8 +42,7 @@ Report verify(TamperedSystem& system, const Setup& setup = {}) {
   LogFiles files(system.logs());
   Loki loki(setup.loki_url.empty() ? system.backends_url() : setup.loki_url, R"({job="dice"})");
   Scrapes scrapes(system.metrics_urls());
-  Prometheus prometheus(setup.prometheus_url.empty() ? system.backends_url() : setup.prometheus_url,
-                        R"({job=~".+"})");
+  Prometheus prometheus(setup.prometheus_url.empty() ? system.backends_url() : setup.prometheus_url, R"({job=~".+"})");
   Sources sources{&traces, &files, &scrapes};
   if (setup.from == From::backends) sources = {&traces, &loki, &prometheus};
   Verify::Options options{.probes = {},
