@@ -4,8 +4,12 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <thread>
 #include <utility>
 
+#include "support/http.h"
 #include "tampered_system.h"
 
 using namespace dice::loadgen;
@@ -167,6 +171,19 @@ TEST_CASE("the frontend's own API down, or Tempo") {
   TamperedSystem system;
   const auto report = verify(system, {.traces_url = "http://127.0.0.1:1"});
   CHECK(broken(report) == "traces/source_unreadable");
+}
+
+TEST_CASE("a Tempo that is slow to fail does not hold up the other signals") {
+  std::atomic<int> connections = 0;
+  const dice::test::Acceptor tempo([&connections](int /*connection*/, std::size_t /*number*/) {
+    ++connections;
+    std::this_thread::sleep_for(std::chrono::milliseconds(300));  // the time until it fails
+  });
+  TamperedSystem system;
+  const auto report = verify(system, {.deadline = Seconds(0), .traces_url = tempo.url()});
+  CHECK(broken(report) == "traces/source_unreadable");
+  // Not one for each exemplar, of which there are ten or so.
+  CHECK(connections < 15);
 }
 
 TEST_CASE("Prometheus down") {
