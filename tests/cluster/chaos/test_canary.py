@@ -1,7 +1,7 @@
 """The canary beside the stack: silent while all is well, and for each fault the right cause and the right alert.
 
-QUIET_SECONDS: how long it must be silent, default 120. FAULTS: names, separated by semicolons; default: all. CANARY_DEADLINE: the canary's
-`--deadline`; default: its own, with which a fault takes about five minutes.
+QUIET_SECONDS: how long it must be silent, default 120. FAULTS: names, separated by semicolons; default: all. CANARY_DEADLINE: the
+canary's `--deadline`; default: its own, with which a fault takes about five minutes.
 """
 
 import json
@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from cluster import COLLECTOR, LOKI, MONITORING, NAMESPACE, ROOT, TEMPO, WITH_STACK, get, install, query, run, wait_for
+from cluster import COLLECTOR, LOKI, MONITORING, NAMESPACE, ROOT, TEMPO, WITH_STACK, get, install, kubectl, query, run, wait_for
 
 QUIET_SECONDS = float(os.environ.get("QUIET_SECONDS", 120))
 CANARY = ("--values", WITH_STACK[1], "--set", "canary.enabled=true", "--set", "diceRoller.rollDelaySeconds.max=0.3",
@@ -59,6 +59,49 @@ def second_agent():
                      "--set", f"config.receivers.filelog.include={{/var/log/pods/{NAMESPACE}_*/*/*.log}}")
 
 
+# A proxy in front of die-service that removes traceparent, for GET requests. Debian's base image has Perl.
+PROXY = r"""
+use IO::Socket::INET;
+$SIG{CHLD} = "IGNORE";
+my $listener = IO::Socket::INET->new(LocalPort => 8402, Listen => 128, ReuseAddr => 1) or die $!;
+while (my $client = $listener->accept) {
+  next if fork;
+  my $server = IO::Socket::INET->new(PeerAddr => "dice-die-service:8402") or exit;
+  while (defined(my $line = <$client>)) {
+    next if $line =~ /^traceparent:/i;
+    print $server $line;
+    next if $line ne "\r\n";
+    my $length = 0;
+    while (defined(my $answer = <$server>)) {
+      $length = $1 if $answer =~ /^content-length:\s*(\d+)/i;
+      print $client $answer;
+      last if $answer eq "\r\n";
+    }
+    read($server, my $body, $length);
+    print $client $body;
+  }
+  exit;
+}
+"""
+PROXY_IMAGE = "debian:trixie-slim"
+
+
+def stripped():
+    run("kind", "load", "docker-image", "--name", os.environ.get("CLUSTER", "dice"), PROXY_IMAGE)
+    labels = {"app": "stripper"}
+    container = {"name": "proxy", "image": PROXY_IMAGE, "imagePullPolicy": "Never", "command": ["perl", "-e", PROXY],
+                 "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}}
+    pod = {"containers": [container], "terminationGracePeriodSeconds": 0, "securityContext": {
+        "runAsNonRoot": True, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}}}
+    parts = [{"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "stripper"}, "spec": {
+        "selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": pod}}},
+             {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "stripper"},
+              "spec": {"selector": labels, "ports": [{"port": 8402}]}}]
+    kubectl("apply", "--filename", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": parts}))
+    kubectl("rollout", "status", "deployment/stripper", "--timeout=60s")
+    install(*CANARY, "--set", "networkPolicy.enabled=false", "--set", "diceRoller.env.DIE_SERVICE_URL=http://stripper:8402")
+
+
 # By name: how to bring it about, how to end it, the only cause, the only alert.
 FAULTS = {
     "collector at 0": (*scaled("deployment", COLLECTOR), "collector_down", "TelemetryPipelineLost"),
@@ -80,8 +123,8 @@ FAULTS = {
         second_agent, lambda: run("helm", "--namespace", MONITORING, "uninstall", "otel-logs-twice"),
         "duplicated", "TelemetryPipelineDuplicated"),
     "context not propagated": (
-        lambda: install(*CANARY, "--set", "diceRoller.env.OTEL_PROPAGATORS=none"),
-        lambda: install(*CANARY), "context_not_propagated", "TelemetryPipelineLost"),
+        stripped, lambda: (install(*CANARY), kubectl("delete", "deployment,service", "stripper")),
+        "context_not_propagated", "TelemetryPipelineLost"),
 }
 CHOSEN = [name for name in os.environ.get("FAULTS", "").split(";") if name] or list(FAULTS)
 

@@ -110,5 +110,6 @@ def test_a_killed_node(say):
     assert withdrawn is not None, "its endpoints were not withdrawn"
     late = failed[seconds[-1]] - failed[next(second for second in seconds if second >= withdrawn + 2)]
     assert late == 0, f"{late} requests failed after the endpoints had been withdrawn"
-    wait_for("all replicas are ready", lambda: all(len([one for one in pods(service) if ready(one)]) == REPLICAS for service in SERVICES), 360)
+    wait_for("all replicas are ready", lambda: all(
+        len([one for one in pods(service) if ready(one)]) == REPLICAS for service in SERVICES), 360)
     assert "All passed" in helm_test()
