@@ -6,13 +6,15 @@ import time
 
 import pytest
 
-from cluster import DEPLOYMENTS, forwarded, get, install, kubectl, wait_for, whole
+from cluster import DEPLOYMENTS, RELEASE, forwarded, get, helm, install, kubectl, wait_for, whole
 from forward import Forward, WayFailed
 
 
 @pytest.fixture(scope="module", autouse=True)
 def installed(namespace):
     install("--set", "replicaCount=1", "--set", "networkPolicy.enabled=false")
+    yield
+    helm("uninstall", RELEASE, "--ignore-not-found", "--wait")
 
 
 @pytest.fixture

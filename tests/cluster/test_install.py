@@ -129,7 +129,7 @@ def test_a_new_die_without_a_restart(page, tmp_path, say):
 def test_rollback_and_uninstall_leave_nothing(say):
     install(*FAST, "--set", f"frontend.replicaCount={REPLICAS + 1}")
     assert len(pods("frontend")) == REPLICAS + 1
-    helm("rollback", RELEASE, "1", "--wait")
+    helm("rollback", RELEASE, "--wait")
     wait_for("as many frontends as before", lambda: whole("frontend"), 60)
     helm("uninstall", RELEASE, "--wait")
     kinds = kubectl("api-resources", "--verbs=list", "--namespaced", "--output=name").split()
