@@ -76,6 +76,14 @@ std::expected<std::vector<std::string>, std::string> wait_for_target(const Traff
   return dice;
 }
 
+/// Returns the port, or nothing after writing the error.
+std::optional<std::uint16_t> open_port(Exposition& exposition, std::uint16_t wanted) {
+  const auto port = exposition.start(wanted);
+  if (port) return *port;
+  std::cerr << "--metrics-port: " << port.error() << "\n";
+  return std::nullopt;
+}
+
 int run(TrafficCommand command) {
   prepare_process();  // before the first thread starts
   const auto options = tracing_options();
@@ -90,11 +98,8 @@ int run(TrafficCommand command) {
   Exposition exposition(sink, trace_options.service, clock);
   parts.serve(exposition);
   if (command.metrics_port) {
-    const auto port = exposition.start(*command.metrics_port);
-    if (!port) {
-      std::cerr << "--metrics-port: " << port.error() << "\n";
-      return kUsageError;
-    }
+    const auto port = open_port(exposition, *command.metrics_port);
+    if (!port) return kUsageError;
     std::cerr << "loadgen: metrics at port " << *port << "\n";
   }
 
@@ -167,8 +172,8 @@ std::unique_ptr<MetricsSource> metrics_source(const VerifyCommand& command) {
 std::vector<std::string> not_checked(const VerifyCommand& command) {
   if (command.answers_only) return {"everything except the answers: --answers-only"};
   std::vector<std::string> lines;
-  if (log_source(command) == nullptr) lines.emplace_back("logs: require --logs or --loki");
-  if (metrics_source(command) == nullptr) {
+  if (!command.has_logs()) lines.emplace_back("logs: require --logs or --loki");
+  if (!command.has_metrics()) {
     lines.emplace_back("metrics and correlation: require --metrics or --prometheus");
   }
   return lines;
@@ -189,8 +194,8 @@ std::expected<Report, std::string> check(const VerifyCommand& command, const Ver
 std::vector<std::string> checked_signals(const VerifyCommand& command) {
   if (command.answers_only) return {signal::kAnswers};
   std::vector<std::string> signals = {signal::kAnswers, signal::kTraces};
-  if (log_source(command) != nullptr) signals.emplace_back(signal::kLogs);
-  if (metrics_source(command) != nullptr) signals.insert(signals.end(), {signal::kMetrics, signal::kCorrelation});
+  if (command.has_logs()) signals.emplace_back(signal::kLogs);
+  if (command.has_metrics()) signals.insert(signals.end(), {signal::kMetrics, signal::kCorrelation});
   return signals;
 }
 
@@ -213,11 +218,8 @@ int run_canary(const VerifyCommand& command) {
   };
   Canary canary({.every = command.every, .late_after = command.late_after, .signals = checked_signals(command)},
                 check_once, exposition.metrics(), log, clock);
-  const auto port = exposition.start(command.metrics_port);
-  if (!port) {
-    std::cerr << "--metrics-port: " << port.error() << "\n";
-    return kUsageError;
-  }
+  const auto port = open_port(exposition, command.metrics_port);
+  if (!port) return kUsageError;
   const auto load = load_of(make_probes(command.verify.probes));
   const auto per_minute = 60 / command.every.count();
   const auto each = "each check sends " + std::to_string(load.requests) + " requests, which cause " +

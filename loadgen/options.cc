@@ -9,6 +9,7 @@
 #include <ostream>
 #include <random>
 
+#include "common/base/joined.h"
 #include "common/base/version.h"
 #include "common/config/flags.h"
 #include "contract/error.h"
@@ -43,9 +44,7 @@ std::optional<int> whole_number(const std::string& text, int min, int max) {
 }
 
 std::string error_codes() {
-  std::string names;
-  for (const auto& row : errors()) names.append(names.empty() ? "" : ", ").append(row.name);
-  return names;
+  return joined(errors(), ", ", [](const auto& row) { return row.name; });
 }
 
 /// Set by Kubernetes in the pods of an Indexed Job, from 0.

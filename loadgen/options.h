@@ -58,6 +58,9 @@ struct VerifyCommand {
   Seconds late_after{45};
   bool json = false;
   std::string junit;
+
+  bool has_logs() const { return !logs.empty() || !loki_url.empty(); }
+  bool has_metrics() const { return !metrics_urls.empty() || !prometheus_url.empty(); }
 };
 
 using Command = std::variant<TrafficCommand, CompareCommand, VerifyCommand>;

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <fstream>
 
+#include "common/base/joined.h"
 #include "common/http/loki.h"
 
 namespace dice::loadgen {
@@ -18,9 +19,7 @@ std::int64_t nanoseconds(std::chrono::system_clock::duration time) {
 }  // namespace
 
 std::string LogFiles::name() const {
-  std::string text;
-  for (const auto& path : paths_) text += (text.empty() ? "" : ", ") + path.string();
-  return text;
+  return joined(paths_, ", ", [](const fs::path& path) { return path.string(); });
 }
 
 std::expected<std::vector<fs::path>, SourceError> LogFiles::files() const {
@@ -82,9 +81,7 @@ Loki::Loki(const std::string& url, std::string selector)
 void Loki::mark() { since_nanoseconds_ = nanoseconds(unix_time() - kClockMargin); }
 
 std::expected<std::vector<LogLine>, SourceError> Loki::find(const std::vector<std::string>& trace_ids) {
-  std::string ids;
-  for (const auto& id : trace_ids) ids += (ids.empty() ? "" : "|") + id;
-  const auto body = get(client_, loki_path(selector_ + " |~ \"" + ids + '"', since_nanoseconds_,
+  const auto body = get(client_, loki_path(selector_ + " |~ \"" + joined(trace_ids, "|") + '"', since_nanoseconds_,
                                            nanoseconds(unix_time() + kClockMargin)));
   if (!body) return std::unexpected(body.error());
   auto lines = parse_loki_streams(*body);

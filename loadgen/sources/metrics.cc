@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cmath>
 
+#include "common/base/joined.h"
 #include "common/http/message.h"
 #include "contract/names.h"
 
@@ -38,9 +39,7 @@ Scrapes::Scrapes(std::vector<std::string> urls, Seconds timeout, Resolver resolv
       threads_({.max_threads = kThreads}) {}
 
 std::string Scrapes::name() const {
-  std::string text;
-  for (const auto& url : urls_) text += (text.empty() ? "metrics at " : ", metrics at ") + url;
-  return text;
+  return joined(urls_, ", ", [](const std::string& url) { return "metrics at " + url; });
 }
 
 void Scrapes::settle(Clock& /*clock*/, TimePoint /*deadline*/) {}  // a scrape has everything that was counted

@@ -1,5 +1,6 @@
 #include "loadgen/traffic/load_metrics.h"
 
+#include "common/http/http_metrics.h"
 #include "contract/error.h"
 
 namespace dice::loadgen {
@@ -34,9 +35,9 @@ void LoadMetrics::finished(const std::string& route, const Answer& answer, Secon
   const Lock lock(mutex_);
   auto found = routes_.find(route);
   if (found == routes_.end()) {
-    auto& duration = metrics_.histogram(
-        "loadgen_request_duration_seconds", "Duration of requests, from the time at which they were due.",
-        {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10}, {{"route", route}});
+    auto& duration = metrics_.histogram("loadgen_request_duration_seconds",
+                                        "Duration of requests, from the time at which they were due.",
+                                        kRequestDurationBounds, {{"route", route}});
     found = routes_.emplace(route, ForRoute{duration, {}}).first;
   }
   auto& counter = found->second.requests[code];

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "common/base/joined.h"
 #include "common/base/json.h"
 
 namespace dice::loadgen {
@@ -13,12 +14,6 @@ constexpr Seconds kPoll{0.1};
 constexpr Seconds kAskTimeout{2};
 /// A summary has at most this many bytes: one histogram per route, one example per error code.
 constexpr std::size_t kMaxSummary = 4UL << 20U;
-
-std::string listed(const std::vector<std::string>& texts) {
-  std::string all;
-  for (const auto& text : texts) all.append(all.empty() ? "" : "; ").append(text);
-  return all;
-}
 
 }  // namespace
 
@@ -122,7 +117,8 @@ std::expected<std::uint64_t, std::string> Parts::start(std::uint64_t seed, const
         return runs;
       },
       stop, Seconds(0));
-  if (!missing.empty() && !stop.stop_requested()) return std::unexpected("not all parts are ready: " + listed(missing));
+  if (!missing.empty() && !stop.stop_requested())
+    return std::unexpected("not all parts are ready: " + joined(missing, "; "));
   const Lock lock(mutex_);
   state_ = {Phase::running, seed, ""};
   return seed;

@@ -107,10 +107,8 @@ void Tally::write(JsonWriter& writer) const {
     writer.EndObject();
   }
   writer.EndObject();
-  write_key(writer, "failures");
-  writer.StartArray();
-  for (const auto& [code, failure] : failures_) {
-    writer.StartObject();
+  write_objects(writer, "failures", failures_, [&writer](const auto& one) {
+    const auto& [code, failure] = one;
     write_member(writer, "code", code);
     write_member(writer, "count", failure.count);
     write_member(writer, "expected", failure.expected);
@@ -118,9 +116,7 @@ void Tally::write(JsonWriter& writer) const {
     write_member(writer, "outcome", failure.outcome);
     write_member(writer, "example", failure.message);
     write_member(writer, "trace_id", failure.trace_id);
-    writer.EndObject();
-  }
-  writer.EndArray();
+  });
 }
 
 std::optional<Tally> Tally::read(JsonView json) {

@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstdio>
 #include <utility>
 
+#include "common/base/joined.h"
 #include "contract/metric.h"
+#include "loadgen/sources/backend.h"
+#include "loadgen/statistics.h"
 
 namespace dice::loadgen {
 namespace {
@@ -35,12 +37,6 @@ Sent answered_well(const Probe& probe) {
   return sent;
 }
 
-std::string seconds_text(double seconds) {
-  char text[32];
-  (void)std::snprintf(text, sizeof text, "%.1f s", seconds);
-  return text;
-}
-
 /// The first differences, for people.
 std::string examples(const Report& report) {
   constexpr int kMax = 5;
@@ -50,8 +46,8 @@ std::string examples(const Report& report) {
     for (const auto& finding : one.findings) {
       if (finding.kind == Finding::Kind::consequence) continue;
       if (++shown > kMax) return text + "; …";
-      text += (text.empty() ? "" : "; ") + one.signal + ": " + finding.what + ": expected " + finding.expected +
-              ", found " + finding.found + (one.trace_id.empty() ? "" : " (trace " + one.trace_id + ")");
+      text += (text.empty() ? "" : "; ") + one.signal + ": " + sentence(finding) +
+              (one.trace_id.empty() ? "" : " (trace " + one.trace_id + ")");
     }
   }
   return text;
@@ -126,8 +122,7 @@ bool Canary::check_once(const std::stop_token& stop) {
     return true;
   }
   if (!report->replaced.empty()) {
-    std::string names;
-    for (const auto& name : report->replaced) names += (names.empty() ? "" : ", ") + name;
+    const auto names = joined(report->replaced, ", ");
     log_.log(LogLevel::info, "Telemetry check discarded", nullptr,
              {{"reason", std::string_view("a replica was replaced during the check")},
               {"services", std::string_view(names)}});
@@ -137,7 +132,8 @@ bool Canary::check_once(const std::stop_token& stop) {
   auto causes = report->causes;
   for (const auto& one : report->signals) {
     if (is_counted(one.name) && one.complete() && one.seconds && *one.seconds > options_.late_after.count()) {
-      causes.push_back({one.name, CauseId::late, one.name + " were complete only after " + seconds_text(*one.seconds)});
+      causes.push_back(
+          {one.name, CauseId::late, one.name + " were complete only after " + fixed(*one.seconds, 1) + " s"});
     }
   }
   const auto* result = causes.empty() ? kPassed : kFailed;
@@ -155,12 +151,12 @@ void Canary::observe(const Collected& collected) {
 }
 
 void Canary::record(const Report& report) {
-  for (const auto& [name, counts, readable, seconds] : report.signals) {
-    const auto found = signals_.find(name);
+  for (const auto& signal : report.signals) {
+    const auto found = signals_.find(signal.name);
     if (found == signals_.end()) continue;
+    const auto& [name, counts, readable, seconds] = signal;
     const auto& one = found->second;
-    const bool complete = readable && counts.complete();
-    complete_.Add({{"signal", name}}).Set(complete ? 1 : 0);
+    complete_.Add({{"signal", name}}).Set(signal.complete() ? 1 : 0);
     if (!is_counted(name)) continue;
     const auto add = [](prometheus::Counter* counter, std::int64_t by) { counter->Increment(static_cast<double>(by)); };
     // What is not there may be in a backend that cannot be read.
@@ -169,7 +165,7 @@ void Canary::record(const Report& report) {
     add(one.missing, readable ? counts.missing : 0);
     add(one.duplicated, counts.duplicated);
     add(one.wrong, counts.wrong);
-    if (complete && seconds) one.delay->observe(*seconds, {});
+    if (signal.complete() && seconds) one.delay->observe(*seconds, {});
   }
 }
 
@@ -180,7 +176,7 @@ void Canary::finish(const char* result, const std::vector<Cause>& causes) {
     gauge->Set(named ? 1 : 0);
   }
   checks_.Add({{"result", result}}).Increment();
-  last_check_.Add({}).Set(std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count());
+  last_check_.Add({}).Set(std::chrono::duration<double>(unix_time()).count());
 }
 
 void Canary::write_log(const char* result, const Report& report, const std::vector<Cause>& causes) const {
@@ -194,12 +190,9 @@ void Canary::write_log(const char* result, const Report& report, const std::vect
     if (one.complete() && one.seconds) fields.push_back({kDelays.at(one.name), *one.seconds});
     else fields.push_back({kMissing.at(one.name), one.counts.missing});
   }
-  std::string ids;
-  std::string texts;
-  for (const auto& cause : causes) {
-    ids += (ids.empty() ? "" : ",") + cause.signal + "/" + std::string(name_of(cause.id));
-    texts += (texts.empty() ? "" : "; ") + cause.text;
-  }
+  const auto ids =
+      joined(causes, ",", [](const Cause& cause) { return cause.signal + "/" + std::string(name_of(cause.id)); });
+  const auto texts = joined(causes, "; ", &Cause::text);
   const auto findings = examples(report);
   if (!causes.empty()) {
     fields.push_back({"broken", std::string_view(ids)});

@@ -16,12 +16,12 @@ constexpr Seconds kMaxPause{1};
 /// The services whose processes are not the same.
 std::vector<std::string> changed(const MetricsSource::Processes& before, const MetricsSource::Processes& after) {
   std::vector<std::string> services;
-  for (const std::string name : {kFrontend.name, kDiceRoller.name, kDieService.name}) {
-    const auto of = [&name](const MetricsSource::Processes& all) {
-      const auto found = all.find(name);
+  for (const auto& service : kServices) {
+    const auto of = [&service](const MetricsSource::Processes& all) {
+      const auto found = all.find(service.name);
       return found == all.end() ? std::set<std::string>() : found->second;
     };
-    if (of(before) != of(after)) services.push_back(name);
+    if (of(before) != of(after)) services.emplace_back(service.name);
   }
   return services;
 }

@@ -152,8 +152,9 @@ Report report_of(const Collected& collected) {
                               collected.metrics_seconds});
     }
   }
-  report.causes = diagnose(evidence_of(collected));
-  for (const auto& [name, counts] : counts_of(collected)) report.signals.push_back(signal_of(name, counts, collected));
+  const auto evidence = evidence_of(collected);
+  report.causes = diagnose(evidence);
+  for (const auto& [name, counts] : evidence.counts) report.signals.push_back(signal_of(name, counts, collected));
   return report;
 }
 

@@ -28,6 +28,10 @@ struct Finding {
   std::string item = {};
 };
 
+inline std::string sentence(const Finding& finding) {
+  return finding.what + ": expected " + finding.expected + ", found " + finding.found;
+}
+
 class Findings {
  public:
   /// The item of all further findings; empty = each is about an item of its own.

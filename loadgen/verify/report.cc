@@ -42,10 +42,6 @@ std::string escaped(const std::string& text) {
   return out;
 }
 
-std::string sentence(const Finding& finding) {
-  return finding.what + ": expected " + finding.expected + ", found " + finding.found;
-}
-
 }  // namespace
 
 bool Report::passed() const { return std::ranges::none_of(cases, failed) && causes.empty(); }
@@ -107,15 +103,10 @@ std::string to_json(const Report& report) {
     causes.reserve(report.causes.size());
     for (const auto& cause : report.causes) causes.push_back(cause.text);
     write_member(writer, "causes", causes);
-    write_key(writer, "broken");
-    writer.StartArray();
-    for (const auto& cause : report.causes) {
-      writer.StartObject();
+    write_objects(writer, "broken", report.causes, [&writer](const Cause& cause) {
       write_member(writer, "signal", cause.signal);
       write_member(writer, "cause", name_of(cause.id));
-      writer.EndObject();
-    }
-    writer.EndArray();
+    });
     write_member(writer, "not_checked", report.not_checked);
     write_key(writer, "signals");
     writer.StartObject();
@@ -134,28 +125,18 @@ std::string to_json(const Report& report) {
       writer.EndObject();
     }
     writer.EndObject();
-    write_key(writer, "cases");
-    writer.StartArray();
-    for (const auto& one : report.cases) {
-      writer.StartObject();
+    write_objects(writer, "cases", report.cases, [&writer](const Report::Case& one) {
       write_member(writer, "signal", one.signal);
       write_member(writer, "subject", one.subject);
       if (!one.trace_id.empty()) write_member(writer, "trace_id", one.trace_id);
       write_member(writer, "passed", !failed(one));
       if (one.seconds) write_member(writer, "seconds", *one.seconds);
-      write_key(writer, "findings");
-      writer.StartArray();
-      for (const auto& finding : one.findings) {
-        writer.StartObject();
+      write_objects(writer, "findings", one.findings, [&writer](const Finding& finding) {
         write_member(writer, "what", finding.what);
         write_member(writer, "expected", finding.expected);
         write_member(writer, "found", finding.found);
-        writer.EndObject();
-      }
-      writer.EndArray();
-      writer.EndObject();
-    }
-    writer.EndArray();
+      });
+    });
   });
 }
 

@@ -12,6 +12,7 @@
 #include "common/base/signals.h"
 #include "common/base/version.h"
 #include "common/http/client.h"
+#include "common/http/common_routes.h"
 #include "common/http/fault_routes.h"
 #include "contract/names.h"
 
@@ -104,11 +105,6 @@ Service::Service(const Options& options, Telemetry& telemetry, Clock& clock)
 }
 
 void Service::add_common_routes() {
-  const auto healthz = [](const Request&) { return json_response(R"({"status":"ok"})"); };
-  const auto readyz = [this](const Request&) -> Result {
-    if (ready_) return json_response(R"({"status":"ready"})");
-    return std::unexpected(Error{ErrorCode::not_ready, "the service is starting or stopping", 1});
-  };
   const auto version_of = [this](const Request&) {
     return json_response(json_object([this](JsonWriter& writer) {
       write_member(writer, "service", options_.tracing.service);
@@ -116,19 +112,9 @@ void Service::add_common_routes() {
       write_member(writer, "commit", commit);
     }));
   };
-  const auto scrape = [this](const Request& request) -> Answer {
-    return Work([this, accept = std::string(request.header("Accept"))]() -> Result {
-      auto text = telemetry_.metrics.scrape(accept);
-      return Response{.body = std::move(text.body), .content_type = std::move(text.content_type)};
-    });
-  };
-  const auto uninstrumented = [](std::string path, Handler handler) {
-    return Route{.path = std::move(path), .handler = std::move(handler), .uninstrumented = true};
-  };
   for (Server* server : {&main_, &metrics_}) {
-    server->add(uninstrumented(route::kHealth, healthz));
-    server->add(uninstrumented(route::kReady, readyz));
-    if (server == &metrics_ || options_.metrics_on_main_port) server->add(uninstrumented(route::kMetrics, scrape));
+    add_health_routes(*server, [this] { return ready_.load(); }, "the service is starting or stopping");
+    if (server == &metrics_ || options_.metrics_on_main_port) add_metrics_route(*server, telemetry_.metrics);
   }
   main_.add({.path = route::kVersion, .handler = version_of});
   add_memory_route(route::kSpans, "spans", [this](const TraceId& id) { return telemetry_.tracing.recent_spans(id); });

@@ -14,46 +14,35 @@ namespace {
 
 using dice::JsonWriter;
 using dice::write_member;
-
-/// Writes "name": [{…}, …]; `members` writes the members of one row.
-void write_rows(JsonWriter& writer, const char* name, const auto& rows, const auto& members) {
-  writer.Key(name);
-  writer.StartArray();
-  for (const auto& row : rows) {
-    writer.StartObject();
-    members(row);
-    writer.EndObject();
-  }
-  writer.EndArray();
-}
+using dice::write_objects;
 
 }  // namespace
 
 int main() {
   std::cout << dice::json_object([](JsonWriter& writer) {
-    write_rows(writer, "services", dice::kServices, [&](const dice::ServiceName& row) {
+    write_objects(writer, "services", dice::kServices, [&](const dice::ServiceName& row) {
       write_member(writer, "name", row.name);
       write_member(writer, "port", row.port);
       write_member(writer, "metrics_port", row.metrics_port());
       write_member(writer, "purpose", row.purpose);
     });
     write_member(writer, "roll_span_prefix", dice::kRollSpanPrefix);
-    write_rows(writer, "strategies", dice::kStrategies, [&](const dice::StrategyRow& row) {
+    write_objects(writer, "strategies", dice::kStrategies, [&](const dice::StrategyRow& row) {
       write_member(writer, "name", row.name);
       write_member(writer, "meaning", row.meaning);
     });
-    write_rows(writer, "parameters", dice::roll_parameters(), [&](const dice::ParameterRow& row) {
+    write_objects(writer, "parameters", dice::roll_parameters(), [&](const dice::ParameterRow& row) {
       write_member(writer, "name", row.name);
       write_member(writer, "routes", row.routes);
       write_member(writer, "allowed", row.allowed);
       write_member(writer, "default", row.default_value);
     });
-    write_rows(writer, "errors", dice::errors(), [&](const dice::ErrorRow& row) {
+    write_objects(writer, "errors", dice::errors(), [&](const dice::ErrorRow& row) {
       write_member(writer, "code", row.name);
       write_member(writer, "status", row.status);
       write_member(writer, "meaning", row.meaning);
     });
-    write_rows(writer, "metrics", dice::metrics(), [&](const dice::MetricRow& row) {
+    write_objects(writer, "metrics", dice::metrics(), [&](const dice::MetricRow& row) {
       write_member(writer, "name", row.name);
       write_member(writer, "type", row.type);
       write_member(writer, "labels", row.labels);
@@ -61,12 +50,12 @@ int main() {
       write_member(writer, "help", row.help);
       write_member(writer, "details", row.details);
     });
-    write_rows(writer, "causes", dice::cause_rows(), [&](const dice::CauseRow& row) {
+    write_objects(writer, "causes", dice::cause_rows(), [&](const dice::CauseRow& row) {
       write_member(writer, "name", row.name);
       write_member(writer, "signals", row.signals);
       write_member(writer, "meaning", row.meaning);
     });
-    write_rows(writer, "log_messages", dice::log_messages(), [&](const dice::LogMessageRow& row) {
+    write_objects(writer, "log_messages", dice::log_messages(), [&](const dice::LogMessageRow& row) {
       write_member(writer, "message", row.text);
       write_member(writer, "level", dice::name_of(row.level));
       write_member(writer, "service", row.service);

@@ -6,6 +6,8 @@
 #include <string>
 #include <string_view>
 
+#include "common/base/joined.h"
+
 namespace dice {
 
 /// `name` is used in URLs, telemetry, image names and Kubernetes.
@@ -36,10 +38,7 @@ inline constexpr std::array kServices = {kFrontend, kDiceRoller, kDieService};
 inline constexpr const char* kCanary = "canary";
 
 inline std::string service_names(std::string_view separator) {
-  std::string names;
-  for (const auto& service : kServices)
-    names.append(names.empty() ? std::string_view() : separator).append(service.name);
-  return names;
+  return joined(kServices, separator, &ServiceName::name);
 }
 
 namespace route {

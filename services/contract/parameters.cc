@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "common/base/joined.h"
 #include "common/base/utf8.h"
 
 namespace dice {
@@ -13,12 +14,6 @@ int hex_digit(char c) {
   if (c >= 'a' && c <= 'f') return c - 'a' + 10;
   if (c >= 'A' && c <= 'F') return c - 'A' + 10;
   return -1;
-}
-
-std::string list(std::span<const std::string_view> words) {
-  std::string text;
-  for (const auto word : words) text.append(text.empty() ? "" : ", ").append(word);
-  return text;
 }
 
 }  // namespace
@@ -79,8 +74,8 @@ std::string in_quotes(std::string_view text) { return "'" + std::string(utf8_pre
 Parameters::Parameters(const QueryParameters& query, std::span<const std::string_view> allowed) : query_(query) {
   for (const auto& [name, value] : query) {
     if (std::ranges::find(allowed, name) == allowed.end()) {
-      fail(name,
-           allowed.empty() ? "is not a parameter; none are allowed" : "is not a parameter; allowed: " + list(allowed));
+      fail(name, allowed.empty() ? "is not a parameter; none are allowed"
+                                 : "is not a parameter; allowed: " + joined(allowed, ", "));
     }
   }
 }
@@ -129,7 +124,7 @@ std::optional<std::string> Parameters::choice(const std::string& name, std::span
   const auto* value = find(name);
   if (value == nullptr) return std::nullopt;
   if (std::ranges::find(allowed, *value) != allowed.end()) return *value;
-  fail(name, "must be one of: " + list(allowed));
+  fail(name, "must be one of: " + joined(allowed, ", "));
   return std::nullopt;
 }
 

@@ -27,15 +27,14 @@ Memories::Memories(const Options& options, Telemetry& telemetry, Clock& clock)
     : options_(options), telemetry_(telemetry), clock_(clock) {
   for (const auto& [name, urls] : options.metrics_urls) {
     // One connection is kept for each replica. Another attempt would reach the same address.
-    services_.push_back(
-        std::make_unique<Replicas>(Replicas::Options{.base_urls = urls,
-                                                     .client = {.base_url = {},
-                                                                .name = name,
-                                                                .retry = false,
-                                                                .max_body_bytes = options.max_body_bytes,
-                                                                .idle_connections = 1},
-                                                     .pause = options.pause}));
-    (name == kFrontend.name ? frontends_ : others_).push_back(services_.back().get());
+    (name == kFrontend.name ? frontends_ : others_)
+        .push_back(std::make_unique<Replicas>(Replicas::Options{.base_urls = urls,
+                                                                .client = {.base_url = {},
+                                                                           .name = name,
+                                                                           .retry = false,
+                                                                           .max_body_bytes = options.max_body_bytes,
+                                                                           .idle_connections = 1},
+                                                                .pause = options.pause}));
   }
 }
 
@@ -57,8 +56,8 @@ Memories::Found Memories::find(std::string own, const std::string& route, const 
   return found;
 }
 
-bool Memories::ask(const std::vector<Replicas*>& services, const std::string& route, const TraceId& id,
-                   const std::stop_token& stop, std::vector<std::string>& bodies) {
+bool Memories::ask(const Services& services, const std::string& route, const TraceId& id, const std::stop_token& stop,
+                   std::vector<std::string>& bodies) {
   const auto deadline = clock_.now() + to_steady(options_.timeout);
   const auto left = [&] { return Seconds(std::max(deadline - clock_.now(), TimePoint::duration::zero())); };
   std::vector<Question> questions;

@@ -53,19 +53,19 @@ class Memories {
   static constexpr std::size_t kDescriptors = 2 * kThreads * Client::kDescriptors;
 
  private:
+  using Services = std::vector<std::unique_ptr<Replicas>>;
+
   /// Asks all replicas of these services, and adds what they have. Whether each service has something.
-  bool ask(const std::vector<Replicas*>& services, const std::string& route, const TraceId& id,
-           const std::stop_token& stop, std::vector<std::string>& bodies);
+  bool ask(const Services& services, const std::string& route, const TraceId& id, const std::stop_token& stop,
+           std::vector<std::string>& bodies);
   /// `own` is what this process has.
   Found find(std::string own, const std::string& route, const TraceId& id, const std::stop_token& stop);
 
   const Options options_;
   Telemetry& telemetry_;
   Clock& clock_;
-  std::vector<std::unique_ptr<Replicas>> services_;
-  /// Parts of `services_`.
-  std::vector<Replicas*> frontends_;
-  std::vector<Replicas*> others_;
+  Services frontends_;
+  Services others_;
   ThreadPool threads_{{.max_threads = kThreads}};
 };
 

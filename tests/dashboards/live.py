@@ -40,27 +40,18 @@ def eventually(what, seconds, condition):
     return result
 
 
-class Collector(http.server.ThreadingHTTPServer):
-    """Accepts spans, or rejects them."""
+class Silent(http.server.BaseHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
+class Local(http.server.ThreadingHTTPServer):
+    """Serves at a free port of this machine."""
 
     daemon_threads = True
 
-    def __init__(self):
-        collector = self
-        self.refuses = False
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_POST(self):
-                self.rfile.read(int(self.headers["Content-Length"]))
-                self.send_response(400 if collector.refuses else 200)
-                self.send_header("Content-Type", "application/x-protobuf")
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-            def log_message(self, *_):
-                pass
-
-        super().__init__(("127.0.0.1", 0), Handler)
+    def __init__(self, handler):
+        super().__init__(("127.0.0.1", 0), handler)
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     @property
@@ -68,15 +59,31 @@ class Collector(http.server.ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_port}"
 
 
-class Says(http.server.ThreadingHTTPServer):
-    """Serves metrics that were written by hand."""
+class Collector(Local):
+    """Accepts spans, or rejects them."""
 
-    daemon_threads = True
+    def __init__(self):
+        collector = self
+        self.refuses = False
+
+        class Handler(Silent):
+            def do_POST(self):
+                self.rfile.read(int(self.headers["Content-Length"]))
+                self.send_response(400 if collector.refuses else 200)
+                self.send_header("Content-Type", "application/x-protobuf")
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+        super().__init__(Handler)
+
+
+class Says(Local):
+    """Serves metrics that were written by hand."""
 
     def __init__(self, text):
         self.text = text
 
-        class Handler(http.server.BaseHTTPRequestHandler):
+        class Handler(Silent):
             def do_GET(self):
                 text = self.server.text.encode()
                 self.send_response(200)
@@ -85,15 +92,7 @@ class Says(http.server.ThreadingHTTPServer):
                 self.end_headers()
                 self.wfile.write(text)
 
-            def log_message(self, *_):
-                pass
-
-        super().__init__(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-
-    @property
-    def url(self):
-        return f"http://127.0.0.1:{self.server_port}"
+        super().__init__(Handler)
 
     def stop(self):
         self.shutdown()

@@ -137,17 +137,11 @@ TEST_CASE("a port where nobody listens, and one that does not accept, are no con
 
   // A backlog that is full drops further attempts without a word, as a machine that is gone does.
   const int listener = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t length = sizeof address;
-  auto* const generic = reinterpret_cast<sockaddr*>(&address);
-  REQUIRE(::bind(listener, generic, length) == 0);
-  REQUIRE(::listen(listener, 0) == 0);
-  REQUIRE(::getsockname(listener, generic, &length) == 0);
-  const Connection fills(ntohs(address.sin_port));
+  const auto port = listen_at(listener, 0);
+  REQUIRE(port != 0);
+  const Connection fills(port);
   const auto start = steady_clock::now();
-  const auto dropped = client_of("http://127.0.0.1:" + std::to_string(ntohs(address.sin_port))).get(call(), nullptr);
+  const auto dropped = client_of("http://127.0.0.1:" + std::to_string(port)).get(call(), nullptr);
   const Seconds took = steady_clock::now() - start;
   ::close(listener);
   REQUIRE_FALSE(dropped);

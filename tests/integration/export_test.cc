@@ -193,15 +193,8 @@ class HostileCollector {
 
   explicit HostileCollector(Deed deed)
       : deed_(std::move(deed)), listener_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t length = sizeof address;
-    auto* const generic = reinterpret_cast<sockaddr*>(&address);
-    REQUIRE(::bind(listener_, generic, length) == 0);
-    REQUIRE(::listen(listener_, 16) == 0);
-    REQUIRE(::getsockname(listener_, generic, &length) == 0);
-    port_ = ntohs(address.sin_port);
+    port_ = listen_at(listener_, 16);
+    REQUIRE(port_ != 0);
     thread_ = std::jthread([this](const std::stop_token& stop) { accept(stop); });
   }
   ~HostileCollector() {

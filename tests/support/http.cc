@@ -137,23 +137,30 @@ Reply get(std::uint16_t port, const std::string& path, const Headers& headers) {
   return request(port, "GET", path, headers);
 }
 
-Acceptor::Acceptor(std::function<void(int connection, std::size_t number)> serve, const std::string& address,
-                   std::uint16_t port)
-    : listener_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)), address_(address) {
-  const int yes = 1;
-  setsockopt(listener_, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+std::uint16_t listen_at(int listener, int backlog, const std::string& address, std::uint16_t port) {
   sockaddr_in bound{};
   bound.sin_family = AF_INET;
   bound.sin_port = htons(port);
   ::inet_pton(AF_INET, address.c_str(), &bound.sin_addr);
   socklen_t length = sizeof bound;
   auto* const generic = reinterpret_cast<sockaddr*>(&bound);
-  if (::bind(listener_, generic, length) != 0 || ::listen(listener_, 128) != 0 ||
-      ::getsockname(listener_, generic, &length) != 0) {
+  if (::bind(listener, generic, length) != 0 || ::listen(listener, backlog) != 0 ||
+      ::getsockname(listener, generic, &length) != 0) {
+    return 0;
+  }
+  return ntohs(bound.sin_port);
+}
+
+Acceptor::Acceptor(std::function<void(int connection, std::size_t number)> serve, const std::string& address,
+                   std::uint16_t port)
+    : listener_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)), address_(address) {
+  const int yes = 1;
+  setsockopt(listener_, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+  port_ = listen_at(listener_, 128, address, port);
+  if (port_ == 0) {
     ::close(listener_);
     throw std::runtime_error("cannot listen");
   }
-  port_ = ntohs(bound.sin_port);
   thread_ = std::jthread([this, serve = std::move(serve)] {
     std::vector<std::jthread> connections;
     for (std::size_t number = 0;; ++number) {

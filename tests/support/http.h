@@ -59,6 +59,9 @@ Reply request(std::uint16_t port, const std::string& method, const std::string& 
               const std::string& body = "");
 Reply get(std::uint16_t port, const std::string& path, const Headers& headers = {});
 
+/// Makes a socket listen. Returns the port, by default a free one, or 0 if that fails.
+std::uint16_t listen_at(int listener, int backlog, const std::string& address = "127.0.0.1", std::uint16_t port = 0);
+
 /// A listening socket on a port of this machine, by default a free one, and a thread per connection.
 class Acceptor {
  public:

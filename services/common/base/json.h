@@ -49,6 +49,19 @@ void write_member(JsonWriter& writer, std::string_view key, const Value& value) 
   write_value(writer, value);
 }
 
+/// "key": [{…}, …]; `members(row)` writes the members of one object.
+template <typename Rows, typename Members>
+void write_objects(JsonWriter& writer, std::string_view key, const Rows& rows, const Members& members) {
+  write_key(writer, key);
+  writer.StartArray();
+  for (const auto& row : rows) {
+    writer.StartObject();
+    members(row);
+    writer.EndObject();
+  }
+  writer.EndArray();
+}
+
 /// `members(writer)` writes the members of the object.
 template <typename Members>
 std::string json_object(Members&& members) {

@@ -8,6 +8,7 @@
 #include <limits>
 #include <sstream>
 
+#include "common/base/joined.h"
 #include "common/base/version.h"
 
 namespace dice {
@@ -32,12 +33,6 @@ bool is_standard(const std::string& name) { return name.starts_with("OTEL_"); }
 std::string lower(std::string text) {
   std::ranges::transform(text, text.begin(),
                          [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c; });
-  return text;
-}
-
-std::string joined(const std::vector<std::string>& words, const char* separator) {
-  std::string text;
-  for (const auto& word : words) text += (text.empty() ? "" : separator) + word;
   return text;
 }
 

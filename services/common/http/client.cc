@@ -157,17 +157,14 @@ int prepare_socket(void* unacknowledged_milliseconds, curl_socket_t socket, curl
 }  // namespace
 
 struct Client::Implementation {
-  explicit Implementation(Options given)
-      : options(std::move(given)),
-        host(part_of(options.base_url, CURLUPART_HOST)),
-        // For any host and port of the URL.
-        connect_to(options.address.empty()         ? ""
-                   : options.address.contains(':') ? "::[" + options.address + "]:"
-                                                   : "::" + options.address + ":") {
+  explicit Implementation(Options given) : options(std::move(given)), host(part_of(options.base_url, CURLUPART_HOST)) {
     static std::once_flag once;
     std::call_once(once, [] { curl_global_init(CURL_GLOBAL_DEFAULT); });
     const auto text = part_of(options.base_url, CURLUPART_PORT);
     std::from_chars(text.data(), text.data() + text.size(), port);
+    const auto& address = options.address;
+    if (address.empty()) return;
+    connect_to.append(address.contains(':') ? "::[" + address + "]:" : "::" + address + ":");
   }
 
   /// Sends the request once; if `fresh`, on a new connection.
@@ -199,8 +196,9 @@ struct Client::Implementation {
 
   const Options options;
   const std::string host;
-  const std::string connect_to;
   int port = 0;
+  /// The address, for any host and port of the URL.
+  List connect_to;
   Mutex mutex;
   std::vector<std::unique_ptr<Handle>> idle GUARDED_BY(mutex);
 };
@@ -210,8 +208,6 @@ Attempt Client::Implementation::perform(const std::string& method, const std::st
   Attempt attempt;
   auto& response = attempt.response;
   Sink sink{response, options.max_body_bytes};
-  List address;
-  if (!connect_to.empty()) address.append(connect_to);
   auto unacknowledged = static_cast<unsigned>(milliseconds(options.unacknowledged));
   auto handle = take();
   CURL* curl = handle->easy();
@@ -223,7 +219,7 @@ Attempt Client::Implementation::perform(const std::string& method, const std::st
     curl_easy_setopt(curl, CURLOPT_POSTFIELDS, call.body.c_str());
   }
   curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers.get());
-  curl_easy_setopt(curl, CURLOPT_CONNECT_TO, address.get());
+  curl_easy_setopt(curl, CURLOPT_CONNECT_TO, connect_to.get());
   curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, milliseconds(timeout));
   curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, milliseconds(options.connect_timeout));
   curl_easy_setopt(curl, CURLOPT_FRESH_CONNECT, fresh ? 1L : 0L);

@@ -10,8 +10,7 @@ HttpMetrics::ForRoute::ForRoute(HttpMetrics& all, std::string method, std::strin
     : all_(all),
       method_(std::move(method)),
       route_(std::move(route)),
-      duration_(all.metrics_.histogram(Metric::http_request_duration,
-                                       {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10},
+      duration_(all.metrics_.histogram(Metric::http_request_duration, kRequestDurationBounds,
                                        {{"method", method_}, {"route", route_}})),
       in_progress_(all.metrics_.gauge(Metric::http_requests_in_progress, {{"method", method_}, {"route", route_}})) {}
 

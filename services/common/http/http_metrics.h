@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "common/concurrency/clock.h"
 #include "common/concurrency/mutex.h"
@@ -13,6 +14,10 @@
 #include "common/telemetry/trace_context.h"
 
 namespace dice {
+
+/// Upper bounds of the buckets of request durations, in seconds.
+inline const std::vector<double> kRequestDurationBounds = {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1,
+                                                           0.25,  0.5,    1,     2.5,  5,     10};
 
 /// Shared by the servers of one process. Thread-safe.
 class HttpMetrics {

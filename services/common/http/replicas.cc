@@ -29,14 +29,16 @@ bool is_address(const std::string& host) {
 class Host {
  public:
   Host(std::string name, Resolver resolve) : name_(std::move(name)), resolve_(std::move(resolve)) {
-    if (is_address(name_)) addresses_ = {name_};
+    if (!is_address(name_)) return;
+    addresses_ = {name_};
+    renew_at_ = TimePoint::max();
   }
 
   /// Starts to resolve the name if its addresses are older than `max_age`.
   static void renew(const std::shared_ptr<Host>& host, Seconds max_age) {
     const Lock lock(host->mutex_);
     const auto now = steady_clock::now();
-    if (is_address(host->name_) || host->resolving_ || now < host->renew_at_) return;
+    if (host->resolving_ || now < host->renew_at_) return;
     host->resolving_ = true;
     host->started_ = now;
     try {
