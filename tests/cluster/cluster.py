@@ -135,7 +135,9 @@ class Job:
 
     def pod(self):
         found = objects("pods", "--selector", f"job-name={self.name}")
-        return found[0] if found else None
+        if not found:
+            raise KeyError(f"{self.name} has no pod")
+        return found[0]
 
     def wait_until_running(self):
         wait_for(f"{self.name} runs", lambda: self.pod()["status"]["phase"] == "Running", 60)
