@@ -14,7 +14,7 @@ export NAMESPACE=${NAMESPACE:-dice} GRAFANA
 need docker kind helm kubectl
 docker info >/dev/null 2>&1 || fail "docker is not reachable: check that it is running and that you may use it"
 
-there() { kind get clusters 2>/dev/null | grep -qx dice; }
+there() { kind get clusters 2>/dev/null | grep -x dice >/dev/null; }
 
 # Leaves the user's kubectl context unchanged.
 use_cluster() {
@@ -24,7 +24,7 @@ use_cluster() {
 }
 
 # mapped NODE_PORT PORT: whether PORT of this machine leads to that port of the cluster's nodes.
-mapped() { docker port dice-control-plane "$1/tcp" 2>/dev/null | grep -q ":$2\$"; }
+mapped() { docker port dice-control-plane "$1/tcp" 2>/dev/null | grep ":$2\$" >/dev/null; }
 
 # forward NAMESPACE SERVICE PORTS: forwards ports, and reconnects if the pod is replaced.
 forward() {

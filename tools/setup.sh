@@ -76,7 +76,7 @@ unpack=
 
 root=
 [ "$(id -u)" = 0 ] || root=sudo
-if [ "$codename" = bookworm ] && ! apt-cache policy | grep -q 'n=bookworm-backports'; then
+if [ "$codename" = bookworm ] && ! apt-cache policy | grep 'n=bookworm-backports' >/dev/null; then
   # opentelemetry-cpp is in Debian 12's backports, on the same mirror as the other packages.
   mirror=$(cat /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null |
     awk '($1 == "URIs:" || $1 == "deb") { for (i = 2; i <= NF; i++) if ($i ~ /^https?:.*\/debian\/?$/) { print $i; exit } }')

@@ -13,7 +13,8 @@ for program in docker kind helm kubectl; do
   command -v "$program" >/dev/null || skip "$program is missing"
 done
 docker info >/dev/null 2>&1 || skip "docker is not reachable"
-kind get clusters 2>/dev/null | grep -qx "$cluster" || skip "there is no kind cluster $cluster; create it with make up"
+# Not grep -q: it ends at the first match, and with pipefail the program before it could fail for that.
+kind get clusters 2>/dev/null | grep -x "$cluster" >/dev/null || skip "there is no kind cluster $cluster; create it with make up"
 mkdir -p build
 export KUBECONFIG=$PWD/build/kubeconfig-e2e
 kind get kubeconfig --name "$cluster" >"$KUBECONFIG" 2>/dev/null || skip "the kind cluster $cluster is stopped"
