@@ -12,7 +12,7 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import forward  # noqa: E402
 from cluster import (COLLECTOR, LOKI, MONITORING, NAMESPACE, PROMETHEUS, TEMPO, WITH_STACK, CommandFailed, forwarded,  # noqa: E402
-                     get, helm, install, run)
+                     get, helm, install, run, wait_for)
 
 
 @pytest.fixture(scope="session")
@@ -74,4 +74,9 @@ def backends(stack):
 def batch(stack):
     """The trace id of a batch of ten."""
     with forwarded("dice-frontend", 8400) as page:
-        return json.loads(get(f"{page}/roll-async?die=fair&times=10")[1])["trace_id"]
+        def rolled():
+            status, body, _ = get(f"{page}/roll-async?die=fair&times=10")
+            assert status == 200, body
+            return json.loads(body)["trace_id"]
+        # A node may learn the new endpoints a moment after helm install --wait.
+        return wait_for("a batch is rolled", rolled, 30)[0]

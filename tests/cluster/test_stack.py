@@ -14,7 +14,11 @@ pytestmark = pytest.mark.usefixtures("stack")
 
 
 def test_a_batch_of_ten_in_tempo(stack, backends, batch, say):
-    wait_for("Tempo has 15 spans", lambda: len(spans_of(backends["tempo"], batch)) == 15, 60)
+    def all_there():
+        names = [span["name"] for span in spans_of(backends["tempo"], batch)]
+        assert len(names) == 15, names
+        return True
+    wait_for("Tempo has 15 spans", all_there, 60)
     say(f"from helm install to the first whole trace in Tempo: {time.monotonic() - stack:.1f} s")
 
 
