@@ -171,6 +171,11 @@ def install(*arguments, wait=True):
     return time.monotonic() - start
 
 
+def uninstall():
+    """Returns when the pods are gone, too: until then, a release of the same name may send requests to them."""
+    helm("uninstall", RELEASE, "--ignore-not-found", "--wait", "--cascade", "foreground")
+
+
 def query(address, text):
     """A Prometheus query's samples."""
     status, body, _ = get(f"{address}/api/v1/query?{urllib.parse.urlencode({'query': text})}")

@@ -12,7 +12,7 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import forward  # noqa: E402
 from cluster import (COLLECTOR, LOKI, MONITORING, NAMESPACE, PROMETHEUS, TEMPO, WITH_STACK, CommandFailed, forwarded,  # noqa: E402
-                     get, helm, install, run, wait_for)
+                     get, helm, install, run, uninstall, wait_for)
 
 
 @pytest.fixture(scope="session")
@@ -38,7 +38,7 @@ def namespace():
         f"there is a release dice in the namespace {NAMESPACE}, which make e2e wants for its own; NAMESPACE=… chooses another"
     run("kubectl", "label", "--overwrite", "namespace", NAMESPACE, labels[1])
     yield NAMESPACE
-    helm("uninstall", "dice", "--ignore-not-found", "--wait")
+    uninstall()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -56,10 +56,11 @@ def stack(namespace):
         run("kubectl", "--namespace", MONITORING, "get", "service", COLLECTOR, TEMPO, LOKI, PROMETHEUS)
     except CommandFailed:
         pytest.skip("the stack is not installed in this cluster (make stack)")
+    uninstall()  # pods of an earlier release, without an exporter, must not get any request
     start = time.monotonic()
     install(*WITH_STACK)
     yield start
-    helm("uninstall", "dice", "--ignore-not-found", "--wait")
+    uninstall()
 
 
 @pytest.fixture(scope="session")

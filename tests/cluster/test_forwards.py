@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from cluster import DEPLOYMENTS, RELEASE, forwarded, get, helm, install, kubectl, wait_for, whole
+from cluster import DEPLOYMENTS, forwarded, get, install, kubectl, uninstall, wait_for, whole
 from forward import Forward, WayFailed
 
 
@@ -14,7 +14,7 @@ from forward import Forward, WayFailed
 def installed(namespace):
     install("--set", "replicaCount=1", "--set", "networkPolicy.enabled=false")
     yield
-    helm("uninstall", RELEASE, "--ignore-not-found", "--wait")
+    uninstall()
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from cluster import (CHART, DEPLOYMENTS, NAMESPACE, RELEASE, REPLICAS, ROOT, SERVICES, URL, CommandFailed, Counters, Job, forwarded,
-                     get, helm, helm_test, identities, install, kubectl, objects, pods, ready, scale, summary_of, total, version,
+                     get, helm, helm_test, identities, install, kubectl, objects, pods, ready, scale, summary_of, total, uninstall, version,
                      wait_for, whole)
 
 FAST = ("--set", "diceRoller.rollDelaySeconds.max=0.3")
@@ -17,7 +17,7 @@ def installed(namespace, say):
     took = install(*FAST)
     say(f"helm install --wait into a namespace that enforces restricted: {took:.1f} s")
     yield took
-    helm("uninstall", RELEASE, "--ignore-not-found", "--wait")
+    uninstall()
 
 
 @pytest.fixture
@@ -131,7 +131,7 @@ def test_rollback_and_uninstall_leave_nothing(say):
     assert len(pods("frontend")) == REPLICAS + 1
     helm("rollback", RELEASE, "--wait")
     wait_for("as many frontends as before", lambda: whole("frontend"), 60)
-    helm("uninstall", RELEASE, "--wait")
+    uninstall()
     kinds = kubectl("api-resources", "--verbs=list", "--namespaced", "--output=name").split()
     # Events remain; Endpoints and EndpointSlices are deleted shortly after their Service.
     kinds = [kind for kind in kinds if kind.split(".")[0] not in ("events", "endpoints", "endpointslices")]

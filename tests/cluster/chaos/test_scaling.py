@@ -8,7 +8,7 @@ import time
 import pytest
 
 from cluster import (COLLECTOR, DEPLOYMENTS, LOKI, MONITORING, NAMESPACE, PROMETHEUS, TEMPO, URL, WITH_STACK, CommandFailed,
-                     Counters, Job, forwarded, helm, install, kubectl, pods, query, ready, run, summary_of, total, wait_for, whole)
+                     Counters, Job, forwarded, install, kubectl, pods, query, ready, run, summary_of, total, uninstall, wait_for, whole)
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "dashboards"))
 import queries  # noqa: E402
@@ -42,13 +42,13 @@ def installed(namespace):
         run("kubectl", "--namespace", MONITORING, "get", "service", COLLECTOR, TEMPO, LOKI, PROMETHEUS)
     except CommandFailed:
         pytest.skip("the stack is not installed in this cluster (make stack)")
-    helm("uninstall", "dice", "--ignore-not-found", "--wait")
+    uninstall()
     install("--values", WITH_STACK[1], *SCALED)
     wait_for("KEDA has a ScaledObject that works", lambda: "True" in kubectl(
         "get", "scaledobject", DEPLOYMENTS["dice-roller"], "--output", 'jsonpath={.status.conditions[?(@.type=="Ready")].status}'), 60)
     wait_for("there is one roller", lambda: whole("dice-roller", 1), 300)
     yield
-    helm("uninstall", "dice", "--ignore-not-found", "--wait")
+    uninstall()
 
 
 def rolls(name, *arguments):
