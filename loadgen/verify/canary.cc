@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <set>
 #include <utility>
 
 #include "common/base/joined.h"
@@ -124,7 +125,7 @@ bool Canary::check_once(const std::stop_token& stop) {
   if (!report->replaced.empty()) {
     const auto names = joined(report->replaced, ", ");
     log_.log(LogLevel::info, "Telemetry check discarded", nullptr,
-             {{"reason", std::string_view("a replica was replaced during the check")},
+             {{"reason", std::string_view("replicas changed during the check")},
               {"services", std::string_view(names)}});
     return false;
   }
@@ -190,12 +191,14 @@ void Canary::write_log(const char* result, const Report& report, const std::vect
     if (one.complete() && one.seconds) fields.push_back({kDelays.at(one.name), *one.seconds});
     else fields.push_back({kMissing.at(one.name), one.counts.missing});
   }
-  const auto ids =
-      joined(causes, ",", [](const Cause& cause) { return cause.signal + "/" + std::string(name_of(cause.id)); });
+  // Of several services, often the same.
+  std::set<std::string> ids;
+  for (const auto& cause : causes) ids.insert(cause.signal + "/" + std::string(name_of(cause.id)));
+  const auto broken = joined(ids, ",");
   const auto texts = joined(causes, "; ", &Cause::text);
   const auto findings = examples(report);
   if (!causes.empty()) {
-    fields.push_back({"broken", std::string_view(ids)});
+    fields.push_back({"broken", std::string_view(broken)});
     fields.push_back({"causes", std::string_view(texts)});
   }
   if (!findings.empty()) fields.push_back({"findings", std::string_view(findings)});

@@ -17,7 +17,7 @@ std::expected<Report, std::string> Verify::run() {
   for (auto pause = options_.pause; window < options_.max_windows && clock_.now() + to_steady(pause) < end;
        pause = std::min(2 * pause, kMaxPause)) {
     if (done && collected_.replaced.empty()) break;
-    const auto why = done ? joined(collected_.replaced, ", ") + ": a replica was replaced during the check"
+    const auto why = done ? joined(collected_.replaced, ", ") + ": its replicas changed during the check"
                           : target_.url() + " cannot be reached: " + done.error();
     if (options_.progress) options_.progress(why + "; checking again (" + std::to_string(window + 1) + ")");
     if (!clock_.sleep(pause, options_.collect.stop)) break;

@@ -15,7 +15,7 @@ from cluster import DEPLOYMENTS, NAMESPACE, SERVICES, URL, Job, helm_test, insta
 
 ROUNDS = int(os.environ.get("ROUNDS", 3))
 REPLICAS = 3
-REPLACED = re.compile(r"a replica was replaced during the check; checking again")
+REPLACED = re.compile(r"its replicas changed during the check; checking again")
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -199,7 +199,7 @@ TEST_CASE("a replica replaced during the check: it is said, and the check repeat
     CHECK_MESSAGE(report.passed(), to_table(report));
     CHECK(report.windows == 2);
     REQUIRE(progress.size() == 1);
-    CHECK(progress[0] == name + ": a replica was replaced during the check; checking again (2)");
+    CHECK(progress[0] == name + ": its replicas changed during the check; checking again (2)");
     CHECK(to_json(report).contains("\"windows\":2"));
     CHECK(to_table(report).contains("checked 2 times, because replicas were replaced"));
   }
@@ -274,7 +274,7 @@ TEST_CASE("a replica that DNS shows late is noticed before its requests count as
   CHECK_MESSAGE(report.passed(), to_table(report));
   CHECK(report.windows == 2);
   REQUIRE(progress.size() == 1);
-  CHECK(progress[0].starts_with("dice-roller: a replica was replaced"));
+  CHECK(progress[0].starts_with("dice-roller: its replicas changed"));
 }
 
 TEST_CASE("a replica that hangs is a defect, and not a replaced one") {
