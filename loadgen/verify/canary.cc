@@ -124,9 +124,9 @@ bool Canary::check_once(const std::stop_token& stop) {
   }
   if (!report->replaced.empty()) {
     const auto names = joined(report->replaced, ", ");
-    log_.log(LogLevel::info, "Telemetry check discarded", nullptr,
-             {{"reason", std::string_view("replicas changed during the check")},
-              {"services", std::string_view(names)}});
+    log_.log(
+        LogLevel::info, "Telemetry check discarded", nullptr,
+        {{"reason", std::string_view("replicas changed during the check")}, {"services", std::string_view(names)}});
     return false;
   }
   record(*report);
