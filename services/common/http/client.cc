@@ -40,7 +40,8 @@ struct FreeList {
 
 /// A Kubernetes Service chooses a pod per connection, so a connection kept forever would never reach new pods.
 constexpr std::chrono::seconds kMaxConnectionAge{30};
-constexpr std::size_t kReadBytes = 16UL << 10U;
+/// On the stack of every thread that calls. Most responses are smaller.
+constexpr std::size_t kReadBytes = 4096;
 constexpr int kServiceUnavailable = 503;
 
 /// Maximum bytes of another service's error message that are passed on.
