@@ -31,19 +31,15 @@ LoadMetrics::LoadMetrics(Metrics& metrics, const Run& run)
 
 void LoadMetrics::finished(const std::string& route, const Answer& answer, Seconds latency, const TraceContext& trace) {
   in_flight_.Decrement();
-  const auto code = error_code(answer);
+  requests_.Add({{"route", route}, {"error_code", error_code(answer)}}).Increment();
   const Lock lock(mutex_);
-  auto found = routes_.find(route);
-  if (found == routes_.end()) {
-    auto& duration = metrics_.histogram("loadgen_request_duration_seconds",
-                                        "Duration of requests, from the time at which they were due.",
-                                        kRequestDurationBounds, {{"route", route}});
-    found = routes_.emplace(route, ForRoute{duration, {}}).first;
+  auto*& duration = durations_[route];
+  if (duration == nullptr) {
+    duration = &metrics_.histogram("loadgen_request_duration_seconds",
+                                   "Duration of requests, from the time at which they were due.",
+                                   kRequestDurationBounds, {{"route", route}});
   }
-  auto& counter = found->second.requests[code];
-  if (counter == nullptr) counter = &requests_.Add({{"route", route}, {"error_code", code}});
-  counter->Increment();
-  found->second.duration.observe(latency.count(), trace);
+  duration->observe(latency.count(), trace);
 }
 
 }  // namespace dice::loadgen

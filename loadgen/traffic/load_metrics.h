@@ -31,17 +31,12 @@ class LoadMetrics {
   void finished(const std::string& route, const Answer& answer, Seconds latency, const TraceContext& trace);
 
  private:
-  struct ForRoute {
-    Histogram& duration;
-    /// By error code; empty = success.
-    std::map<std::string, prometheus::Counter*> requests;
-  };
-
   Metrics& metrics_;
   Counters& requests_;
   prometheus::Gauge& in_flight_;
   Mutex mutex_;
-  std::map<std::string, ForRoute> routes_ GUARDED_BY(mutex_);
+  /// By route.
+  std::map<std::string, Histogram*> durations_ GUARDED_BY(mutex_);
 };
 
 }  // namespace dice::loadgen

@@ -3,7 +3,7 @@
 
 #include <cstddef>
 #include <expected>
-#include <set>
+#include <map>
 #include <stop_token>
 #include <string>
 
@@ -51,8 +51,13 @@ class DieClient {
   Client client_;
   CircuitBreaker breaker_;
   Mutex mutex_;
-  /// Dice that die-service has returned: only these are used as label values.
-  std::set<std::string> known_ GUARDED_BY(mutex_);
+  /// The last valid response for each die that die-service has returned, since it rarely changes. Only these dice are
+  /// used as label values.
+  struct Known {
+    std::string body;
+    Die die;
+  };
+  std::map<std::string, Known> known_ GUARDED_BY(mutex_);
 };
 
 }  // namespace dice

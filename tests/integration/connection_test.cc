@@ -207,7 +207,7 @@ TEST_CASE("while many clients disconnect, every response reaches its own client"
 
 TEST_CASE("a client that reads nothing does not delay others and is finally reset") {
   const System system(quick({{"HTTP_WRITE_TIMEOUT_SECONDS", "1"}}));
-  for (const auto& [port, path] : {std::pair{system.frontend.port(), "/style.css"},
+  for (const auto& [port, path] : {std::pair{system.frontend.port(), std::string("/style.css")},
                                    {system.frontend.metrics_port(), "/metrics"},
                                    {system.die_service.port(), "/metrics"}}) {
     CAPTURE(path);

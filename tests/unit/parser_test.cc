@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "support/rfc_table.h"
@@ -127,6 +129,88 @@ TEST_CASE("parser: 100 Continue is sent once, and only if a body follows") {
   CHECK_FALSE(expects("Expect: 100-continue\r\nContent-Length: 0\r\n"));
   CHECK_FALSE(expects("Expect: else\r\nContent-Length: 2\r\n"));
   CHECK_FALSE(expects("Content-Length: 2\r\n"));
+}
+
+/// "status body" of the response in pieces that end at `cuts`, followed by the end of the connection if `ends`;
+/// otherwise why there is none.
+std::string respond(const std::string& bytes, const std::vector<std::size_t>& cuts, bool ends = false) {
+  using enum ResponseParser::State;
+  ResponseParser parser(100);
+  auto state = incomplete;
+  std::size_t from = 0;
+  for (std::size_t i = 0; i <= cuts.size() && state == incomplete; ++i) {
+    const auto to = i < cuts.size() ? cuts[i] : bytes.size();
+    state = parser.feed(std::string_view(bytes).substr(from, to - from));
+    from = to;
+  }
+  if (state == incomplete && ends) state = parser.end();
+  switch (state) {
+    case incomplete: return "incomplete";
+    case malformed: return "malformed";
+    case too_large: return "too large";
+    case complete: break;
+  }
+  const auto kept = parser.keep_alive() ? "" : " close";
+  const auto response = parser.take();
+  return std::to_string(response.status) + " " + response.body + kept;
+}
+
+TEST_CASE("parser: a response is the same however its bytes are split") {
+  const std::string ok = "HTTP/1.1 200 OK\r\n";
+  const std::string chunked = ok + "Transfer-Encoding: chunked\r\n\r\n";
+  const std::vector<std::pair<std::string, std::string>> rows = {
+      {ok + "Content-Length: 2\r\n\r\nhi", "200 hi"},
+      {ok + "content-length: 0\r\n\r\n", "200 "},
+      {ok + "Content-Length: 2\r\nConnection: close\r\n\r\nhi", "200 hi close"},
+      {"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nhi", "200 hi close"},
+      {"HTTP/1.1 204 No Content\r\n\r\n", "204 "},
+      {chunked + "2\r\nhi\r\n1;a=b\r\n!\r\n0\r\n\r\n", "200 hi!"},
+      {chunked + "0\r\nTrailer: x\r\n\r\n", "200 "},
+      {"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + ok + "Content-Length: 2\r\n\r\nhi",
+       "200 hi"},
+      {ok + "Content-Length: 2\r\n\r\nh", "incomplete"},
+      {chunked + "2\r\nhi\r\n", "incomplete"},
+      {ok + "Content-Length: 101\r\n\r\n", "too large"},
+      {chunked + "65\r\n" + std::string(101, 'x'), "too large"},
+      {"secret\r\n\r\n", "malformed"},
+      {ok + "Content-Length: 2\r\nContent-Length: 3\r\n\r\nhi", "malformed"},
+      {chunked + "x\r\n", "malformed"},
+      {"HTTP/2 200 OK\r\n\r\n", "malformed"},
+  };
+  for (const auto& [bytes, expected] : rows) {
+    CAPTURE(bytes);
+    CHECK(respond(bytes, {}) == expected);
+    std::vector<std::size_t> everywhere;
+    for (std::size_t at = 1; at < bytes.size(); ++at) {
+      everywhere.push_back(at);
+      CHECK(respond(bytes, {at}) == expected);
+    }
+    CHECK(respond(bytes, everywhere) == expected);
+  }
+}
+
+TEST_CASE("parser: the end of the connection is the end of a response without a length only") {
+  CHECK(respond("HTTP/1.1 200 OK\r\n\r\nall", {}, true) == "200 all close");
+  CHECK(respond("HTTP/1.1 200 OK\r\n\r\nall", {}, false) == "incomplete");
+  CHECK(respond("HTTP/1.1 200 OK\r\n\r\n" + std::string(101, 'x'), {}, true) == "too large");
+  CHECK(respond("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nall", {}, true) == "incomplete");
+  CHECK(respond("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nall\r\n", {}, true) == "incomplete");
+  CHECK(respond("HTTP/1.1 200 OK\r\nX: y", {}, true) == "incomplete");
+  CHECK(respond("", {}, true) == "incomplete");
+}
+
+TEST_CASE("parser: what follows a response is no other response") {
+  CHECK(respond("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi!", {}) == "malformed");
+  CHECK(respond("HTTP/1.1 204 No Content\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", {}) == "malformed");
+}
+
+TEST_CASE("parser: the head of a response is limited") {
+  const std::string name = "HTTP/1.1 200 OK\r\nX-Long: ";
+  CHECK(respond(name + std::string(60'000, 'x') + "\r\nContent-Length: 0\r\n\r\n", {}) == "200 ");
+  CHECK(respond(name + std::string(70'000, 'x'), {}) == "malformed");
+  std::vector<std::size_t> pieces;
+  for (std::size_t at = 4096; at < 70'000; at += 4096) pieces.push_back(at);
+  CHECK(respond(name + std::string(70'000, 'x'), pieces) == "malformed");
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <limits>
 #include <set>
 #include <string>
 #include <thread>
@@ -68,6 +69,47 @@ TEST_CASE("tracing: a span has everything that was set; the later value of a key
   REQUIRE(read.events.size() == 1);
   CHECK(std::get<std::string>(read.events[0].attributes.at("k")) == "v");
   CHECK(read.end_nanoseconds >= read.start_nanoseconds);
+}
+
+TEST_CASE("tracing: a value of any length can replace another, and the others stay") {
+  // A length takes two bytes from 128, and three from 16384.
+  const std::vector<std::size_t> lengths = {0, 1, 110, 120, 127, 128, 129, 16'383, 16'384, 20'000};
+  for (const auto first : lengths) {
+    for (const auto second : lengths) {
+      CAPTURE(first);
+      CAPTURE(second);
+      Recorder recorder({});
+      auto span = recorder.tracing.start("x", SpanKind::internal, {}, {{"before", std::int64_t{-1}}});
+      span.set("changed", std::string(first, 'a'));
+      span.set("after", std::string(first, 'b'));
+      span.set(std::string(first + 1, 'k'), true);
+      span.set("changed", std::string(second, 'c'));
+      span.set("before", std::string(second, 'd'));
+      span.set("changed", std::string(first, 'e'));
+      const auto read = ended(recorder, std::move(span));
+      CHECK(read.attributes.size() == 4);
+      CHECK(read.text("changed") == std::string(first, 'e'));
+      CHECK(read.text("after") == std::string(first, 'b'));
+      CHECK(read.text("before") == std::string(second, 'd'));
+      CHECK(read.boolean(std::string(first + 1, 'k')) == true);
+    }
+  }
+}
+
+TEST_CASE("tracing: numbers at both ends") {
+  Recorder recorder({});
+  auto span = recorder.tracing.start("x", SpanKind::internal, {}, {});
+  span.set("least", std::numeric_limits<std::int64_t>::min());
+  span.set("most", std::numeric_limits<std::int64_t>::max());
+  span.set("zero", std::int64_t{0});
+  span.set("small", std::numeric_limits<double>::denorm_min());
+  span.set("no", false);
+  const auto read = ended(recorder, std::move(span));
+  CHECK(std::get<std::int64_t>(read.attributes.at("least")) == std::numeric_limits<std::int64_t>::min());
+  CHECK(std::get<std::int64_t>(read.attributes.at("most")) == std::numeric_limits<std::int64_t>::max());
+  CHECK(std::get<std::int64_t>(read.attributes.at("zero")) == 0);
+  CHECK(std::get<double>(read.attributes.at("small")) == std::numeric_limits<double>::denorm_min());
+  CHECK(read.boolean("no") == false);
 }
 
 TEST_CASE("tracing: attributes and events above the limits are dropped and counted") {

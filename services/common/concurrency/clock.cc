@@ -6,6 +6,7 @@
 namespace dice {
 
 bool SteadyClock::sleep(Seconds duration, const std::stop_token& stop) {
+  if (duration <= Seconds(0)) return !stop.stop_requested();  // the wait would end only after a system call
   std::mutex mutex;
   std::condition_variable_any stopped;
   std::unique_lock lock(mutex);

@@ -10,112 +10,113 @@
 namespace dice {
 
 ThreadPool::~ThreadPool() {
-  Workers finished;
+  std::thread last;
   {
     const Lock lock(mutex_);
     stop_idle();
-    while (!workers_.empty() || making_ > 0) ended_.wait(mutex_);
-    finished.splice(finished.end(), finished_);
+    while (threads_ > 0) ended_.wait(mutex_);
+    last = std::move(finished_);
   }
-  join(finished);
+  if (last.joinable()) last.join();
 }
 
-bool ThreadPool::stop(std::chrono::steady_clock::time_point deadline) {
+bool ThreadPool::stop(TimePoint deadline) {
   const Lock lock(mutex_);
   stop_idle();
-  while (!workers_.empty() || making_ > 0) {
-    if (!ended_.wait_until(mutex_, deadline)) return workers_.empty() && making_ == 0;
+  while (threads_ > 0) {
+    if (!ended_.wait_until(mutex_, deadline)) return threads_ == 0;
   }
   return true;
 }
 
 void ThreadPool::stop_idle() {
   stopping_ = true;
-  for (const auto& worker : idle_) worker->wake.notify_one();
-}
-
-void ThreadPool::join(Workers& finished) {
-  for (auto& worker : finished) worker.thread.join();
-  finished.clear();
+  for (const auto& idle : idle_) {
+    auto& worker = *idle;
+    const Lock lock(worker.mutex);
+    worker.leave = true;
+    worker.wake.notify_one();
+  }
 }
 
 bool ThreadPool::has_room(std::size_t threads) const {
-  return !stopping_ && workers_.size() + making_ - idle_.size() + threads <= options_.max_threads;
+  return !stopping_ && threads_ - idle_.size() + threads <= options_.max_threads;
 }
 
-ThreadPool::Workers::iterator ThreadPool::take_idle() {
-  const auto worker = idle_.back();
+ThreadPool::Pointer ThreadPool::take_idle() {
+  auto worker = std::move(idle_.back());
   idle_.pop_back();
-  worker->taken = true;
   return worker;
 }
 
-void ThreadPool::give(Workers::iterator worker, Task task, std::size_t* lease) {
-  worker->task = std::move(task);
-  worker->lease = lease;
-  worker->wake.notify_one();
+void ThreadPool::give(Worker& worker, Task task, Lease* lease) {
+  worker.lease = lease;
+  {
+    const Lock lock(worker.mutex);
+    worker.task = std::move(task);
+  }
+  worker.wake.notify_one();  // not under the mutex, which the thread would have to wait for
 }
 
-bool ThreadPool::make(Workers& made) {
-  const auto worker = made.emplace(made.end());
+ThreadPool::Pointer ThreadPool::make() {
+  auto worker = std::make_shared<Worker>();
   try {
-    // The thread first waits for its task.
     worker->thread = std::thread([this, worker] { work(worker); });
   } catch (const std::system_error&) {
-    made.erase(worker);
-    return false;
+    return nullptr;
   }
-  return true;
+  return worker;
 }
 
 bool ThreadPool::try_run(Task& task) {
+  Pointer worker;
   {
     const Lock lock(mutex_);
     if (!has_room(1)) return false;
-    if (!idle_.empty()) {
-      give(take_idle(), std::move(task), nullptr);
-      return true;
-    }
-    ++making_;
+    if (!idle_.empty()) worker = take_idle();
+    else ++threads_;
   }
-  Workers made;
-  const bool works = make(made);
+  if (!worker) worker = make();
+  if (worker) {
+    give(*worker, std::move(task), nullptr);
+    return true;
+  }
   const Lock lock(mutex_);
-  --making_;
-  if (works) give(made.begin(), std::move(task), nullptr);
-  workers_.splice(workers_.end(), made);
+  --threads_;
   ended_.notify_all();
-  return works;
+  return false;
 }
 
 bool ThreadPool::try_run_on_each(std::size_t threads, const std::function<void()>& body) {
-  std::vector<Workers::iterator> leased;
+  std::vector<Pointer> leased;
   leased.reserve(threads);
-  std::size_t missing = 0;
   {
     const Lock lock(mutex_);
     if (!has_room(threads)) return false;
     while (leased.size() < threads && !idle_.empty()) leased.push_back(take_idle());
-    missing = threads - leased.size();
-    making_ += missing;
+    threads_ += threads - leased.size();
   }
-  Workers made;
-  if (missing > 0) {
+  if (leased.size() < threads) {
     const Lock one_batch(batch_);
-    // If threads run out in the middle of the batch, the existing ones do all the work, because `body` distributes it.
-    while (made.size() < missing && make(made)) {
+    while (leased.size() < threads) {
+      auto worker = make();
+      if (!worker) break;
+      leased.push_back(std::move(worker));
     }
   }
-  for (auto worker = made.begin(); worker != made.end(); ++worker) leased.push_back(worker);
-
+  Lease lease;
+  if (leased.size() < threads) {
+    // Threads have run out in the middle of the batch: the existing ones do all the work, because `body` distributes
+    // it.
+    const Lock lock(mutex_);
+    threads_ -= threads - leased.size();
+    ended_.notify_all();
+    if (leased.empty()) return false;
+  }
+  lease.working = leased.size();
+  for (const auto& worker : leased) give(*worker, [&body] { body(); }, &lease);
   const Lock lock(mutex_);
-  making_ -= missing;
-  workers_.splice(workers_.end(), made);
-  ended_.notify_all();
-  if (leased.empty() && threads > 0) return false;
-  auto working = leased.size();
-  for (const auto worker : leased) give(worker, [&body] { body(); }, &working);
-  while (working > 0) returned_.wait(mutex_);
+  while (lease.working > 0) lease.returned.wait(mutex_);
   return true;
 }
 
@@ -130,43 +131,59 @@ void ThreadPool::run_for_each(std::size_t count, std::size_t threads, const std:
 
 std::size_t ThreadPool::size() const {
   const Lock lock(mutex_);
-  return workers_.size();
+  return threads_;
 }
 
-void ThreadPool::work(Workers::iterator self) {
-  Ended ended;
-  while (work_once(self, ended)) {
+void ThreadPool::work(const Pointer& self) {
+  constexpr auto kComing = TimePoint::max();
+  for (auto deadline = kComing;;) {
+    if (auto task = next_task(*self, deadline)) {
+      task();
+      task = nullptr;
+      becomes_idle(self);
+      deadline = std::chrono::steady_clock::now() + options_.idle_timeout;
+    } else if (leaves(self)) {
+      return;
+    } else {
+      deadline = kComing;
+    }
   }
-  join(ended.before);
-  // The C library keeps memory that each thread has freed; the last thread returns it to the system.
-  if (ended.last) (void)::malloc_trim(0);
 }
 
-bool ThreadPool::work_once(Workers::iterator self, Ended& ended) {
-  Task task;
-  {
-    const Lock lock(mutex_);
-    while (!self->task) self->wake.wait(mutex_);
-    task = std::exchange(self->task, nullptr);
-    self->taken = false;
+ThreadPool::Task ThreadPool::next_task(Worker& self, TimePoint deadline) {
+  const Lock lock(self.mutex);
+  while (!self.task && !self.leave && self.wake.wait_until(self.mutex, deadline)) {
   }
-  task();
-  task = nullptr;
+  return std::exchange(self.task, nullptr);
+}
 
+void ThreadPool::becomes_idle(const Pointer& self) {
   const Lock lock(mutex_);
   idle_.push_back(self);
-  // Mark the thread as idle first, so that the threads are free when the caller continues.
-  if (auto* lease = std::exchange(self->lease, nullptr); lease != nullptr && --*lease == 0) returned_.notify_all();
-  const auto deadline = std::chrono::steady_clock::now() + options_.idle_timeout;
-  while (!self->taken && !stopping_ && self->wake.wait_until(mutex_, deadline)) {
+  // Only now, so that the threads are free when the caller continues. It may be the last use of the lease.
+  if (auto* const lease = std::exchange(self->lease, nullptr); lease != nullptr && --lease->working == 0) {
+    lease->returned.notify_one();
   }
-  if (self->taken) return true;
-  std::erase(idle_, self);
-  ended.before.splice(ended.before.end(), finished_);
-  finished_.splice(finished_.end(), workers_, self);
-  ended.last = workers_.empty() && !stopping_;
-  ended_.notify_one();
-  return false;
+  if (!stopping_) return;
+  auto& worker = *self;
+  const Lock mine(worker.mutex);
+  worker.leave = true;
+}
+
+bool ThreadPool::leaves(const Pointer& self) {
+  std::thread before;
+  bool last = false;
+  {
+    const Lock lock(mutex_);
+    if (std::erase(idle_, self) == 0) return false;
+    before = std::exchange(finished_, std::move(self->thread));
+    last = --threads_ == 0 && !stopping_;
+    ended_.notify_all();
+  }
+  if (before.joinable()) before.join();
+  // The C library keeps memory that each thread has freed; the last thread returns it to the system.
+  if (last) (void)::malloc_trim(0);
+  return true;
 }
 
 }  // namespace dice

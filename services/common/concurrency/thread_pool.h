@@ -4,10 +4,11 @@
 #include <chrono>
 #include <cstddef>
 #include <functional>
-#include <list>
+#include <memory>
 #include <thread>
 #include <vector>
 
+#include "common/concurrency/clock.h"
 #include "common/concurrency/mutex.h"
 
 namespace dice {
@@ -28,7 +29,7 @@ class ThreadPool {
   /// Waits for running tasks.
   ~ThreadPool();
   /// Rejects all further tasks and waits for running ones; false if some are still running at `deadline`.
-  bool stop(std::chrono::steady_clock::time_point deadline);
+  bool stop(TimePoint deadline);
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
 
@@ -47,36 +48,40 @@ class ThreadPool {
   std::size_t size() const;
 
  private:
+  /// Number of threads whose call for `try_run_on_each` has not returned.
+  struct Lease {
+    std::size_t working = 0;
+    Condition returned;
+  };
+
   struct Worker {
     std::thread thread;
+    /// Its own, so that a thread that wakes up meets no other.
+    Mutex mutex;
     Condition wake;
-    /// Reserved for a task and no longer idle.
-    bool taken = false;
-    Task task;
-    /// For `try_run_on_each`: number of threads whose call has not returned; null for `try_run`.
-    std::size_t* lease = nullptr;
+    Task task GUARDED_BY(mutex);
+    bool leave GUARDED_BY(mutex) = false;
+    /// Written before the task is given; null for `try_run`.
+    Lease* lease = nullptr;
   };
-  using Workers = std::list<Worker>;
+  /// Shared, because the thread may have ended when the call that notified it returns.
+  using Pointer = std::shared_ptr<Worker>;
 
   /// Whether this many additional threads may be used.
   bool has_room(std::size_t threads) const REQUIRES(mutex_);
   /// Requires an idle thread.
-  Workers::iterator take_idle() REQUIRES(mutex_);
+  Pointer take_idle() REQUIRES(mutex_);
   /// Passes a task to a thread that was taken or created.
-  static void give(Workers::iterator worker, Task task, std::size_t* lease);
-  /// Appends a thread that waits for its task. False if the system cannot create one.
-  bool make(Workers& made) EXCLUDES(mutex_);
+  static void give(Worker& worker, Task task, Lease* lease);
+  /// A thread that waits for its task; null if the system cannot create one.
+  Pointer make();
   void stop_idle() REQUIRES(mutex_);
-  void work(Workers::iterator self);
-  struct Ended {
-    /// Threads that ended before this one and are joined by it, so that at most one unused stack is kept.
-    Workers before;
-    /// No other thread exists.
-    bool last = false;
-  };
-  /// Runs one task and waits for the next. False, with `ended` filled in, if there is none.
-  bool work_once(Workers::iterator self, Ended& ended);
-  static void join(Workers& finished);
+  void work(const Pointer& self);
+  /// The next task; empty if none has come by `deadline`, or if the thread must leave.
+  static Task next_task(Worker& self, TimePoint deadline);
+  void becomes_idle(const Pointer& self);
+  /// False if the thread has been taken meanwhile, so that a task is coming.
+  bool leaves(const Pointer& self);
 
   const Options options_;
   /// Held while a batch's threads are created: the kernel creates the threads of a process one by one, and callers that
@@ -84,14 +89,12 @@ class ThreadPool {
   Mutex batch_;
   mutable Mutex mutex_;
   Condition ended_;
-  Condition returned_;
-  Workers workers_ GUARDED_BY(mutex_);
-  /// Threads being created, not yet in `workers_`.
-  std::size_t making_ GUARDED_BY(mutex_) = 0;
+  /// Threads that exist or are being created.
+  std::size_t threads_ GUARDED_BY(mutex_) = 0;
   /// Last in, first out, so that under low load the other threads time out.
-  std::vector<Workers::iterator> idle_ GUARDED_BY(mutex_);
-  /// Threads that have ended but are not joined yet.
-  Workers finished_ GUARDED_BY(mutex_);
+  std::vector<Pointer> idle_ GUARDED_BY(mutex_);
+  /// The thread that ended last and is not joined yet: the next one joins it, so that at most one unused stack is kept.
+  std::thread finished_ GUARDED_BY(mutex_);
   bool stopping_ GUARDED_BY(mutex_) = false;
 };
 

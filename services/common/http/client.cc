@@ -3,10 +3,15 @@
 #include <curl/curl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/socket.h>
 
+#include <algorithm>
+#include <array>
+#include <cerrno>
 #include <charconv>
 #include <chrono>
+#include <limits>
 #include <mutex>
 #include <utility>
 #include <vector>
@@ -15,10 +20,13 @@
 #include "common/base/utf8.h"
 #include "common/concurrency/mutex.h"
 #include "common/http/message.h"
+#include "common/http/parser.h"
 #include "contract/names.h"
 
 namespace dice {
 namespace {
+
+using std::chrono::steady_clock;
 
 struct FreeEasy {
   void operator()(CURL* handle) const { curl_easy_cleanup(handle); }
@@ -26,75 +34,14 @@ struct FreeEasy {
 struct FreeMulti {
   void operator()(CURLM* handle) const { curl_multi_cleanup(handle); }
 };
-
-/// Runs one call at a time, like `curl_easy_perform`, but can be woken up.
-class Handle {
- public:
-  CURL* easy() const { return easy_.get(); }
-
-  /// CURLE_ABORTED_BY_CALLBACK if `stop` was requested before the end; the connection is then closed.
-  CURLcode perform(const std::stop_token& stop) const {
-    auto* const multi = multi_.get();
-    const std::stop_callback wake(stop, [multi] { curl_multi_wakeup(multi); });
-    curl_multi_add_handle(multi, easy());
-    auto result = CURLE_ABORTED_BY_CALLBACK;
-    for (int running = 1; running > 0 && !stop.stop_requested();) {
-      if (curl_multi_perform(multi, &running) != CURLM_OK) break;
-      if (running > 0) curl_multi_poll(multi, nullptr, 0, kPollMilliseconds, nullptr);
-    }
-    int left = 0;
-    while (const auto* message = curl_multi_info_read(multi, &left)) {
-      if (message->msg == CURLMSG_DONE) result = message->data.result;
-    }
-    curl_multi_remove_handle(multi, easy());
-    return result;
-  }
-
- private:
-  /// curl enforces the deadlines: it shortens the poll to the nearest one.
-  static constexpr int kPollMilliseconds = 60'000;
-
-  // Destroyed in reverse order: the connections belong to the multi handle.
-  std::unique_ptr<CURLM, FreeMulti> multi_{curl_multi_init()};
-  std::unique_ptr<CURL, FreeEasy> easy_{curl_easy_init()};
-};
-
 struct FreeList {
   void operator()(curl_slist* list) const { curl_slist_free_all(list); }
 };
 
-/// Of headers, or of other texts. curl_slist_append returns the whole list.
-class List {
- public:
-  void add(const std::string& name, const std::string& value) {
-    if (!value.empty()) append(name + ": " + value);
-  }
-  void append(const std::string& text) { list_.reset(curl_slist_append(list_.release(), text.c_str())); }
-  curl_slist* get() const { return list_.get(); }
-
- private:
-  std::unique_ptr<curl_slist, FreeList> list_;
-};
-
-struct Sink {
-  ClientResponse& response;
-  std::size_t limit;
-};
-
-std::size_t receive_body(char* data, std::size_t size, std::size_t count, void* target) {
-  auto& sink = *static_cast<Sink*>(target);
-  if (sink.response.body.size() + size * count > sink.limit) return 0;  // ends the transfer
-  sink.response.body.append(data, size * count);
-  return size * count;
-}
-
-std::string header_of(CURL* curl, const char* name) {
-  curl_header* header = nullptr;
-  return curl_easy_header(curl, name, 0, CURLH_HEADER, -1, &header) == CURLHE_OK ? header->value : "";
-}
-
 /// A Kubernetes Service chooses a pod per connection, so a connection kept forever would never reach new pods.
-constexpr long kMaxConnectionSeconds = 30;
+constexpr std::chrono::seconds kMaxConnectionAge{30};
+/// On the stack of every thread that calls. Most responses are smaller.
+constexpr std::size_t kReadBytes = 4096;
 constexpr int kServiceUnavailable = 503;
 
 /// Maximum bytes of another service's error message that are passed on.
@@ -115,26 +62,22 @@ std::optional<int> parse_retry_after(std::string_view text) {
 
 /// What became of a request that was sent once.
 struct Attempt {
-  CURLcode code = CURLE_OK;
-  /// Whether there was a connection, in the end, on which the request was sent, at least in part.
-  bool sent = false;
+  /// `broken`: the connection ended before the response began; `cut`: before it was complete.
+  enum class Outcome { answered, unconnected, broken, cut, timed_out, too_large, malformed, cancelled };
+
+  Outcome outcome = Outcome::unconnected;
   ClientResponse response = {};
-  bool response_begun = false;
 
   /// Whether the request got no connection, or lost it before the response began.
-  bool lost() const {
-    switch (code) {
-      case CURLE_COULDNT_RESOLVE_HOST:
-      case CURLE_COULDNT_CONNECT:
-      case CURLE_SSL_CONNECT_ERROR:
-      case CURLE_SEND_ERROR:
-      case CURLE_RECV_ERROR:
-      case CURLE_GOT_NOTHING: return !response_begun;
-      case CURLE_OPERATION_TIMEDOUT: return !sent;
-      default: return false;
-    }
-  }
+  bool lost() const { return outcome == Outcome::unconnected || outcome == Outcome::broken; }
 };
+using Outcome = Attempt::Outcome;
+
+/// Rounded up; at least 1 if `deadline` has not passed, otherwise 0.
+int milliseconds_until(TimePoint deadline) {
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - steady_clock::now()).count();
+  return static_cast<int>(std::clamp<std::int64_t>(left, 0, std::numeric_limits<int>::max()));
+}
 
 std::string part_of(const std::string& url, CURLUPart part) {
   std::string text;
@@ -154,6 +97,142 @@ int prepare_socket(void* unacknowledged_milliseconds, curl_socket_t socket, curl
   return CURL_SOCKOPT_OK;
 }
 
+/// Settings of all connections of a client.
+struct Peer {
+  std::string url;
+  Seconds connect_timeout;
+  unsigned unacknowledged_milliseconds;
+  /// The address in place of the host of the URL; may be null.
+  curl_slist* connect_to;
+};
+
+/// A connection, made and encrypted by curl. A request and its response are a few hundred bytes on a connection that is
+/// kept: curl's own way of sending one costs more than all the rest of a call.
+class Connection {
+ public:
+  /// Null if there is no connection by `deadline` or when `stop` is requested.
+  static std::unique_ptr<Connection> open(const Peer& peer, TimePoint deadline, const std::stop_token& stop) {
+    auto made = std::make_unique<Connection>();
+    return made->connect(peer, deadline, stop) ? std::move(made) : nullptr;
+  }
+
+  Attempt exchange(const std::string& request, std::size_t max_body_bytes, TimePoint deadline,
+                   const std::stop_token& stop) {
+    const std::stop_callback end(stop, [this] { (void)::shutdown(socket_, SHUT_RDWR); });
+    Attempt attempt;
+    ResponseParser parser(max_body_bytes);
+    keep_alive_ = false;
+    attempt.outcome = send(request, deadline);
+    if (attempt.outcome == Outcome::answered) attempt.outcome = receive(parser, deadline);
+    if (attempt.outcome == Outcome::answered) {
+      keep_alive_ = parser.keep_alive();
+      attempt.response = parser.take();
+    } else if (stop.stop_requested()) {
+      attempt.outcome = Outcome::cancelled;
+    }
+    return attempt;
+  }
+
+  /// Whether the server keeps it open after the last response.
+  bool keep_alive() const { return keep_alive_; }
+
+  /// Whether a kept one can still be used: nothing is to be read, not even its end.
+  bool alive() const {
+    pollfd idle{socket_, POLLIN, 0};
+    return steady_clock::now() - made_ < kMaxConnectionAge && ::poll(&idle, 1, 0) == 0;
+  }
+
+ private:
+  bool connect(const Peer& peer, TimePoint deadline, const std::stop_token& stop) {
+    auto* const curl = easy_.get();
+    const auto limit = std::clamp<long>(milliseconds_until(deadline), 1, milliseconds(peer.connect_timeout));
+    auto unacknowledged = peer.unacknowledged_milliseconds;
+    curl_easy_setopt(curl, CURLOPT_URL, peer.url.c_str());
+    curl_easy_setopt(curl, CURLOPT_CONNECT_ONLY, 1L);
+    curl_easy_setopt(curl, CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1));
+    curl_easy_setopt(curl, CURLOPT_CONNECT_TO, peer.connect_to);
+    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, limit);
+    curl_easy_setopt(curl, CURLOPT_SOCKOPTFUNCTION, prepare_socket);
+    curl_easy_setopt(curl, CURLOPT_SOCKOPTDATA, &unacknowledged);
+    curl_easy_setopt(curl, CURLOPT_TCP_KEEPALIVE, 1L);
+    curl_easy_setopt(curl, CURLOPT_TCP_KEEPIDLE, 1L);
+    curl_easy_setopt(curl, CURLOPT_TCP_KEEPINTVL, 1L);
+    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(curl, CURLOPT_QUICK_EXIT, 1L);  // do not wait for a pending name resolution
+    curl_easy_setopt(curl, CURLOPT_PROXY, "");
+    auto* const multi = multi_.get();
+    const std::stop_callback wake(stop, [multi] { curl_multi_wakeup(multi); });
+    curl_multi_add_handle(multi, curl);
+    for (int running = 1; running > 0 && !stop.stop_requested();) {
+      if (curl_multi_perform(multi, &running) != CURLM_OK) return false;
+      if (running > 0) curl_multi_poll(multi, nullptr, 0, static_cast<int>(limit), nullptr);
+    }
+    int left = 0;
+    const auto* const message = curl_multi_info_read(multi, &left);
+    curl_socket_t socket = CURL_SOCKET_BAD;
+    if (message == nullptr || message->data.result != CURLE_OK ||
+        curl_easy_getinfo(curl, CURLINFO_ACTIVESOCKET, &socket) != CURLE_OK) {
+      return false;
+    }
+    socket_ = socket;
+    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, 0L);
+    return true;
+  }
+
+  /// `answered` if all was sent.
+  Outcome send(std::string_view bytes, TimePoint deadline) {
+    while (!bytes.empty()) {
+      std::size_t count = 0;
+      const auto code = curl_easy_send(easy_.get(), bytes.data(), bytes.size(), &count);
+      if (code != CURLE_OK && code != CURLE_AGAIN) return Outcome::broken;
+      bytes.remove_prefix(count);
+      if (code == CURLE_AGAIN && !wait_for(POLLOUT, deadline)) return Outcome::timed_out;
+    }
+    return Outcome::answered;
+  }
+
+  Outcome receive(ResponseParser& parser, TimePoint deadline) {
+    std::array<char, kReadBytes> buffer;  // not initialised: pages that nothing is read into are not touched
+    auto state = ResponseParser::State::incomplete;
+    // What was encrypted may have been received already: only a read that finds nothing makes it wait again.
+    for (bool wait = true; state == ResponseParser::State::incomplete;) {
+      if (wait && !wait_for(POLLIN, deadline)) return Outcome::timed_out;
+      std::size_t count = 0;
+      const auto code = curl_easy_recv(easy_.get(), buffer.data(), buffer.size(), &count);
+      wait = code == CURLE_AGAIN;
+      if (wait) continue;
+      if (code != CURLE_OK || count == 0) {
+        if (code == CURLE_OK && parser.end() == ResponseParser::State::complete) return Outcome::answered;
+        return parser.begun() ? Outcome::cut : Outcome::broken;
+      }
+      if (steady_clock::now() >= deadline) return Outcome::timed_out;
+      state = parser.feed({buffer.data(), count});
+    }
+    switch (state) {
+      case ResponseParser::State::too_large: return Outcome::too_large;
+      case ResponseParser::State::malformed: return Outcome::malformed;
+      default: return Outcome::answered;
+    }
+  }
+
+  /// False if `deadline` has passed.
+  bool wait_for(short events, TimePoint deadline) const {
+    pollfd socket{socket_, events, 0};
+    for (;;) {
+      const auto found = ::poll(&socket, 1, milliseconds_until(deadline));
+      if (found == 0) return false;
+      if (found > 0 || errno != EINTR) return true;
+    }
+  }
+
+  // Destroyed in reverse order: the connection belongs to the multi handle.
+  std::unique_ptr<CURLM, FreeMulti> multi_{curl_multi_init()};
+  std::unique_ptr<CURL, FreeEasy> easy_{curl_easy_init()};
+  int socket_ = -1;
+  bool keep_alive_ = false;
+  const TimePoint made_ = steady_clock::now();
+};
+
 }  // namespace
 
 struct Client::Implementation {
@@ -162,102 +241,70 @@ struct Client::Implementation {
     std::call_once(once, [] { curl_global_init(CURL_GLOBAL_DEFAULT); });
     const auto text = part_of(options.base_url, CURLUPART_PORT);
     std::from_chars(text.data(), text.data() + text.size(), port);
+    prefix = part_of(options.base_url, CURLUPART_PATH);
+    while (prefix.ends_with('/')) prefix.pop_back();
+    const bool default_port = port == (options.base_url.starts_with("https") ? 443 : 80);
+    head = " HTTP/1.1\r\nHost: " + host + (default_port ? "" : ":" + text) + "\r\n";
     const auto& address = options.address;
     if (address.empty()) return;
-    connect_to.append(address.contains(':') ? "::[" + address + "]:" : "::" + address + ":");
+    connect_to.reset(
+        curl_slist_append(nullptr, (address.contains(':') ? "::[" + address + "]:" : "::" + address + ":").c_str()));
+    peer.connect_to = connect_to.get();
   }
 
   /// Sends the request once; if `fresh`, on a new connection.
-  Attempt perform(const std::string& method, const std::string& url, const Call& call, Seconds timeout,
-                  const List& headers, bool fresh);
-
-  /// Each handle has its connection; the handle returned last is used first.
-  std::unique_ptr<Handle> take() {
-    {
-      const Lock lock(mutex);
-      if (!idle.empty()) {
-        auto handle = std::move(idle.back());
-        idle.pop_back();
-        return handle;
-      }
+  Attempt perform(const std::string& request, TimePoint deadline, const std::stop_token& stop, bool fresh) {
+    auto connection = fresh ? nullptr : take();
+    if (!connection) connection = Connection::open(peer, deadline, stop);
+    if (!connection) return {stop.stop_requested() ? Outcome::cancelled : Outcome::unconnected};
+    auto attempt = connection->exchange(request, options.max_body_bytes, deadline, stop);
+    // The connection used last is used next, and a replica that rejects is the first to answer. It would get every
+    // request that the others, which are at work, could take.
+    if (connection->keep_alive() && attempt.response.status != kServiceUnavailable) {
+      give_back(std::move(connection));
     }
-    return std::make_unique<Handle>();
+    return attempt;
   }
 
-  void give_back(std::unique_ptr<Handle> handle) {
+  /// The connection returned last, if it can be used; null if there is none.
+  std::unique_ptr<Connection> take() {
+    for (;;) {
+      std::unique_ptr<Connection> connection;
+      {
+        const Lock lock(mutex);
+        if (idle.empty()) return nullptr;
+        connection = std::move(idle.back());
+        idle.pop_back();
+      }
+      if (connection->alive()) return connection;
+    }
+  }
+
+  void give_back(std::unique_ptr<Connection> connection) {
     const Lock lock(mutex);
-    if (idle.size() < options.idle_connections) idle.push_back(std::move(handle));
+    if (idle.size() < options.idle_connections) idle.push_back(std::move(connection));
   }
 
   void drop_connections() {
+    std::vector<std::unique_ptr<Connection>> dropped;
     const Lock lock(mutex);
-    idle.clear();
+    std::swap(dropped, idle);
   }
 
   const Options options;
   const std::string host;
-  int port = 0;
+  std::int64_t port = 0;
+  /// Comes before each path.
+  std::string prefix;
+  /// What follows the path in each request.
+  std::string head;
   /// The address, for any host and port of the URL.
-  List connect_to;
+  std::unique_ptr<curl_slist, FreeList> connect_to;
+  Peer peer{options.base_url, options.connect_timeout, static_cast<unsigned>(milliseconds(options.unacknowledged)),
+            nullptr};
   Mutex mutex;
-  std::vector<std::unique_ptr<Handle>> idle GUARDED_BY(mutex);
+  std::vector<std::unique_ptr<Connection>> idle GUARDED_BY(mutex);
 };
-
-Attempt Client::Implementation::perform(const std::string& method, const std::string& url, const Call& call,
-                                        Seconds timeout, const List& headers, bool fresh) {
-  Attempt attempt;
-  auto& response = attempt.response;
-  Sink sink{response, options.max_body_bytes};
-  auto unacknowledged = static_cast<unsigned>(milliseconds(options.unacknowledged));
-  auto handle = take();
-  CURL* curl = handle->easy();
-  curl_easy_reset(curl);  // keeps the connections
-  curl_easy_setopt(curl, CURLOPT_URL, url.c_str());
-  curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method.c_str());
-  if (!call.body.empty()) {
-    curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(call.body.size()));
-    curl_easy_setopt(curl, CURLOPT_POSTFIELDS, call.body.c_str());
-  }
-  curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers.get());
-  curl_easy_setopt(curl, CURLOPT_CONNECT_TO, connect_to.get());
-  curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, milliseconds(timeout));
-  curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, milliseconds(options.connect_timeout));
-  curl_easy_setopt(curl, CURLOPT_FRESH_CONNECT, fresh ? 1L : 0L);
-  curl_easy_setopt(curl, CURLOPT_MAXLIFETIME_CONN, kMaxConnectionSeconds);
-  curl_easy_setopt(curl, CURLOPT_SOCKOPTFUNCTION, prepare_socket);
-  curl_easy_setopt(curl, CURLOPT_SOCKOPTDATA, &unacknowledged);
-  curl_easy_setopt(curl, CURLOPT_TCP_KEEPALIVE, 1L);
-  curl_easy_setopt(curl, CURLOPT_TCP_KEEPIDLE, 1L);
-  curl_easy_setopt(curl, CURLOPT_TCP_KEEPINTVL, 1L);
-  curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-  curl_easy_setopt(curl, CURLOPT_PATH_AS_IS, 1L);
-  curl_easy_setopt(curl, CURLOPT_QUICK_EXIT, 1L);  // do not wait for a pending name resolution
-  curl_easy_setopt(curl, CURLOPT_PROXY, "");
-  curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, receive_body);
-  curl_easy_setopt(curl, CURLOPT_WRITEDATA, &sink);
-  const auto start = std::chrono::steady_clock::now();
-  attempt.code = handle->perform(call.stop);
-  long size = 0;
-  curl_easy_getinfo(curl, CURLINFO_REQUEST_SIZE, &size);
-  // If a kept connection proves dead, curl makes a new one by itself. When that fails, time is left.
-  const bool connecting =
-      attempt.code == CURLE_OPERATION_TIMEDOUT && Seconds(std::chrono::steady_clock::now() - start) < timeout;
-  attempt.sent = size > 0 && !connecting;
-  curl_easy_getinfo(curl, CURLINFO_HEADER_SIZE, &size);
-  attempt.response_begun = size > 0 || !response.body.empty();
-  if (attempt.code == CURLE_OK) {
-    long status = 0;
-    curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
-    response.status = static_cast<int>(status);
-    response.retry_after = header_of(curl, "Retry-After");
-    response.allow = header_of(curl, "Allow");
-    response.traceresponse = header_of(curl, "traceresponse");
-  }
-  // The connection used last is used next, and a replica that rejects is the first to answer. It would get every
-  // request that the others, which are at work, could take.
-  if (response.status != kServiceUnavailable) give_back(std::move(handle));
-  return attempt;
-}
 
 Client::Client(Options options) : implementation_(std::make_unique<Implementation>(std::move(options))) {}
 Client::~Client() = default;
@@ -265,49 +312,57 @@ Client::~Client() = default;
 const std::string& Client::name() const { return implementation_->options.name; }
 
 std::expected<ClientResponse, Error> Client::send(const std::string& method, const Call& call, Tracing* tracing) {
-  const auto& options = implementation_->options;
-  const auto url = options.base_url + call.path;
+  auto& self = *implementation_;
+  const auto& options = self.options;
   Span span;
-  List headers;
+  std::string request;
+  request.reserve(512);
+  request.append(method).append(" ").append(self.prefix).append(call.path).append(self.head);
+  const auto add = [&request](std::string_view name, std::string_view value) {
+    if (!value.empty()) request.append(name).append(": ").append(value).append("\r\n");
+  };
+  const auto url = options.base_url + call.path;
   if (tracing != nullptr && call.parent != nullptr && call.parent->valid()) {
     span = tracing->start(method + " " + call.route, SpanKind::client, *call.parent,
                           {{attribute::kMethod, method},
                            {"url.full", url},
                            {"url.template", call.route},
-                           {"server.address", implementation_->host},
-                           {"server.port", std::int64_t{implementation_->port}}});
-    headers.add("traceparent", to_traceparent(span.context()));
-    headers.add("tracestate", span.context().state);
-    headers.add("baggage", span.context().baggage);
+                           {"server.address", self.host},
+                           {"server.port", self.port}});
+    add("traceparent", to_traceparent(span.context()));
+    add("tracestate", span.context().state);
+    add("baggage", span.context().baggage);
   }
-  for (const auto& [name, value] : call.headers) headers.add(name, value);
-  if (!call.body.empty()) headers.add("Content-Type", "application/json");
+  for (const auto& [name, value] : call.headers) add(name, value);
+  if (!call.body.empty()) {
+    add("Content-Type", "application/json");
+    add("Content-Length", std::to_string(call.body.size()));
+  }
+  request.append("\r\n").append(call.body);
 
-  const auto deadline = std::chrono::steady_clock::now() + to_steady(call.timeout);
-  auto attempt = implementation_->perform(method, url, call, call.timeout, headers, false);
-  const Seconds left = deadline - std::chrono::steady_clock::now();
-  if (options.retry && method == "GET" && attempt.lost() && !call.stop.stop_requested() && left.count() > 0) {
+  const auto deadline = steady_clock::now() + to_steady(call.timeout);
+  auto attempt = self.perform(request, deadline, call.stop, false);
+  if (options.retry && method == "GET" && attempt.lost() && steady_clock::now() < deadline) {
     // The others may lead to the same vanished peer.
-    if (attempt.sent) implementation_->drop_connections();
+    if (attempt.outcome == Outcome::broken) self.drop_connections();
     span.set(attribute::kResendCount, std::int64_t{1});
-    attempt = implementation_->perform(method, url, call, left, headers, true);
+    attempt = self.perform(request, deadline, call.stop, true);
   }
-  const auto outcome = attempt.code;
-  auto& response = attempt.response;
 
-  if (outcome == CURLE_OK) {
-    span.set(attribute::kStatus, static_cast<std::int64_t>(response.status));
-    if (response.status >= 400) span.fail(std::to_string(response.status));
-    return response;
+  if (attempt.outcome == Outcome::answered) {
+    const auto status = attempt.response.status;
+    span.set(attribute::kStatus, std::int64_t{status});
+    if (status >= 400) span.fail(std::to_string(status));
+    return std::move(attempt.response);
   }
   if (call.stop.stop_requested()) {
     span.set(attribute::kErrorType, std::string_view("cancelled"));
     return cancelled();
   }
   Error error{ErrorCode::downstream_unavailable, "no connection to " + options.name};
-  if (outcome == CURLE_OPERATION_TIMEDOUT && attempt.sent)
+  if (attempt.outcome == Outcome::timed_out)
     error = {ErrorCode::downstream_timeout, options.name + " did not respond in time"};
-  if (outcome == CURLE_WRITE_ERROR)
+  if (attempt.outcome == Outcome::too_large)
     error = {ErrorCode::downstream_invalid, "the response of " + options.name + " is too large"};
   span.fail(name_of(error.code));
   return std::unexpected(std::move(error));

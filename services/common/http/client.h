@@ -11,18 +11,11 @@
 #include <vector>
 
 #include "common/concurrency/clock.h"
+#include "common/http/message.h"
 #include "common/telemetry/tracing.h"
 #include "contract/error.h"
 
 namespace dice {
-
-struct ClientResponse {
-  int status = 0;
-  std::string body;
-  std::string retry_after;
-  std::string allow;
-  std::string traceresponse;
-};
 
 /// Client for one service. Keeps connections open between calls, for at most 30 s, except those on which a request was
 /// answered with 503: another replica may have room. Thread-safe; calls block. Each call, and each open connection,

@@ -135,7 +135,7 @@ bool Connection::on_tick(TimePoint now) {
 
 /// Appends to `input_` until it has `limit` unparsed bytes. False if the connection is broken.
 bool Connection::receive(std::size_t limit) {
-  thread_local std::array<char, kReadBytes> buffer;
+  std::array<char, kReadBytes> buffer;  // not initialised, nor per thread: every thread would get pages for it
   while (!input_ended_ && input_.size() - parsed_ < limit) {
     const auto size = std::min(buffer.size(), limit - (input_.size() - parsed_));
     const auto count = ::recv(descriptor_, buffer.data(), size, 0);
@@ -179,7 +179,7 @@ void Connection::watch_for_end() {
 
 /// While lingering. False at the end of the input.
 bool Connection::discard() {
-  thread_local std::array<char, kReadBytes> buffer;
+  std::array<char, kReadBytes> buffer;  // not initialised, nor per thread: every thread would get pages for it
   for (int i = 0; i < kMaxRequestsPerTurn; ++i) {
     const auto count = ::recv(descriptor_, buffer.data(), buffer.size(), 0);
     if (count == 0) return false;

@@ -18,19 +18,9 @@ void HttpMetrics::ForRoute::finished(int status, std::string_view error_code, Se
                                      const TraceContext& trace) {
   in_progress_.Decrement();
   duration_.observe(duration.count(), trace);
-  prometheus::Counter* counter = nullptr;
-  {
-    const Lock lock(mutex_);
-    auto& slot = requests_[{status, std::string(error_code)}];
-    if (slot == nullptr) {
-      slot = &all_.requests_.Add({{"method", method_},
-                                  {"route", route_},
-                                  {"status", std::to_string(status)},
-                                  {"error_code", std::string(error_code)}});
-    }
-    counter = slot;
-  }
-  counter->Increment();
+  all_.requests_
+      .Add({{"method", method_}, {"route", route_}, {"status", std::to_string(status)}, {"error_code", error_code}})
+      .Increment();
 }
 
 }  // namespace dice

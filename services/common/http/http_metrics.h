@@ -38,8 +38,6 @@ class HttpMetrics {
     const std::string route_;
     Histogram& duration_;
     prometheus::Gauge& in_progress_;
-    Mutex mutex_;
-    std::map<std::pair<int, std::string>, prometheus::Counter*, std::less<>> requests_ GUARDED_BY(mutex_);
   };
 
  private:

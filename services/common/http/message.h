@@ -96,4 +96,13 @@ using Handler = std::function<Answer(const Request&)>;
 /// reason.
 std::unexpected<Error> cancelled();
 
+/// Of another service.
+struct ClientResponse {
+  int status = 0;
+  std::string body;
+  std::string retry_after;
+  std::string allow;
+  std::string traceresponse;
+};
+
 }  // namespace dice

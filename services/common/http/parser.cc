@@ -21,6 +21,9 @@ using beast::error_code;
 /// Limit for the line that starts a chunk, including its extensions, and for the trailer.
 constexpr std::size_t kMaxChunkLine = 4UL << 10U;
 
+/// Limit for the head of a response, and for the line that starts a chunk.
+constexpr std::size_t kMaxResponseHead = 64UL << 10U;
+
 std::string_view view(beast::string_view text) { return {text.data(), text.size()}; }
 
 Error malformed(std::string message) { return {ErrorCode::malformed_request, std::move(message)}; }
@@ -308,6 +311,90 @@ std::expected<std::size_t, Error> RequestParser::feed(std::string_view bytes) {
     break;
   }
   return consumed;
+}
+
+struct ResponseParser::Implementation {
+  struct Parser final : http::basic_parser<false> {
+    explicit Parser(std::size_t max_body_bytes) {
+      header_limit(kMaxResponseHead);
+      body_limit(max_body_bytes);
+      eager(true);
+    }
+
+    void on_response_impl(int code, beast::string_view /*reason*/, int /*version*/, error_code& /*ec*/) override {
+      response.status = code;
+    }
+    void on_field_impl(http::field field, beast::string_view name, beast::string_view value,
+                       error_code& /*ec*/) override {
+      if (field == http::field::retry_after) response.retry_after = view(value);
+      else if (field == http::field::allow) response.allow = view(value);
+      else if (equal_ignoring_case(view(name), "traceresponse")) response.traceresponse = view(value);
+    }
+    void on_header_impl(error_code& /*ec*/) override {}
+    void on_body_init_impl(const boost::optional<std::uint64_t>& /*length*/, error_code& /*ec*/) override {}
+    std::size_t on_body_impl(beast::string_view bytes, error_code& /*ec*/) override {
+      response.body.append(bytes.data(), bytes.size());
+      return bytes.size();
+    }
+    void on_chunk_header_impl(std::uint64_t /*size*/, beast::string_view /*extensions*/, error_code& /*ec*/) override {}
+    std::size_t on_chunk_body_impl(std::uint64_t /*left*/, beast::string_view bytes, error_code& ec) override {
+      return on_body_impl(bytes, ec);
+    }
+    void on_finish_impl(error_code& /*ec*/) override {}
+    void on_request_impl(http::verb /*method*/, beast::string_view /*text*/, beast::string_view /*target*/,
+                         int /*version*/, error_code& /*ec*/) override {}
+
+    ClientResponse response;
+  };
+
+  explicit Implementation(std::size_t limit) : max_body_bytes(limit) { parser.emplace(limit); }
+
+  bool interim() const { return parser->response.status >= 100 && parser->response.status < 200; }
+
+  const std::size_t max_body_bytes;
+  std::optional<Parser> parser;
+  /// Received and not parsed yet.
+  std::string input;
+  bool begun = false;
+};
+
+ResponseParser::ResponseParser(std::size_t max_body_bytes)
+    : implementation_(std::make_unique<Implementation>(max_body_bytes)) {}
+ResponseParser::~ResponseParser() = default;
+
+bool ResponseParser::begun() const { return implementation_->begun; }
+bool ResponseParser::keep_alive() const { return implementation_->parser->keep_alive(); }
+ClientResponse ResponseParser::take() { return std::move(implementation_->parser->response); }
+
+ResponseParser::State ResponseParser::feed(std::string_view bytes) {
+  auto& self = *implementation_;
+  self.begun = self.begun || !bytes.empty();
+  if (!self.input.empty()) bytes = self.input.append(bytes);
+  std::size_t consumed = 0;
+  for (;;) {
+    error_code ec;
+    const auto rest = bytes.substr(consumed);
+    consumed += self.parser->put({rest.data(), rest.size()}, ec);
+    const bool need_more = ec == http::error::need_more;
+    if (ec == http::error::body_limit) return State::too_large;
+    if (ec && !need_more) return State::malformed;
+    if (self.parser->is_done() && self.interim()) {
+      self.parser.emplace(self.max_body_bytes);
+    } else if (self.parser->is_done()) {
+      return consumed == bytes.size() ? State::complete : State::malformed;
+    }
+    if (need_more || consumed == bytes.size()) break;
+  }
+  self.input = std::string(bytes.substr(consumed));
+  return self.input.size() > kMaxResponseHead ? State::malformed : State::incomplete;
+}
+
+ResponseParser::State ResponseParser::end() {
+  auto& parser = *implementation_->parser;
+  error_code ec;
+  if (!parser.is_header_done() || parser.is_done()) return State::incomplete;
+  parser.put_eof(ec);
+  return ec ? State::incomplete : State::complete;
 }
 
 }  // namespace dice

@@ -1,4 +1,4 @@
-// Parses HTTP requests as defined in RFC 9112. Only parser.cc includes Boost.Beast.
+// Parses HTTP requests and responses as defined in RFC 9112. Only parser.cc includes Boost.Beast.
 #pragma once
 
 #include <cstddef>
@@ -39,6 +39,31 @@ class RequestParser {
   std::size_t body_bytes() const;
   /// Takes the request, or what is known of it if it is incomplete. Call once.
   Request take();
+
+ private:
+  struct Implementation;
+  std::unique_ptr<Implementation> implementation_;
+};
+
+/// Parses one response to a GET, PUT, POST or DELETE from pieces of any size; interim ones (1xx) are skipped. Not
+/// thread-safe.
+class ResponseParser {
+ public:
+  enum class State { incomplete, complete, malformed, too_large };
+
+  explicit ResponseParser(std::size_t max_body_bytes);
+  ~ResponseParser();
+
+  /// Appends what was received; bytes after the end of the response make it malformed. Call only while incomplete.
+  State feed(std::string_view bytes);
+  /// The server has closed the connection, which may be the end of the response.
+  State end();
+  /// Whether anything was received.
+  bool begun() const;
+  /// Whether the connection may be used for another request. Requires `complete`.
+  bool keep_alive() const;
+  /// Requires `complete`. Call once.
+  ClientResponse take();
 
  private:
   struct Implementation;

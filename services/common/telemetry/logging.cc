@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
-#include <cstdio>
 #include <ctime>
 #include <memory>
 #include <utility>
@@ -31,18 +30,22 @@ thread_local bool may_wait = true;
 /// RFC 3339, UTC, microseconds.
 std::string_view timestamp(char (&buffer)[32]) {
   const auto now = std::chrono::system_clock::now().time_since_epoch();
-  const auto micros = std::chrono::duration_cast<std::chrono::microseconds>(now).count();
+  auto micros = std::chrono::duration_cast<std::chrono::microseconds>(now).count();
   thread_local std::time_t last = -1;
-  thread_local char prefix[24];
+  thread_local char text[32];
+  thread_local std::size_t length = 0;
   const std::time_t seconds = micros / 1'000'000;
   if (seconds != last) {
     std::tm utc{};
     gmtime_r(&seconds, &utc);
-    (void)std::strftime(prefix, sizeof prefix, "%Y-%m-%dT%H:%M:%S", &utc);
+    length = std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S.000000Z", &utc);
     last = seconds;
   }
-  const int length = std::snprintf(buffer, sizeof buffer, "%s.%06dZ", prefix, static_cast<int>(micros % 1'000'000));
-  return {buffer, static_cast<std::size_t>(length)};
+  std::copy_n(text, length, buffer);
+  for (auto* digit = buffer + length - 2; *digit != '.'; --digit, micros /= 10) {
+    *digit = static_cast<char>('0' + micros % 10);
+  }
+  return {buffer, length};
 }
 
 }  // namespace

@@ -105,6 +105,18 @@ class OpenMetricsWriter {
 
 }  // namespace
 
+prometheus::Counter& Counters::Add(std::initializer_list<Label> labels) {
+  thread_local std::string key;
+  key.clear();
+  for (const auto& [label, value] : labels) key.append(label).append("\xFF").append(value).append("\xFF");
+  const Lock lock(mutex_);
+  const auto known = known_.find(std::string_view(key));
+  if (known != known_.end()) return *known->second;
+  auto& counter = family_.Add(Labels(labels.begin(), labels.end()));
+  known_.emplace(key, &counter);
+  return counter;
+}
+
 Histogram::Histogram(prometheus::Histogram& histogram, std::vector<double> bounds)
     : histogram_(histogram), bounds_(std::move(bounds)), exemplars_(bounds_.size() + 1) {}
 
@@ -125,7 +137,11 @@ std::vector<Histogram::Exemplar> Histogram::exemplars() const {
 Metrics::Metrics() : registry_(prometheus::Registry::InsertBehavior::Merge) {}
 
 Counters& Metrics::counters(const std::string& name, const std::string& help) {
-  return prometheus::BuildCounter().Name(name).Help(help).Register(registry_);
+  auto& family = prometheus::BuildCounter().Name(name).Help(help).Register(registry_);
+  const Lock lock(mutex_);
+  auto& slot = counters_[name];
+  if (!slot) slot = std::make_unique<Counters>(family);
+  return *slot;
 }
 
 Gauges& Metrics::gauges(const std::string& name, const std::string& help) {

@@ -7,10 +7,13 @@
 #include <prometheus/registry.h>
 
 #include <functional>
+#include <initializer_list>
 #include <map>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "common/concurrency/mutex.h"
@@ -21,8 +24,29 @@
 namespace dice {
 
 using Labels = prometheus::Labels;
-using Counters = prometheus::Family<prometheus::Counter>;
 using Gauges = prometheus::Family<prometheus::Gauge>;
+
+/// The counters of one metric. Thread-safe.
+class Counters {
+ public:
+  using Label = std::pair<std::string_view, std::string_view>;
+
+  explicit Counters(prometheus::Family<prometheus::Counter>& family) : family_(family) {}
+
+  /// The counter with these labels, created on first use: as in the family, but without a table of labels per call.
+  prometheus::Counter& Add(std::initializer_list<Label> labels);
+  prometheus::Counter& Add(const Labels& labels) { return family_.Add(labels); }
+
+ private:
+  struct Hash {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
+  };
+
+  prometheus::Family<prometheus::Counter>& family_;
+  Mutex mutex_;
+  std::unordered_map<std::string, prometheus::Counter*, Hash, std::equal_to<>> known_ GUARDED_BY(mutex_);
+};
 
 /// A histogram that keeps the last sampled observation of each bucket as an exemplar. Thread-safe.
 class Histogram {
@@ -85,6 +109,7 @@ class Metrics {
 
   prometheus::Registry registry_;
   mutable Mutex mutex_;
+  std::map<std::string, std::unique_ptr<Counters>> counters_ GUARDED_BY(mutex_);
   std::map<std::string, std::unique_ptr<Histogram>> histograms_ GUARDED_BY(mutex_);
   std::vector<std::function<void()>> updates_;
   /// The two formats may be scraped concurrently.

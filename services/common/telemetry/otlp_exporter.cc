@@ -12,6 +12,7 @@
 #include "common/base/utf8.h"
 #include "common/base/version.h"
 #include "common/telemetry/span_exporter.h"
+#include "common/telemetry/wire.h"
 
 namespace dice {
 namespace {
@@ -42,44 +43,19 @@ struct FreeList {
 
 // --- the request, assembled from encoded spans -----------------------------------------------------------------------
 
-void append_varint(std::string& to, std::size_t value) {
-  for (; value >= 0x80; value >>= 7U) to += static_cast<char>(value | 0x80U);
-  to += static_cast<char>(value);
-}
-
-std::size_t varint_bytes(std::size_t value) {
-  std::size_t bytes = 1;
-  for (; value >= 0x80; value >>= 7U) ++bytes;
-  return bytes;
-}
-
-constexpr std::size_t kTagBytes = 1;  // for fields 1 to 15
-
-std::size_t field_bytes(std::size_t length) { return kTagBytes + varint_bytes(length) + length; }
-
-/// Appends the tag and the length of a length-delimited field.
-void begin_field(std::string& to, unsigned number, std::size_t length) {
-  constexpr unsigned kLengthDelimited = 2;
-  to += static_cast<char>(number << 3U | kLengthDelimited);
-  append_varint(to, length);
-}
-
-void append_field(std::string& to, unsigned number, std::string_view value) {
-  begin_field(to, number, value.size());
-  to += value;
-}
-
 std::string export_request(const SpanSource& source, std::span<const EncodedSpan> spans) {
+  using wire::append_bytes;
+  using wire::field_bytes;
   std::size_t scope_spans = field_bytes(source.scope.size());
   for (const auto& span : spans) scope_spans += field_bytes(span->size());
   const auto resource_spans = field_bytes(source.resource.size()) + field_bytes(scope_spans);
   std::string request;
   request.reserve(field_bytes(resource_spans));
-  begin_field(request, 1, resource_spans);                         // ExportTraceServiceRequest.resource_spans
-  append_field(request, 1, source.resource);                       // ResourceSpans.resource
-  begin_field(request, 2, scope_spans);                            // ResourceSpans.scope_spans
-  append_field(request, 1, source.scope);                          // ScopeSpans.scope
-  for (const auto& span : spans) append_field(request, 2, *span);  // ScopeSpans.spans
+  wire::append_length(request, 1, resource_spans);                 // ExportTraceServiceRequest.resource_spans
+  append_bytes(request, 1, source.resource);                       // ResourceSpans.resource
+  wire::append_length(request, 2, scope_spans);                    // ResourceSpans.scope_spans
+  append_bytes(request, 1, source.scope);                          // ScopeSpans.scope
+  for (const auto& span : spans) append_bytes(request, 2, *span);  // ScopeSpans.spans
   return request;
 }
 

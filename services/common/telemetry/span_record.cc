@@ -1,9 +1,9 @@
 #include "common/telemetry/span_record.h"
 
-#include <opentelemetry/proto/resource/v1/resource.pb.h>
-
 #include <algorithm>
+#include <bit>
 #include <cstdint>
+#include <iterator>
 #include <limits>
 #include <memory>
 #include <string_view>
@@ -11,14 +11,12 @@
 #include <variant>
 
 #include "common/base/utf8.h"
+#include "common/telemetry/wire.h"
 
 namespace dice {
 namespace {
 
 namespace otel = opentelemetry;
-namespace proto = opentelemetry::proto;
-using proto::common::v1::AnyValue;
-using proto::trace::v1::Span;
 
 /// The first `length` characters; all if `length` is negative.
 std::string_view cut(std::string_view text, std::int64_t length) {
@@ -31,141 +29,191 @@ std::string_view cut(std::string_view text, std::int64_t length) {
   return text.substr(0, end);
 }
 
-/// Lists are not used.
+/// opentelemetry.proto.common.v1.AnyValue; lists are not used.
 template <typename Value>
-void set_value(AnyValue& to, const Value& value, std::int64_t length) {
+void append_value(std::string& to, const Value& value, std::int64_t length) {
   if constexpr (std::is_same_v<Value, bool>) {
-    to.set_bool_value(value);
+    wire::append_integer(to, 2, value ? 1 : 0);
   } else if constexpr (std::is_integral_v<Value>) {
-    to.set_int_value(static_cast<std::int64_t>(value));
+    wire::append_integer(to, 3, static_cast<std::uint64_t>(static_cast<std::int64_t>(value)));
   } else if constexpr (std::is_floating_point_v<Value>) {
-    to.set_double_value(value);
+    wire::append_fixed(to, 4, std::bit_cast<std::uint64_t>(static_cast<double>(value)));
   } else if constexpr (std::is_same_v<Value, const char*>) {
-    to.set_string_value(std::string(cut(value, length)));
+    wire::append_bytes(to, 1, cut(value, length));
   } else if constexpr (std::is_same_v<Value, otel::nostd::string_view>) {
-    to.set_string_value(std::string(cut({value.data(), value.size()}, length)));
+    wire::append_bytes(to, 1, cut({value.data(), value.size()}, length));
   }
-}
-
-void set_value(AnyValue& to, const otel::common::AttributeValue& value, std::int64_t length) {
-  otel::nostd::visit([&](const auto& one) { set_value(to, one, length); }, value);
-}
-
-/// False if the limit is reached.
-template <typename List>
-bool set_attribute(List& list, std::size_t limit, std::string_view key, const otel::common::AttributeValue& value,
-                   std::int64_t length) {
-  for (auto& one : list) {
-    if (one.key() == key) {
-      set_value(*one.mutable_value(), value, length);
-      return true;
-    }
-  }
-  if (static_cast<std::size_t>(list.size()) >= limit) return false;
-  auto& added = *list.Add();
-  added.set_key(std::string(key));
-  set_value(*added.mutable_value(), value, length);
-  return true;
 }
 
 std::uint64_t nanoseconds(otel::common::SystemTimestamp time) {
   return static_cast<std::uint64_t>(time.time_since_epoch().count());
 }
 
+std::string_view view(otel::nostd::string_view text) { return {text.data(), text.size()}; }
+
+template <typename Id>
+std::string_view bytes_of(const Id& id) {
+  return {reinterpret_cast<const char*>(id.Id().data()), id.Id().size()};
+}
+
+/// The fields of opentelemetry.proto.trace.v1.Span, without the attributes.
+namespace field {
+constexpr unsigned kTraceId = 1;
+constexpr unsigned kSpanId = 2;
+constexpr unsigned kTraceState = 3;
+constexpr unsigned kParentSpanId = 4;
+constexpr unsigned kName = 5;
+constexpr unsigned kKind = 6;
+constexpr unsigned kStart = 7;
+constexpr unsigned kEnd = 8;
+constexpr unsigned kDroppedAttributes = 10;
+constexpr unsigned kEvents = 11;
+constexpr unsigned kDroppedEvents = 12;
+constexpr unsigned kStatus = 15;
+constexpr unsigned kFlags = 16;
+}  // namespace field
+
 }  // namespace
+
+bool EncodedAttributes::set(std::size_t limit, std::string_view key, const otel::common::AttributeValue& value) {
+  const auto same = std::ranges::find_if(
+      places_, [&](const Place& one) { return std::string_view(bytes_).substr(one.key, one.key_size) == key; });
+  if (same != places_.end()) {
+    const auto end = std::next(same) == places_.end() ? bytes_.size() : std::next(same)->begin;
+    const auto size = end - same->begin;
+    bytes_.erase(same->begin, size);
+    for (auto& later : std::ranges::subrange(places_.erase(same), places_.end())) {
+      later.begin -= size;
+      later.key -= size;
+    }
+  } else if (places_.size() >= limit) {
+    return false;
+  }
+  if (places_.empty()) {  // enough for a span of ours
+    constexpr std::size_t kAttributes = 14;
+    constexpr std::size_t kBytes = 480;
+    places_.reserve(kAttributes);
+    bytes_.reserve(kBytes);
+  }
+  const auto begin = bytes_.size();
+  std::size_t rest = 0;
+  wire::append_message(bytes_, field_, [&] {
+    wire::append_bytes(bytes_, 1, key);
+    const auto from_key = bytes_.size() - key.size();
+    wire::append_message(bytes_, 2, [&] {
+      otel::nostd::visit([&](const auto& one) { append_value(bytes_, one, value_length_); }, value);
+    });
+    rest = bytes_.size() - from_key;
+  });
+  places_.push_back({begin, bytes_.size() - rest, key.size()});
+  return true;
+}
 
 EncodedSpan SpanRecord::encoded() const {
   const Lock lock(mutex_);
-  return std::make_shared<const std::string>(span_.SerializeAsString());
+  constexpr std::size_t kOthers = 64;
+  std::string span;
+  span.reserve(head_.size() + attributes_.bytes().size() + events_.size() + status_.size() + kOthers);
+  span += head_;
+  wire::append_fixed(span, field::kStart, start_);
+  if (end_ != 0) wire::append_fixed(span, field::kEnd, end_);
+  span += attributes_.bytes();
+  if (dropped_attributes_ > 0) wire::append_integer(span, field::kDroppedAttributes, dropped_attributes_);
+  span += events_;
+  if (dropped_events_ > 0) wire::append_integer(span, field::kDroppedEvents, dropped_events_);
+  span += status_;
+  return std::make_shared<const std::string>(std::move(span));
 }
 
 void SpanRecord::SetIdentity(const otel::trace::SpanContext& context, otel::trace::SpanId parent) noexcept {
   const Lock lock(mutex_);
   std::ranges::copy(context.trace_id().Id(), trace_.begin());
-  const auto bytes = [](const auto& id) { return std::string(reinterpret_cast<const char*>(id.data()), id.size()); };
-  span_.set_trace_id(bytes(context.trace_id().Id()));
-  span_.set_span_id(bytes(context.span_id().Id()));
-  if (parent.IsValid()) span_.set_parent_span_id(bytes(parent.Id()));
-  span_.set_trace_state(context.trace_state()->ToHeader());
+  wire::append_bytes(head_, field::kTraceId, bytes_of(context.trace_id()));
+  wire::append_bytes(head_, field::kSpanId, bytes_of(context.span_id()));
+  if (parent.IsValid()) wire::append_bytes(head_, field::kParentSpanId, bytes_of(parent));
+  if (const auto state = context.trace_state()->ToHeader(); !state.empty()) {
+    wire::append_bytes(head_, field::kTraceState, state);
+  }
 }
 
 void SpanRecord::SetAttribute(otel::nostd::string_view key, const otel::common::AttributeValue& value) noexcept {
   const Lock lock(mutex_);
-  if (!set_attribute(*span_.mutable_attributes(), limits_.attributes, {key.data(), key.size()}, value,
-                     limits_.value_length)) {
-    span_.set_dropped_attributes_count(span_.dropped_attributes_count() + 1);
-  }
+  if (!attributes_.set(limits_.attributes, view(key), value)) ++dropped_attributes_;
 }
 
 void SpanRecord::AddEvent(otel::nostd::string_view name, otel::common::SystemTimestamp time,
                           const otel::common::KeyValueIterable& attributes) noexcept {
+  EncodedAttributes own(3, limits_.value_length);
+  std::uint32_t dropped = 0;
+  attributes.ForEachKeyValue([&](otel::nostd::string_view key, const otel::common::AttributeValue& value) noexcept {
+    if (!own.set(limits_.event_attributes, view(key), value)) ++dropped;
+    return true;
+  });
   const Lock lock(mutex_);
-  if (static_cast<std::size_t>(span_.events_size()) >= limits_.events) {
-    span_.set_dropped_events_count(span_.dropped_events_count() + 1);
+  if (event_count_ >= limits_.events) {
+    ++dropped_events_;
     return;
   }
-  auto& event = *span_.add_events();
-  event.set_name(name.data(), name.size());
-  event.set_time_unix_nano(nanoseconds(time));
-  attributes.ForEachKeyValue([&](otel::nostd::string_view key, const otel::common::AttributeValue& value) noexcept {
-    if (!set_attribute(*event.mutable_attributes(), limits_.event_attributes, {key.data(), key.size()}, value,
-                       limits_.value_length)) {
-      event.set_dropped_attributes_count(event.dropped_attributes_count() + 1);
-    }
-    return true;
+  ++event_count_;
+  wire::append_message(events_, field::kEvents, [&] {
+    wire::append_fixed(events_, 1, nanoseconds(time));
+    wire::append_bytes(events_, 2, view(name));
+    events_ += own.bytes();
+    if (dropped > 0) wire::append_integer(events_, 4, dropped);
   });
 }
 
 void SpanRecord::SetStatus(otel::trace::StatusCode code, otel::nostd::string_view text) noexcept {
   const Lock lock(mutex_);
-  auto& status = *span_.mutable_status();
-  status.set_code(static_cast<proto::trace::v1::Status::StatusCode>(code));  // the same numbers
-  if (code == otel::trace::StatusCode::kError) status.set_message(text.data(), text.size());
+  status_.clear();
+  wire::append_message(status_, field::kStatus, [&] {
+    if (code == otel::trace::StatusCode::kError && !text.empty()) wire::append_bytes(status_, 2, view(text));
+    wire::append_integer(status_, 3, static_cast<std::uint64_t>(code));  // the same numbers
+  });
 }
 
 void SpanRecord::SetName(otel::nostd::string_view name) noexcept {
   const Lock lock(mutex_);
-  span_.set_name(name.data(), name.size());
+  wire::append_bytes(head_, field::kName, view(name));
 }
 
 void SpanRecord::SetTraceFlags(otel::trace::TraceFlags flags) noexcept {
   const Lock lock(mutex_);
-  span_.set_flags(flags.flags());
+  wire::append_fixed(head_, field::kFlags, std::uint32_t{flags.flags()});
 }
 
 void SpanRecord::SetSpanKind(otel::trace::SpanKind kind) noexcept {
   const Lock lock(mutex_);
-  span_.set_kind(kind == otel::trace::SpanKind::kServer   ? Span::SPAN_KIND_SERVER
-                 : kind == otel::trace::SpanKind::kClient ? Span::SPAN_KIND_CLIENT
-                                                          : Span::SPAN_KIND_INTERNAL);
+  // SPAN_KIND_INTERNAL, SPAN_KIND_SERVER, SPAN_KIND_CLIENT
+  wire::append_integer(head_, field::kKind,
+                       kind == otel::trace::SpanKind::kServer   ? 2
+                       : kind == otel::trace::SpanKind::kClient ? 3
+                                                                : 1);
 }
 
 void SpanRecord::SetStartTime(otel::common::SystemTimestamp time) noexcept {
   const Lock lock(mutex_);
-  span_.set_start_time_unix_nano(nanoseconds(time));
+  start_ = nanoseconds(time);
 }
 
 void SpanRecord::SetDuration(std::chrono::nanoseconds duration) noexcept {
   const Lock lock(mutex_);
-  span_.set_end_time_unix_nano(span_.start_time_unix_nano() + static_cast<std::uint64_t>(duration.count()));
+  end_ = start_ + static_cast<std::uint64_t>(duration.count());
 }
 
 std::string encode(const otel::sdk::resource::Resource& resource) {
-  proto::resource::v1::Resource message;
+  EncodedAttributes attributes(1);
   for (const auto& [key, value] : resource.GetAttributes()) {
-    auto& attribute = *message.add_attributes();
-    attribute.set_key(to_utf8(key));
     otel::nostd::visit(
-        [&](const auto& one) {
-          if constexpr (std::is_same_v<std::decay_t<decltype(one)>, std::string>) {
-            attribute.mutable_value()->set_string_value(to_utf8(one));
-          } else {
-            set_value(*attribute.mutable_value(), one, -1);
-          }
+        [&, name = to_utf8(key)](const auto& one) {
+          constexpr auto kNoLimit = std::numeric_limits<std::size_t>::max();
+          using Value = std::decay_t<decltype(one)>;
+          if constexpr (std::is_same_v<Value, std::string>) attributes.set(kNoLimit, name, to_utf8(one).c_str());
+          else if constexpr (std::is_arithmetic_v<Value>) attributes.set(kNoLimit, name, one);
         },
         value);
   }
-  return message.SerializeAsString();
+  return attributes.bytes();
 }
 
 }  // namespace dice

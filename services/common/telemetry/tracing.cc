@@ -1,6 +1,5 @@
 #include "common/telemetry/tracing.h"
 
-#include <opentelemetry/proto/common/v1/common.pb.h>
 #include <opentelemetry/sdk/common/global_log_handler.h>
 #include <opentelemetry/sdk/resource/resource.h>
 #include <opentelemetry/sdk/trace/id_generator.h>
@@ -25,6 +24,7 @@
 #include "common/telemetry/open_spans.h"
 #include "common/telemetry/otlp_json.h"
 #include "common/telemetry/span_record.h"
+#include "common/telemetry/wire.h"
 #include "contract/names.h"
 
 namespace dice {
@@ -37,10 +37,10 @@ using Queues = std::vector<std::unique_ptr<ExportQueue>>;
 constexpr const char* kScope = "dice";
 
 std::string encoded_scope() {
-  otel::proto::common::v1::InstrumentationScope scope;
-  scope.set_name(kScope);
-  scope.set_version(version);
-  return scope.SerializeAsString();
+  std::string scope;
+  wire::append_bytes(scope, 1, kScope);
+  wire::append_bytes(scope, 2, version);
+  return scope;
 }
 
 /// Knows the spans that have not ended, and encodes each ended one once, for the span memory and the exporters.
