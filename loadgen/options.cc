@@ -10,6 +10,7 @@
 #include <random>
 
 #include "common/base/joined.h"
+#include "common/base/utf8.h"
 #include "common/base/version.h"
 #include "common/config/flags.h"
 #include "contract/error.h"
@@ -281,7 +282,7 @@ std::variant<Command, int> parse_command(int argc, const char* const* argv, std:
   const auto found = std::ranges::find_if(
       subcommands(), [&](const Subcommand& one) { return !arguments.empty() && arguments[0] == one.name; });
   if (found == subcommands().end()) {
-    err << (arguments.empty() ? "a command is required" : "unknown command \"" + arguments[0] + "\"")
+    err << (arguments.empty() ? "a command is required" : "unknown command \"" + printable(arguments[0]) + "\"")
         << "; allowed: traffic, compare, verify\n";
     return kUsageError;
   }

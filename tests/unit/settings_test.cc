@@ -207,6 +207,19 @@ TEST_CASE("settings: each element of a list is checked, and each invalid one rep
   CHECK(settings.options()[1].default_value == "2,4");
 }
 
+TEST_CASE("settings: the value in an error or a warning is printable and shortened") {
+  const std::string value = "1\n\x1B[31m" + std::string(1'000, 'x');
+  const auto shown = "1\xEF\xBF\xBD\xEF\xBF\xBD[31m" + std::string(189, 'x') + "…";
+  CHECK(error_of(value, read_integer) == "X: \"" + shown + "\" is not allowed; allowed: a whole number from 1 to 20");
+  auto settings = with({{"OTEL_X", value}});
+  (void)settings.integer("OTEL_X", 7, 1, 20, "");
+  REQUIRE(settings.warnings().size() == 1);
+  CHECK(settings.warnings()[0].value == shown);
+  CHECK(finish(settings, {"a\nb"})
+            .err.starts_with("unknown argument \"a\xEF\xBF\xBD"
+                             "b\"; "));
+}
+
 TEST_CASE("flags: a value follows the flag or =, a switch has none, and a flag takes precedence over its variable") {
   const Flags flags({"--max-batch", "5", "--url=http://h/?a=b", "--json", "--empty=", "--seed", "-1"}, "X_",
                     [](const std::string& name) -> std::optional<std::string> { return "variable " + name; });

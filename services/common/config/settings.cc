@@ -9,6 +9,7 @@
 #include <sstream>
 
 #include "common/base/joined.h"
+#include "common/base/utf8.h"
 #include "common/base/version.h"
 
 namespace dice {
@@ -77,12 +78,12 @@ std::optional<std::string> Settings::declare(Option option) {
 }
 
 void Settings::error(const std::string& name, const std::string& value, const std::string& allowed) {
-  errors_.push_back(name + ": \"" + value + "\" is not allowed; allowed: " + allowed);
+  errors_.push_back(name + ": \"" + printable(value) + "\" is not allowed; allowed: " + allowed);
 }
 
 void Settings::reject(const std::string& name, const std::string& value, const std::string& allowed,
                       const std::string& used) {
-  if (is_standard(name)) warnings_.push_back({name, value, used});
+  if (is_standard(name)) warnings_.push_back({name, printable(value), used});
   else error(name, value, allowed);
 }
 
@@ -191,7 +192,7 @@ std::optional<int> Settings::finish(int argc, const char* const* argv, std::stri
     return 0;
   }
   if (argc > 1 && argument != "--healthcheck") {
-    std::cerr << "unknown argument \"" << argument << "\"; allowed: --healthcheck, --help, --version\n";
+    std::cerr << "unknown argument \"" << printable(argument) << "\"; allowed: --healthcheck, --help, --version\n";
     return 2;
   }
   for (const auto& error : errors_) std::cerr << error << "\n";

@@ -62,7 +62,7 @@ class Settings {
                                 const std::function<bool(std::string&)>& element, const std::string& allowed,
                                 std::string help);
 
-  /// Adds an error, for rules that involve several options.
+  /// Adds an error, for rules that involve several options. It is one line, whatever `value` is.
   void error(const std::string& name, const std::string& value, const std::string& allowed);
 
   const std::vector<Option>& options() const { return options_; }
