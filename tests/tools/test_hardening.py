@@ -88,6 +88,7 @@ def test_error_of_every_flag_is_one_printable_line(command):
 
 @pytest.mark.parametrize("program, arguments, variables, code", [
     ("die-service", [], {"DIE_SPECIFICATIONS": HOSTILE}, 1),
+    ("die-service", [], {"DIE_SPECIFICATIONS": "/dev/zero"}, 1),
     ("die-service", [HOSTILE], {}, 2),
     ("loadgen", [HOSTILE], {}, 2),
     ("loadgen", ["verify", HOSTILE], {}, 2),
