@@ -10,6 +10,7 @@
 #include <random>
 
 #include "common/base/joined.h"
+#include "common/base/utf8.h"
 #include "common/base/version.h"
 #include "common/config/flags.h"
 #include "contract/error.h"
@@ -75,7 +76,7 @@ void declare_parts(Settings& settings, TrafficCommand& command) {
   if (port >= 0) command.metrics_port = static_cast<std::uint16_t>(port);
   auto& [part, peers, deadline] = command.parts;
   part = traffic.part;
-  peers = settings.list("--peers", {}, normalize_url, kUrlForm,
+  peers = settings.urls("--peers", {},
                         "URLs of the metrics ports of all parts, in order, comma-separated. All parts then start at "
                         "the same time, and part 0 prints one summary of all.");
   const auto given = std::to_string(peers.size()) + (peers.size() == 1 ? " URL" : " URLs");
@@ -178,7 +179,7 @@ VerifyCommand declare_verify(Settings& settings) {
   command.loki_url = settings.url("--loki", "", "URL of Loki, to read logs from instead of files.");
   command.loki_selector = settings.text("--loki-selector", command.loki_selector, "LogQL selector of the log streams.");
   command.metrics_urls =
-      settings.list("--metrics", {}, normalize_url, kUrlForm,
+      settings.urls("--metrics", {},
                     "URLs of the services' metrics ports, comma-separated; a host name stands for all "
                     "its addresses, one for each replica; default: localhost:9400 to 9402, if "
                     "--url is the default.");
@@ -281,7 +282,7 @@ std::variant<Command, int> parse_command(int argc, const char* const* argv, std:
   const auto found = std::ranges::find_if(
       subcommands(), [&](const Subcommand& one) { return !arguments.empty() && arguments[0] == one.name; });
   if (found == subcommands().end()) {
-    err << (arguments.empty() ? "a command is required" : "unknown command \"" + arguments[0] + "\"")
+    err << (arguments.empty() ? "a command is required" : "unknown command \"" + printable(arguments[0]) + "\"")
         << "; allowed: traffic, compare, verify\n";
     return kUsageError;
   }

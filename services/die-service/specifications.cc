@@ -7,14 +7,16 @@
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <utility>
 
 #include "common/base/json.h"
+#include "common/base/utf8.h"
 
 namespace dice {
 namespace {
 
+/// Enough for the largest valid file; the main thread parses it in well under a second, whatever it contains.
+constexpr std::size_t kMaxFileBytes = 256UL << 10U;
 constexpr std::size_t kMaxDice = 100;
 constexpr std::size_t kMaxFaces = 100;
 constexpr std::size_t kMaxIdentifierLength = 64;
@@ -26,17 +28,22 @@ struct Mistake {
   std::string reason;
 };
 
-/// A single line, whatever names the file contains.
-std::string at(const YAML::Mark& mark, std::string reason) {
-  std::ranges::replace_if(reason, [](unsigned char c) { return c < ' '; }, ' ');
+std::string at(const YAML::Mark& mark, const std::string& reason) {
   return (mark.is_null() ? "" : "line " + std::to_string(mark.line + 1) + ": ") + reason;
+}
+
+void check_tag(const YAML::Node& node) {
+  const auto& tag = node.Tag();  // "?" if there is none, and "!" for a quoted string
+  if (!tag.empty() && tag != "?" && tag != "!")
+    throw Mistake{node.Mark(), "tags are not allowed, such as '" + printable(tag) + "'"};
 }
 
 template <typename Value>
 Value read(const YAML::Node& node, const std::string& what, const std::string& allowed) {
+  check_tag(node);
   try {
-    if (node.IsScalar() && node.Tag() != "!") return node.as<Value>();  // "!" is a quoted string
-  } catch (const YAML::Exception&) {                                    // reported below
+    if (node.IsScalar() && node.Tag() != "!") return node.as<Value>();
+  } catch (const YAML::Exception&) {  // reported below
   }
   throw Mistake{node.Mark(), what + " must be " + allowed};
 }
@@ -46,6 +53,7 @@ std::string read_identifier(const YAML::Node& node) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
            c == '.';
   };
+  check_tag(node);
   const auto text = node.IsScalar() ? node.Scalar() : std::string();
   // A leading underscore is reserved for label values such as _unknown; "." and ".." are special in a URL.
   if (text.empty() || text.size() > kMaxIdentifierLength || text.front() == '_' || text == "." || text == ".." ||
@@ -60,10 +68,13 @@ std::string read_identifier(const YAML::Node& node) {
 DieSpecification read_die(const YAML::Node& name, const YAML::Node& node) {
   DieSpecification die{read_identifier(name), {}, 0};
   const auto field = [&die](const std::string& member) { return "'" + die.identifier + "." + member + "'"; };
+  check_tag(node);
   if (!node.IsMap()) throw Mistake{name.Mark(), "'" + die.identifier + "' must have faces and error_rate"};
   bool has_rate = false;
   for (const auto& member : node) {
-    const auto key = member.first.IsScalar() ? member.first.Scalar() : std::string("?");
+    check_tag(member.first);
+    check_tag(member.second);
+    const auto key = member.first.IsScalar() ? printable(member.first.Scalar()) : "?";
     if (key == "faces" && die.faces.empty()) {
       const auto allowed = "a list of 1 to " + std::to_string(kMaxFaces) + " whole numbers";
       if (!member.second.IsSequence() || member.second.size() < 1 || member.second.size() > kMaxFaces) {
@@ -91,7 +102,10 @@ DieSpecification read_die(const YAML::Node& name, const YAML::Node& node) {
   return die;
 }
 
-Specifications read_all(const YAML::Node& root) {
+Specifications read_all(const std::vector<YAML::Node>& documents) {
+  if (documents.size() > 1) throw Mistake{documents[1].Mark(), "there must be only one YAML document"};
+  const auto root = documents.empty() ? YAML::Node() : documents.front();
+  check_tag(root);
   if (!root.IsMap() || root.size() == 0)
     throw Mistake{root.Mark(), "there must be at least one die: identifier: specification"};
   Specifications all;
@@ -110,22 +124,28 @@ Specifications read_all(const YAML::Node& root) {
 
 std::expected<Specifications, std::string> parse_specifications(const std::string& text) {
   try {
-    return read_all(YAML::Load(text));
+    return read_all(YAML::LoadAll(text));
   } catch (const Mistake& mistake) {
     return std::unexpected(at(mistake.mark, mistake.reason));
   } catch (const YAML::Exception& error) {
-    return std::unexpected(at(error.mark, error.msg));
+    return std::unexpected(at(error.mark, printable(error.msg)));
   }
 }
 
 std::expected<Specifications, std::string> read_specifications(const std::string& file) {
+  const auto failure = [&file](const std::string& reason) { return std::unexpected(printable(file) + ": " + reason); };
   std::error_code ignored;
-  if (std::filesystem::is_directory(file, ignored)) return std::unexpected(file + ": cannot be read");
+  const auto status = std::filesystem::status(file, ignored);
+  // To read from a pipe or a device could block.
+  if (exists(status) && !is_regular_file(status)) return failure("must be a regular file");
   std::ifstream stream(file);
-  const std::string text((std::istreambuf_iterator<char>(stream)), std::istreambuf_iterator<char>());
-  if (!stream) return std::unexpected(file + ": cannot be read");
+  std::string text(kMaxFileBytes + 1, '\0');
+  stream.read(text.data(), static_cast<std::streamsize>(text.size()));
+  if (!stream.is_open() || stream.bad()) return failure("cannot be read");
+  text.resize(static_cast<std::size_t>(stream.gcount()));
+  if (text.size() > kMaxFileBytes) return failure("must have at most " + std::to_string(kMaxFileBytes) + " bytes");
   auto parsed = parse_specifications(text);
-  if (!parsed) return std::unexpected(file + ": " + parsed.error());
+  if (!parsed) return failure(parsed.error());
   return parsed;
 }
 

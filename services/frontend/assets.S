@@ -1,4 +1,8 @@
 /* The files of the web page, each as it is and then compressed. */
+#ifdef __CET__
+#include <cet.h> /* the note that it goes with control-flow protection, which the compiler only writes for C++ */
+#endif
+
 #define ASSET(name, file, compressed)   \
   .global dice_asset_##name;            \
   dice_asset_##name: .incbin file;      \

@@ -37,9 +37,9 @@ Frontend::Options Frontend::declare(Settings& settings) {
       settings.url("LOKI_URL", "", "URL of Loki, for log lines that the services no longer remember.");
   for (const auto& service : kServices) {
     const bool own = service.name == std::string_view(kFrontend.name);
-    auto urls = settings.list(
+    auto urls = settings.urls(
         service.variable_prefix() + "_METRICS_URL",
-        own ? std::vector<std::string>{} : std::vector<std::string>{service.metrics_url()}, normalize_url, kUrlForm,
+        own ? std::vector<std::string>{} : std::vector<std::string>{service.metrics_url()},
         (own ? "URLs of the metrics ports of all frontends, if there are several"
              : "URLs of the metrics ports of all replicas of " + std::string(service.name)) +
             ", to read their spans and log lines; comma-separated. A host name stands for all its addresses.");

@@ -30,7 +30,6 @@ Response respond(const Asset& asset, const Request& request) {
   const auto& form = gzip ? asset.gzip : asset.plain;
   Response response{.content_type = std::string(asset.content_type),
                     .headers = {{"Content-Security-Policy", kPolicy},
-                                {"X-Content-Type-Options", "nosniff"},
                                 {"Referrer-Policy", "no-referrer"},
                                 {"Cache-Control", "no-cache"},
                                 {"Vary", "Accept-Encoding"},

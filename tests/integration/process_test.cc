@@ -315,7 +315,8 @@ TEST_CASE("configuration errors prevent the start and are reported in one line e
         Case{"frontend",
              {{"DICE_ROLLER_URL", "dice-roller:8401"}},
              2,
-             "DICE_ROLLER_URL: \"dice-roller:8401\" is not allowed; allowed: http://"},
+             "DICE_ROLLER_URL: \"dice-roller:8401\" is not allowed, because it does not start with http:// or "
+             "https://; allowed: "},
         Case{"frontend", {{"LOG_LEVEL", "all"}, {"MAX_REQUESTS", "some"}}, 2, "MAX_REQUESTS"}}) {
     CAPTURE(in_output);
     Process process(program, alone(variables));

@@ -26,6 +26,7 @@ TEST_CASE("the requirements of RFC 9110 and 9112, row by row") {
       auto reply = connection.receive(row.head && i == 0);
       came.push_back(reply.status);
       CHECK(reply.headers.contains("date"));
+      CHECK(reply.headers["x-content-type-options"] == "nosniff");
       CHECK(reply.headers.contains("content-type") == (reply.status != 204));
       CHECK(reply.headers.contains("allow") == (reply.status == 405 || reply.status == 204));
       CHECK((reply.headers["connection"] == "close") == (!row.kept && i + 1 == row.came.size()));
@@ -62,6 +63,7 @@ TEST_CASE("HEAD has the same response as GET, without the body") {
     connection.send("HEAD " + std::string(path) + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
     auto head = connection.receive(true);
     CHECK(head.status == whole.status);
+    CHECK(head.headers["x-content-type-options"] == "nosniff");
     CHECK(head.headers["content-type"] == whole.headers.at("content-type"));
     if (std::string(path) != "/metrics") CHECK(head.headers["content-length"] == whole.headers.at("content-length"));
     CHECK(connection.closed());

@@ -125,21 +125,91 @@ TEST_CASE("settings: the error for an invalid choice has its name, its value and
   }
 }
 
-TEST_CASE("settings: the error for an invalid URL has its name, its value and what is allowed") {
-  for (const std::string value :
-       {"localhost:8402", "ftp://h", "http://", "https://", "http:/h", "//h", "HTTP", "http://a b", "http://a\nb",
-        "http://\"", " http://h", "http:///", "http:///path", "https:////"}) {
+TEST_CASE("settings: the error for an invalid URL has its name, its value, what is wrong and what is allowed") {
+  const std::string scheme = "it does not start with http:// or https://";
+  const std::string host = "its host is not a name or an address";
+  const std::string port = "its port is not a whole number from 1 to 65535";
+  const std::string user = "it has a user name";
+  const std::string query = "it has a query or a fragment";
+  const std::string character = "it has a character that a URL cannot have";
+  struct {
+    std::string value, why, shown = value;
+  } const cases[] = {
+      {"localhost:8402", scheme},
+      {"ftp://h", scheme},
+      {"file:///etc/passwd", scheme},
+      {"unix:/run/socket", scheme},
+      {"http:/h", scheme},
+      {"//h", scheme},
+      {"HTTP", scheme},
+      {" http://h", scheme},
+      {"http://", host},
+      {"https://", host},
+      {"http:///", host},
+      {"http:///path", host},
+      {"https:////", host},
+      {"http://:80", host},
+      {"http://[::1", host},
+      {"http://[::1:80", host},
+      {"http://[]", host},
+      {"http://[::g]", host},
+      {"http://[::1%25eth0]", host},
+      {"http://[127.0.0.1]", host},
+      {"http://::1", host},
+      {"http://h[0]", host},
+      {"http://a,b", host},
+      {"http://h%20", host},
+      {"http://h:", port},
+      {"http://h:/", port},
+      {"http://h:0", port},
+      {"http://h:65536", port},
+      {"http://h:99999", port},
+      {"http://h:-1", port},
+      {"http://h:+1", port},
+      {"http://h:80x", port},
+      {"http://h:1:2", port},
+      {"http://[::1]80", port},
+      {"http://[::1]x:80", port},
+      {"http://h?q", query},
+      {"http://h/?q=1", query},
+      {"http://h#f", query},
+      {"http://h/p#f", query},
+      {"http://a b", character},
+      {"http://h/a b", character},
+      {"http://h/<b>", character},
+      {"http://h\\p", character},
+      {"http://\"", character},
+      {"http://h/{id}", character},
+      {"http://w\xC3\xBCrfel", character},
+      {"http://a\nb", character,
+       "http://a\xEF\xBF\xBD"
+       "b"},
+      {"http://h/\x1B[31m", character, "http://h/\xEF\xBF\xBD[31m"},
+      // A password is not shown.
+      {"http://u:secret@h", user, "http://…@h"},
+      {"http://secret@h:80/p", user, "http://…@h:80/p"},
+      {"http://u:sec?ret@h", user, "http://…@h"},
+      {"http://u:sec/ret@h", port, "http://…@h"},
+      {"u:secret@h", scheme, "…@h"},
+      {"ftp://u:secret@h", scheme, "ftp://…@h"},
+  };
+  for (const auto& [value, why, shown] : cases) {
     CHECK(error_of(value, read_url) ==
-          "X: \"" + value + "\" is not allowed; allowed: http://HOST[:PORT] or https://HOST[:PORT]");
+          "X: \"" + shown + "\" is not allowed, because " + why + "; allowed: http[s]://HOST[:PORT][/PATH]");
   }
 }
 
 TEST_CASE("settings: trailing slashes of URLs are removed") {
-  for (const auto& [value, expected] : Variables{{"http://h", "http://h"},
-                                                 {"http://h:8402/", "http://h:8402"},
-                                                 {"https://h//", "https://h"},
-                                                 {"http://[::1]:80", "http://[::1]:80"},
-                                                 {"http://h/v1/traces", "http://h/v1/traces"}}) {
+  for (const auto& [value, expected] :
+       Variables{{"http://h", "http://h"},
+                 {"http://h:8402/", "http://h:8402"},
+                 {"https://h//", "https://h"},
+                 {"http://[::1]:80", "http://[::1]:80"},
+                 {"https://[2001:DB8::7]/", "https://[2001:DB8::7]"},
+                 {"http://127.0.0.1:1", "http://127.0.0.1:1"},
+                 {"http://die-service_0.dice.svc.:65535", "http://die-service_0.dice.svc.:65535"},
+                 {"http://h/a%20b/@c:d/", "http://h/a%20b/@c:d"},
+                 {"http://h/v1/traces", "http://h/v1/traces"}}) {
     auto settings = with({{"X", value}});
     CHECK(settings.url("X", "", "") == expected);
     CHECK(settings.errors().empty());
@@ -177,7 +247,7 @@ TEST_CASE("settings: --help lists every option with its default, help and allowe
     for (const auto* part :
          {"PORT = 8401", "Port of the API.", "a whole number from 0 to 65535", "RATE = 0.25", "A share.",
           "a number from 0 to 1", "ON = true", "true, false", "LEVEL = info", "info, warn", "TEMPO_URL = (unset)",
-          "An address.", "http://HOST[:PORT]", "NAME = n", "A name."}) {
+          "An address.", "http[s]://HOST[:PORT][/PATH]", "NAME = n", "A name."}) {
       CAPTURE(part);
       CHECK(output.out.find(part) != std::string::npos);
     }
@@ -205,6 +275,30 @@ TEST_CASE("settings: each element of a list is checked, and each invalid one rep
   CHECK(settings.errors() ==
         std::vector<std::string>{"B: \"1\" is not allowed; allowed: even", "B: \"3\" is not allowed; allowed: even"});
   CHECK(settings.options()[1].default_value == "2,4");
+}
+
+TEST_CASE("settings: each URL of a list is checked, and each invalid one reported") {
+  auto settings = with({{"A", "http://h/,https://[::1]:1"}, {"B", "http://h,h,http://u:secret@h"}});
+  CHECK(settings.urls("A", {}, "") == std::vector<std::string>{"http://h", "https://[::1]:1"});
+  CHECK(settings.urls("C", {"http://c"}, "") == std::vector<std::string>{"http://c"});
+  CHECK(settings.errors().empty());
+  CHECK(settings.urls("B", {}, "") == std::vector<std::string>{"http://h"});
+  REQUIRE(settings.errors().size() == 2);
+  CHECK(settings.errors()[0].starts_with("B: \"h\" is not allowed, because it does not start with http://"));
+  CHECK(settings.errors()[1].starts_with("B: \"http://…@h\" is not allowed, because it has a user name"));
+}
+
+TEST_CASE("settings: the value in an error or a warning is printable and shortened") {
+  const std::string value = "1\n\x1B[31m" + std::string(1'000, 'x');
+  const auto shown = "1\xEF\xBF\xBD\xEF\xBF\xBD[31m" + std::string(189, 'x') + "…";
+  CHECK(error_of(value, read_integer) == "X: \"" + shown + "\" is not allowed; allowed: a whole number from 1 to 20");
+  auto settings = with({{"OTEL_X", value}});
+  (void)settings.integer("OTEL_X", 7, 1, 20, "");
+  REQUIRE(settings.warnings().size() == 1);
+  CHECK(settings.warnings()[0].value == shown);
+  CHECK(finish(settings, {"a\nb"})
+            .err.starts_with("unknown argument \"a\xEF\xBF\xBD"
+                             "b\"; "));
 }
 
 TEST_CASE("flags: a value follows the flag or =, a switch has none, and a flag takes precedence over its variable") {
@@ -362,6 +456,10 @@ TEST_CASE("settings: an invalid OTEL_* value causes a warning and is ignored") {
     CHECK(warning_of(value, [](Settings& settings) { CHECK(settings.number("OTEL_X", 0.5, 0, 1, "") == 0.5); }) ==
           "0.5");
   }
+  auto secret = with({{"OTEL_X", "http://u:secret@h"}});
+  CHECK(secret.url("OTEL_X", "", "").empty());
+  REQUIRE(secret.warnings().size() == 1);
+  CHECK(secret.warnings()[0].value == "http://…@h");
   CHECK(warning_of("collector:4317", [](Settings& settings) {
           CHECK(settings.url("OTEL_X", "http://d", "") == "http://d");
         }) == "http://d");

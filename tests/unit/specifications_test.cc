@@ -1,6 +1,7 @@
 #include "die-service/specifications.h"
 
 #include <doctest/doctest.h>
+#include <sys/stat.h>
 
 #include <atomic>
 #include <filesystem>
@@ -125,7 +126,19 @@ TEST_CASE("specifications: each error has its line number") {
       {"würfel: {faces: [1]}\n", line(1, kIdentifierRule)},
       {std::string(65, 'x') + ": {faces: [1]}\n", line(1, kIdentifierRule)},
       {"[a]: {faces: [1]}\n", line(1, kIdentifierRule)},
+      // tags
+      {"a: {faces: [1, !odd 3]}\n", line(1, "tags are not allowed, such as '!odd'")},
+      {"a:\n  faces: !list [1]\n", line(2, "tags are not allowed, such as '!list'")},
+      {"a:\n  faces: [1]\n  error_rate: !!str 0.5\n", line(3, "tags are not allowed, such as 'tag:yaml.org,2002:str'")},
+      {"a:\n  !key faces: [1]\n", line(2, "tags are not allowed, such as '!key'")},
+      {"a: !die {faces: [1]}\n", line(1, "tags are not allowed, such as '!die'")},
+      {"!name a: {faces: [1]}\n", line(1, "tags are not allowed, such as '!name'")},
+      {"!<x> {a: {faces: [1]}}\n", line(1, "tags are not allowed, such as 'x'")},
+      {"a: &a !die {faces: [1]}\nb: *a\n", line(1, "tags are not allowed, such as '!die'")},
       // the whole
+      {"a: {faces: [1]}\n---\nb: {faces: [1]}\n", line(3, "there must be only one YAML document")},
+      {"a: {faces: [1]}\n...\nb: {faces: [1]}\n", line(3, "there must be only one YAML document")},
+      {"{\"a\":{\"faces\":[1]}}\n{\"b\":{\"faces\":[1]}}\n", line(2, "there must be only one YAML document")},
       {"- a\n- b\n", line(1, "there must be at least one die: identifier: specification")},
       {"{}\n", line(1, "there must be at least one die: identifier: specification")},
       {"fair\n", line(1, "there must be at least one die: identifier: specification")},
@@ -205,6 +218,15 @@ TEST_CASE("specifications: hostile YAML is rejected without a crash") {
     laughs += "]\n";
   }
   CHECK(bad(laughs + "die: {faces: *a9}\n").starts_with("line 1: "));
+  std::string dice;  // each die an alias of a large list
+  for (int i = 0; i < 100; ++i) dice += "\nd" + std::to_string(i) + ": *a9";
+  CHECK(bad(laughs + dice).starts_with("line 1: "));
+}
+
+TEST_CASE("specifications: the start and the end of the only document may be marked") {
+  CHECK(good("---\na: {faces: [1]}\n...\n# end\n").size() == 1);
+  CHECK(bad("---\n---\na: {faces: [1]}\n") == line(3, "there must be only one YAML document"));
+  CHECK(bad("a: {faces: [1]}\n---\n") == line(3, "there must be only one YAML document"));
 }
 
 TEST_CASE("specifications: errors begin with the name of the file") {
@@ -227,7 +249,51 @@ TEST_CASE("specifications: a folder instead of a file is an error") {
   std::filesystem::create_directory(folder / "dice.yaml");
   const auto read = read_specifications(folder / "dice.yaml");
   REQUIRE_FALSE(read);
-  CHECK(read.error() == (folder / "dice.yaml").string() + ": cannot be read");
+  CHECK(read.error() == (folder / "dice.yaml").string() + ": must be a regular file");
+}
+
+TEST_CASE("specifications: a pipe or a device is an error, and is not waited for") {
+  const TemporaryFolder folder;
+  REQUIRE(::mkfifo((folder / "pipe").c_str(), 0600) == 0);
+  std::filesystem::create_symlink("/dev/zero", folder / "link");
+  for (const auto& file : {(folder / "pipe").string(), (folder / "link").string(), std::string("/dev/zero")}) {
+    const auto read = read_specifications(file);
+    REQUIRE_FALSE(read);
+    CHECK(read.error() == file + ": must be a regular file");
+  }
+}
+
+TEST_CASE("specifications: a file has at most 262144 bytes") {
+  const TemporaryFolder folder;
+  const auto file = folder / "dice.yaml";
+  std::string text = "a: {faces: [1]}\n#";
+  text.resize(262'144, 'x');
+  write_file(file, text);
+  CHECK(read_specifications(file));
+  write_file(file, text + "x");
+  const auto read = read_specifications(file);
+  REQUIRE_FALSE(read);
+  CHECK(read.error() == file.string() + ": must have at most 262144 bytes");
+  std::filesystem::resize_file(file, 100UL << 20U);
+  CHECK_FALSE(read_specifications(file));
+}
+
+TEST_CASE("specifications: 100 dice with 100 faces fit into a file") {
+  const TemporaryFolder folder;
+  std::string text;
+  for (int die = 100; die < 200; ++die) {
+    text += std::string(61, 'x') + std::to_string(die) + ":\n    faces:\n";
+    for (int face = 0; face < 100; ++face) text += "        - -1000000\n";
+    text += "    error_rate: 0.123456789\n";
+  }
+  write_file(folder / "dice.yaml", text);
+  CHECK(read_specifications(folder / "dice.yaml")->size() == 100);
+}
+
+TEST_CASE("specifications: an error is one line, whatever the name of the file") {
+  const auto read = read_specifications("no\n\x1B[31m\xC2\x9B");
+  REQUIRE_FALSE(read);
+  CHECK(read.error() == "no\xEF\xBF\xBD\xEF\xBF\xBD[31m\xEF\xBF\xBD: cannot be read");
 }
 
 TEST_CASE("specifications: the responses are exactly those of the contract") {

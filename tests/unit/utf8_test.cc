@@ -82,6 +82,17 @@ TEST_CASE("UTF-8: an incomplete sequence does not consume the quote or line end 
   CHECK(to_utf8("\xF0\n") == kReplacement + "\n");
 }
 
+TEST_CASE("UTF-8: printable text is one line without control characters, and is shortened") {
+  CHECK(printable("die \xE2\x82\xAC\xC2\xA0\xF0\x9F\x8E\xB2 ~") == "die \xE2\x82\xAC\xC2\xA0\xF0\x9F\x8E\xB2 ~");
+  for (const auto* control : {"\n", "\r", "\t", "\x01", "\x1B", "\x7F", "\xC2\x80", "\xC2\x9B", "\xC2\x9F",
+                              "\xE2\x80\xA8", "\xE2\x80\xA9", "\xE2\x80\xAE", "\xFF"}) {
+    CHECK(printable("a" + std::string(control) + "b") == "a" + kReplacement + "b");
+  }
+  CHECK(printable(std::string("a\0b", 3)) == "a" + kReplacement + "b");
+  CHECK(printable(std::string(200, 'x')) == std::string(200, 'x'));
+  CHECK(printable(std::string(201, 'x')) == std::string(200, 'x') + "\xE2\x80\xA6");
+}
+
 TEST_CASE("UTF-8: the output is always UTF-8") {
   std::uint32_t state = 1;
   for (int round = 0; round < 2000; ++round) {

@@ -8,6 +8,9 @@
 namespace dice {
 namespace {
 
+constexpr std::size_t kMaxPrintable = 200;
+constexpr std::string_view kReplacement = "\xEF\xBF\xBD";
+
 /// Length of the well-formed sequence at the start of `text`, 0 if there is none (Unicode 15, table 3-7).
 std::size_t sequence(std::string_view text) {
   const auto byte = [&text](std::size_t at) { return static_cast<unsigned char>(text[at]); };
@@ -28,6 +31,24 @@ std::size_t sequence(std::string_view text) {
     return follows(1, low, high) && follows(2) && follows(3) ? 4 : 0;
   }
   return 0;
+}
+
+/// Of one well-formed sequence: C0, DEL, C1, line and paragraph separators, changes of direction.
+bool is_control(std::string_view one) {
+  if (one.size() == 1) return one < " " || one == "\x7F";
+  return (one >= "\xC2\x80" && one <= "\xC2\x9F") || (one >= "\xE2\x80\xA8" && one <= "\xE2\x80\xAE");
+}
+
+std::string cleaned(std::string_view text, bool keep_control) {
+  std::string clean;
+  clean.reserve(text.size());
+  while (!text.empty()) {
+    const auto length = sequence(text);
+    const auto one = text.substr(0, length);
+    clean += length == 0 || (!keep_control && is_control(one)) ? kReplacement : one;
+    text.remove_prefix(std::max<std::size_t>(length, 1));
+  }
+  return clean;
 }
 
 }  // namespace
@@ -60,15 +81,8 @@ std::string shortened(std::string_view text, std::size_t bytes) {
   return result;
 }
 
-std::string to_utf8(std::string_view text) {
-  std::string clean;
-  clean.reserve(text.size());
-  while (!text.empty()) {
-    const auto length = sequence(text);
-    clean += length == 0 ? std::string_view("\xEF\xBF\xBD") : text.substr(0, length);
-    text.remove_prefix(std::max<std::size_t>(length, 1));
-  }
-  return clean;
-}
+std::string to_utf8(std::string_view text) { return cleaned(text, true); }
+
+std::string printable(std::string_view text) { return shortened(cleaned(text, false), kMaxPrintable); }
 
 }  // namespace dice

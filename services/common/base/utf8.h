@@ -19,4 +19,8 @@ std::string shortened(std::string_view text, std::size_t bytes);
 /// Replaces each byte that is not part of a well-formed sequence with U+FFFD.
 std::string to_utf8(std::string_view text);
 
+/// For text from outside in an error message: to_utf8, control characters and other line breaks replaced as well, and
+/// shortened to 200 bytes.
+std::string printable(std::string_view text);
+
 }  // namespace dice

@@ -4,6 +4,8 @@
 #include <cctype>
 #include <utility>
 
+#include "common/base/utf8.h"
+
 namespace dice {
 
 Flags::Flags(const std::vector<std::string>& arguments, std::string prefix, Environment environment)
@@ -42,10 +44,10 @@ Environment Flags::environment() const {
 std::vector<std::string> Flags::errors(const std::vector<Settings::Option>& options) const {
   std::vector<std::string> errors;
   errors.reserve(not_flags_.size() + values_.size());
-  for (const auto& argument : not_flags_) errors.push_back("unknown argument \"" + argument + "\"");
+  for (const auto& argument : not_flags_) errors.push_back("unknown argument \"" + printable(argument) + "\"");
   for (const auto& [flag, value] : values_) {
     const auto option = std::ranges::find(options, flag, &Settings::Option::name);
-    if (option == options.end()) errors.push_back("unknown flag \"" + flag + "\"");
+    if (option == options.end()) errors.push_back("unknown flag \"" + printable(flag) + "\"");
     else if (!value && option->allowed == "text") errors.push_back(flag + " requires a value");
   }
   return errors;

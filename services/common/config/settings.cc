@@ -1,6 +1,9 @@
 #include "common/config/settings.h"
 
+#include <arpa/inet.h>
+
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cmath>
 #include <cstdlib>
@@ -9,6 +12,7 @@
 #include <sstream>
 
 #include "common/base/joined.h"
+#include "common/base/utf8.h"
 #include "common/base/version.h"
 
 namespace dice {
@@ -48,6 +52,49 @@ std::vector<std::string> split(const std::string& text) {
   return members;
 }
 
+constexpr const char* kUrlForm = "http[s]://HOST[:PORT][/PATH]";
+
+bool is_host(const std::string& text) {
+  if (text.starts_with('[') && text.ends_with(']')) {
+    std::array<std::byte, sizeof(in6_addr)> address{};
+    return ::inet_pton(AF_INET6, text.substr(1, text.size() - 2).c_str(), address.data()) == 1;
+  }
+  const auto allowed = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '-' ||
+           c == '_';
+  };
+  return !text.empty() && std::ranges::all_of(text, allowed);
+}
+
+/// What is wrong with a URL; empty if nothing is.
+std::string flaw_of(const std::string& url) {
+  const auto start = url.starts_with("http://") ? 7U : url.starts_with("https://") ? 8U : 0U;
+  if (start == 0) return "it does not start with http:// or https://";
+  const auto authority = url.substr(start, url.find('/', start) - start);
+  if (authority.contains('@')) return "it has a user name";
+  if (url.find_first_of("?#") != std::string::npos) return "it has a query or a fragment";
+  const auto in_url = [](char c) {
+    return c > ' ' && c <= '~' && std::string_view("\"<>\\^`{|}").find(c) == std::string_view::npos;
+  };
+  if (!std::ranges::all_of(url, in_url)) return "it has a character that a URL cannot have";
+  const auto host = authority.substr(0, authority.starts_with('[') ? authority.find(']') + 1 : authority.find(':'));
+  if (!is_host(host)) return "its host is not a name or an address";
+  const auto port = authority.substr(host.size());
+  if (port.empty()) return {};
+  const auto number = parse<std::uint16_t>(port.substr(1));
+  if (!port.starts_with(':') || number.value_or(0) == 0) return "its port is not a whole number from 1 to 65535";
+  return {};
+}
+
+/// Without what may be a password.
+std::string without_user(std::string url) {
+  const auto at = url.rfind('@');
+  if (at == std::string::npos) return url;
+  const auto slashes = std::min(url.find("//"), url.size());
+  const auto start = slashes < at ? slashes + 2 : 0;
+  return url.replace(start, at - start, "…");
+}
+
 std::string between(const std::string& kind, const std::string& min, const std::string& max) {
   return kind + " from " + min + " to " + max;
 }
@@ -62,28 +109,22 @@ Environment process_environment() {
   };
 }
 
-bool normalize_url(std::string& url) {
-  const auto host = url.starts_with("http://") ? 7U : url.starts_with("https://") ? 8U : 0U;
-  const bool has_host = host > 0 && url.size() > host && url.find_first_of("/:?#", host) != host;
-  if (!has_host || url.find_first_of(" \t\r\n\"<>") != std::string::npos) return false;
-  while (url.ends_with('/')) url.pop_back();
-  return true;
-}
-
 std::optional<std::string> Settings::declare(Option option) {
   auto value = environment_(option.name);
   options_.push_back(std::move(option));
   return value;
 }
 
-void Settings::error(const std::string& name, const std::string& value, const std::string& allowed) {
-  errors_.push_back(name + ": \"" + value + "\" is not allowed; allowed: " + allowed);
+void Settings::error(const std::string& name, const std::string& value, const std::string& allowed,
+                     const std::string& why) {
+  errors_.push_back(name + ": \"" + printable(value) + "\" is not allowed" + (why.empty() ? "" : ", because ") + why +
+                    "; allowed: " + allowed);
 }
 
 void Settings::reject(const std::string& name, const std::string& value, const std::string& allowed,
-                      const std::string& used) {
-  if (is_standard(name)) warnings_.push_back({name, value, used});
-  else error(name, value, allowed);
+                      const std::string& used, const std::string& why) {
+  if (is_standard(name)) warnings_.push_back({name, printable(value), used});
+  else error(name, value, allowed, why);
 }
 
 std::string Settings::text(const std::string& name, const std::string& default_value, std::string help) {
@@ -92,10 +133,24 @@ std::string Settings::text(const std::string& name, const std::string& default_v
 
 std::string Settings::url(const std::string& name, const std::string& default_value, std::string help) {
   auto value = declare({name, default_value, kUrlForm, std::move(help)});
-  if (!value) return default_value;
-  if (normalize_url(*value)) return *value;
-  reject(name, *value, kUrlForm, default_value);
-  return default_value;
+  return value && accept_url(name, *value, default_value) ? *value : default_value;
+}
+
+std::vector<std::string> Settings::urls(const std::string& name, std::vector<std::string> default_value,
+                                        std::string help) {
+  const auto any = [](std::string& /*text*/) { return true; };
+  auto all = list(name, std::move(default_value), any, kUrlForm, std::move(help));
+  std::erase_if(all, [&](std::string& url) { return !accept_url(name, url, ""); });
+  return all;
+}
+
+bool Settings::accept_url(const std::string& name, std::string& url, const std::string& used) {
+  if (const auto flaw = flaw_of(url); !flaw.empty()) {
+    reject(name, without_user(url), kUrlForm, used, flaw);
+    return false;
+  }
+  while (url.ends_with('/')) url.pop_back();
+  return true;
 }
 
 std::int64_t Settings::integer(const std::string& name, std::int64_t default_value, std::int64_t min, std::int64_t max,
@@ -191,7 +246,7 @@ std::optional<int> Settings::finish(int argc, const char* const* argv, std::stri
     return 0;
   }
   if (argc > 1 && argument != "--healthcheck") {
-    std::cerr << "unknown argument \"" << argument << "\"; allowed: --healthcheck, --help, --version\n";
+    std::cerr << "unknown argument \"" << printable(argument) << "\"; allowed: --healthcheck, --help, --version\n";
     return 2;
   }
   for (const auto& error : errors_) std::cerr << error << "\n";

@@ -15,11 +15,6 @@ using Environment = std::function<std::optional<std::string>(const std::string& 
 
 Environment process_environment();
 
-inline constexpr const char* kUrlForm = "http://HOST[:PORT] or https://HOST[:PORT]";
-
-/// Whether `url` has this form. Removes trailing slashes.
-bool normalize_url(std::string& url);
-
 /// Each call declares an option and reads it. For an invalid value, an error is recorded and the default returned, so
 /// that all errors are reported together. Not thread-safe; used at startup.
 ///
@@ -44,8 +39,11 @@ class Settings {
   explicit Settings(Environment environment) : environment_(std::move(environment)) {}
 
   std::string text(const std::string& name, const std::string& default_value, std::string help);
-  /// http:// or https:// with a host, without a trailing slash; `default_value` may be empty.
+  /// http:// or https://, a host, perhaps a port and a path, and nothing else; without a trailing slash.
+  /// `default_value` may be empty.
   std::string url(const std::string& name, const std::string& default_value, std::string help);
+  /// A comma-separated list of them.
+  std::vector<std::string> urls(const std::string& name, std::vector<std::string> default_value, std::string help);
   std::int64_t integer(const std::string& name, std::int64_t default_value, std::int64_t min, std::int64_t max,
                        std::string help);
   double number(const std::string& name, double default_value, double min, double max, std::string help);
@@ -62,8 +60,10 @@ class Settings {
                                 const std::function<bool(std::string&)>& element, const std::string& allowed,
                                 std::string help);
 
-  /// Adds an error, for rules that involve several options.
-  void error(const std::string& name, const std::string& value, const std::string& allowed);
+  /// Adds an error, for rules that involve several options. It is one line, whatever `value` is; `why`, if given, says
+  /// what is wrong with it.
+  void error(const std::string& name, const std::string& value, const std::string& allowed,
+             const std::string& why = "");
 
   const std::vector<Option>& options() const { return options_; }
   const std::vector<std::string>& errors() const { return errors_; }
@@ -79,7 +79,10 @@ class Settings {
  private:
   std::optional<std::string> declare(Option option);
   /// Adds an error, or a warning for an OTEL_* variable.
-  void reject(const std::string& name, const std::string& value, const std::string& allowed, const std::string& used);
+  void reject(const std::string& name, const std::string& value, const std::string& allowed, const std::string& used,
+              const std::string& why = "");
+  /// Removes trailing slashes from a valid URL; rejects any other.
+  bool accept_url(const std::string& name, std::string& url, const std::string& used);
 
   Environment environment_;
   std::vector<Option> options_;

@@ -346,7 +346,7 @@ std::string Connection::head_of(const Response& response) const {
   std::string head = "HTTP/1.1 ";
   head.reserve(512);
   head.append(std::to_string(response.status)).append(" ").append(reason_phrase(response.status));
-  head.append("\r\nDate: ").append(date());
+  head.append("\r\nX-Content-Type-Options: nosniff\r\nDate: ").append(date());
   if (response.status != 204 && response.status != 304) {  // they have no body (RFC 9110, section 8.6)
     head.append("\r\nContent-Type: ").append(response.content_type);
     head.append("\r\nContent-Length: ").append(std::to_string(response.body.size()));
