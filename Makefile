@@ -140,7 +140,7 @@ up: ## Start everything on this machine: a kind cluster, the stack, the chart, t
 down: ## Remove everything created by make up
 	@stack/up.sh down
 
-bench: ## Run the benchmarks in docs/benchmarks.md
+bench: ## Measure, and renew the results in docs/benchmarks.md; takes 10 minutes. BEFORE=DIR: also an earlier commit's programs
 	@tools/setup.sh test
 	@$(MAKE) build
 	@/usr/bin/python3 bench/run.py $(BUILD)/bin

@@ -37,7 +37,8 @@ class Program:
         env = {"PORT": str(self.port), "METRICS_PORT": str(self.metrics_port), "OTEL_TRACES_EXPORTER": "none",
                "DIE_SPECIFICATIONS": str(ROOT / "services/die-service/dice.yaml"), **env}
         limit = ["prlimit", f"--nofile={descriptors}:{descriptors}"] if descriptors else []
-        self.process = subprocess.Popen([*limit, *under, folder / name], env=env, stdout=self.log, stderr=self.log)
+        with open(self.log.name, "ab") as log:  # appended to, so that it can be truncated
+            self.process = subprocess.Popen([*limit, *under, folder / name], env=env, stdout=log, stderr=log)
         self.wait_for(self.ready, f"{name} to be ready")
 
     def ready(self):
@@ -55,7 +56,7 @@ class Program:
             if self.process.poll() is not None or time.monotonic() > deadline:
                 self.process.kill()
                 sys.exit(f"timed out waiting for {what}:\n{pathlib.Path(self.log.name).read_text()[-2000:]}")
-            time.sleep(0.01)
+            time.sleep(0.002)
 
     def metrics(self):
         text = urllib.request.urlopen(self.metrics_url + "/metrics").read().decode()
