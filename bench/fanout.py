@@ -2,12 +2,11 @@
 
 import json
 import statistics
-import subprocess
 import urllib.request
 
 import contract
 from client import Client
-from programs import DICE_ROLLER, DIE_SERVICE, Program, free_port
+from programs import DICE_ROLLER, DIE_SERVICE, Program, helper
 from report import table
 
 SPAN_PREFIX = contract.read()["roll_span_prefix"]
@@ -44,8 +43,7 @@ def waves(roller, size, at_once, count):
 
 
 def fan_out(folder, quick):
-    sink_port = free_port()
-    sink = subprocess.Popen([folder / "bench-sink", str(sink_port)])
+    sink, sink_port = helper(folder, "bench-sink")
     export = {"OTEL_TRACES_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{sink_port}"}
     dice = Program(folder, DIE_SERVICE, export)
     roller = Program(folder, DICE_ROLLER, {**export, "DIE_SERVICE_URL": dice.url, "MAX_ASYNC_ROLLS": "1000",

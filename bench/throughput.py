@@ -8,7 +8,7 @@ import statistics
 import subprocess
 import sys
 
-from programs import DICE_ROLLER, DIE_SERVICE, FRONTEND, ROOT, Program, free_port
+from programs import DICE_ROLLER, DIE_SERVICE, FRONTEND, ROOT, Program, helper
 from report import table
 
 # name: who is asked (frontend, dice-roller, die-service), and for what
@@ -91,9 +91,7 @@ class Variant:
 
 def throughput(folder, quick):
     seconds, rounds = (1, 1) if quick else (2, 5)
-    bare_port, sink_port = free_port(), free_port()
-    helpers = [subprocess.Popen([folder / "bench-hello", str(bare_port)]),
-               subprocess.Popen([folder / "bench-sink", str(sink_port)])]
+    (hello, bare_port), (sink, sink_port) = helper(folder, "bench-hello"), helper(folder, "bench-sink")
     exporting = {"OTEL_TRACES_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{sink_port}",
                  "OTEL_BSP_MAX_QUEUE_SIZE": "65536"}
     programs = {OFF: ours(folder, QUIET), LOGGED: ours(folder, {"OTEL_SDK_DISABLED": "true"}), REMEMBERED: ours(folder, {}),
@@ -123,9 +121,9 @@ def throughput(folder, quick):
     for variant in variants.values():
         for program in variant.programs:
             program.stop()
-    for helper in helpers:
-        helper.terminate()
-        helper.wait()
+    for process in (hello, sink):
+        process.terminate()
+        process.wait()
 
     results = {name: variant.figures() for name, variant in variants.items()}
     results[BARE] = {"per_second": {case: statistics.median(rates) for case, rates in bare.items()}}

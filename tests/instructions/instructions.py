@@ -14,6 +14,7 @@ import pathlib
 import platform
 import re
 import socket
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -22,19 +23,19 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "bench")]
 
 import contract  # noqa: E402
-from programs import DICE_ROLLER, DIE_SERVICE, Program, free_port  # noqa: E402
+from programs import DICE_ROLLER, DIE_SERVICE, Program, helper  # noqa: E402
 
 FOLDER = pathlib.Path(__file__).parent
 ALLOCATORS = {"malloc", "calloc", "realloc", "aligned_alloc", "posix_memalign", "memalign"}
 FREE = {"free", "malloc_trim"}
 LOG_WRITER = "dice::LogSink::run()"
-# name: service asked, path, requests before counting, requests counted. The first fill what is kept: threads, connections, and
-# the memories of spans and log lines, which are small here. Spans are exported a hundred at a time, in between the readings: at
-# each of them, 25 to 75 are waiting.
+# name: services counted, the first of which is asked; path; requests before counting, requests counted. The first fill what is
+# kept: threads, connections, and the memories of spans and log lines, which are small here. Spans are exported a hundred at a
+# time, in between the readings: at each of them, 25 to 75 are waiting.
 CASES = {
-    "/dice": (DIE_SERVICE, "/dice", 150, 400),
-    "/roll": (DICE_ROLLER, "/roll?die=fair", 125, 200),
-    "batch of ten": (DICE_ROLLER, "/roll-async?die=fair&times=10", 100, 100),
+    "/dice": ([DIE_SERVICE], "/dice", 150, 400),
+    "/roll": ([DICE_ROLLER, DIE_SERVICE], "/roll?die=fair", 125, 200),
+    "batch of ten": ([DICE_ROLLER], "/roll-async?die=fair&times=10", 100, 100),
 }
 SETTINGS = {"ROLL_DELAY_MAX_SECONDS": "0", "OTEL_TRACES_EXPORTER": "otlp", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "100",
             "OTEL_BSP_SCHEDULE_DELAY": "600000", "TRACE_MEMORY_SPANS": "100", "LOG_MEMORY_BYTES": "32768",
@@ -77,7 +78,7 @@ class Counted:
 def parse(profile):
     """(instructions without the allocator's, allocations, functions) of one thread's profile:
     https://valgrind.org/docs/manual/cl-format.html"""
-    names, functions, allocations = {}, set(), 0
+    names, functions, allocations, caller, called = {}, set(), 0, None, None
     instructions = int(re.search(r"^(?:totals|summary): (\d+)", profile, re.MULTILINE)[1])
     for kind, number, name, calls, inclusive in re.findall(
             r"^(?:(c?fn)=\((\d+)\)(?: (.*))?|calls=(\d+) .*\n\S+ (\d+))$", profile, re.MULTILINE):
@@ -108,8 +109,7 @@ def ask(connection, path, times):
 
 def count():
     """{case: {service: {"instructions": per request, "allocations": per request}}}"""
-    sink_port = free_port()
-    sink = subprocess.Popen([contract.default_bin() / "bench-sink", str(sink_port)])
+    sink, sink_port = helper(contract.default_bin(), "bench-sink")
     export = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{sink_port}"}
     services, counts = {}, {}
     with tempfile.TemporaryDirectory() as folder:
@@ -117,18 +117,16 @@ def count():
             services[DIE_SERVICE] = Counted(DIE_SERVICE, folder, export)
             die_service = services[DIE_SERVICE].program
             services[DICE_ROLLER] = Counted(DICE_ROLLER, folder, {**export, "DIE_SERVICE_URL": die_service.url})
-            for case, (asked, path, before, times) in CASES.items():
-                with socket.create_connection(("127.0.0.1", services[asked].program.port)) as connection:
+            for case, (names, path, before, times) in CASES.items():
+                counts[case] = {}
+                with socket.create_connection(("127.0.0.1", services[names[0]].program.port)) as connection:
                     ask(connection, path, before)
-                    taking_part = [service for name, service in services.items() if name in (asked, DIE_SERVICE)]
-                    for service in taking_part:
-                        service.read()
+                    for name in names:
+                        services[name].read()
                     ask(connection, path, times)
-                    counts[case] = {}
-                    for service in taking_part:
-                        instructions, allocations = service.read()
-                        counts[case][service.name] = {"instructions": round(instructions / times),
-                                                      "allocations": round(allocations / times, 1)}
+                    for name in names:
+                        instructions, allocations = services[name].read()
+                        counts[case][name] = {"instructions": round(instructions / times), "allocations": round(allocations / times, 1)}
         finally:
             for service in services.values():
                 service.program.stop()
@@ -142,8 +140,14 @@ def table(counts):
                      for case, services in counts.items() for service, one in services.items())
 
 
+def median_of(several):
+    """The median of each figure."""
+    return {case: {name: {figure: statistics.median(one[case][name][figure] for one in several) for figure in figures}
+                   for name, figures in services.items()} for case, services in several[0].items()}
+
+
 def main():
-    counts = count()
+    counts = median_of([count() for _ in range(3)])
     print(table(counts))
     golden_path().write_text(json.dumps({"per_request": counts, "versions": versions()}, indent=2) + "\n")
     print(f"written to {os.path.relpath(golden_path())}")

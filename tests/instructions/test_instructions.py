@@ -9,7 +9,7 @@ import shutil
 import instructions
 import pytest
 
-TOLERANCE = 0.01  # measured: runs of the same programs differ by less than 0.6 %, also while the machine is busy
+TOLERANCE = 0.01  # runs of the same programs have differed from their median by at most 0.5 %, also on a busy machine
 RENEW = "if that is what the change is for, renew the golden file with `make instructions`"
 
 
@@ -30,10 +30,10 @@ def differences(golden, counted):
 
 def test_a_difference_is_found_in_both_directions():
     golden = {"/dice": {"one": {"instructions": 1000, "allocations": 100.0}}}
-    for instructions_now, allocations_now, expected in ((1009, 99.1, []), (1011, 100, ["one: 1,011 instructions per request, +1.1%"]),
-                                                        (989, 100, ["-1.1%"]), (1000, 98, ["98 allocations per request, -2.0% of 100.0"])):
-        found = differences(golden, {"/dice": {"one": {"instructions": instructions_now, "allocations": allocations_now}}})
-        assert len(found) == len(expected) and all(part in text for part, text in zip(expected, found)), found
+    for now, expected in (((1009, 99.1), ""), ((1011, 100), "one: 1,011 instructions per request, +1.1% of 1,000"),
+                          ((989, 100), "989 instructions per request, -1.1%"), ((1000, 98), "98 allocations per request, -2.0%")):
+        found = differences(golden, {"/dice": {"one": dict(zip(("instructions", "allocations"), now))}})
+        assert len(found) == bool(expected) and expected in "".join(found), found
     assert differences(golden, {}) and differences(golden, {"/dice": {}}) and differences({}, golden)
 
 
