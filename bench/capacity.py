@@ -60,19 +60,19 @@ def roller_with(folder, dice, seconds, **settings):
 
 
 def fill(folder, dice):
-    """Slow rolls until one is refused: (rolls in flight, seconds to the refusal, times of the probes)."""
-    roller = roller_with(folder, dice, 5)
-    client, sent, refused = Client(roller.port), 0, None
+    """Slow rolls until one is refused: (rolls in flight, the refusals, times of the probes)."""
+    roller = roller_with(folder, dice, 60)
+    client, refusals = Client(roller.port), []
     with Probes(roller) as probes:
-        while refused is None:
+        while not refusals:
             client.send("/roll?die=fair")
-            sent += 1
-            refused = next((reply for reply in client.receive(0.001) if reply.status != 200), None)
-        answers = client.receive_all()
-    others = [reply for reply in answers if reply.status != 200]  # sent before the first refusal was read
-    roller.stop()
+            refusals += client.receive(0.001)
+        while more := list(client.receive(1)):  # sent before the first refusal was read
+            refusals += more
+    in_flight = client.in_flight
     client.close()
-    return sent - 1 - len(others), [refused, *others], probes.times
+    roller.stop()
+    return in_flight, refusals, probes.times
 
 
 def offer(client, rate, seconds):
@@ -95,7 +95,7 @@ def capacity(folder, quick):
     in_flight, refusals, times = fill(folder, dice)
     filled = {"in_flight": in_flight, "refused_milliseconds": max(reply.seconds for reply in refusals) * 1e3,
               "probe_p99_milliseconds": percentile(times, 0.99) * 1e3}
-    lines = ["capacity: one roll after the other, each of 5 s, until one is refused",
+    lines = ["capacity: one roll after the other, each of 60 s, until one is refused",
              f"  {in_flight} in flight, then refused within {filled['refused_milliseconds']:.1f} ms; health and metrics meanwhile: "
              f"p99 {filled['probe_p99_milliseconds']:.1f} ms of {len(times)}"]
     verdicts = [(f"{DEFAULT_LIMIT} rolls in flight, then 503 with Retry-After",

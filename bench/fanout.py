@@ -13,7 +13,7 @@ SPAN_PREFIX = contract.read()["roll_span_prefix"]
 MOST_THREADS = 2048
 # Rolls per batch, batches at once, waves of them. One wave before is not counted: it starts the threads.
 SIZES = (1, 2, 3, 5, 10, 15, 20)
-PLAN = [*((size, 1, 12) for size in SIZES), (100, 1, 7), (1000, 1, 7),
+PLAN = [*((size, 1, 9) for size in SIZES), (100, 1, 7), (1000, 1, 7),
         *((size, 10, 2) for size in SIZES), (100, 10, 2), *((size, 100, 2) for size in SIZES)]
 
 

@@ -4,7 +4,7 @@ import html
 
 import throughput
 
-WIDTH, HEIGHT, LEFT, TOP, BOTTOM = 420, 330, 54, 40, 262  # a panel, and the rectangle of its data
+WIDTH, HEIGHT, LEFT, TOP, BOTTOM = 420, 372, 54, 40, 262  # a panel, and the rectangle of its data
 COLOURS = ["#1f78c1", "#7eb26d", "#eab839", "#6ed0e0", "#ef843c", "#ba43a9", "#e24d42"]
 
 
@@ -28,8 +28,8 @@ class Panel:
         return BOTTOM - value / self.most * (BOTTOM - TOP)
 
     def key(self, number, name):
-        """The name of a colour, three to a line."""
-        x, y = self.left - 30 + number % 3 * 130, BOTTOM + 38 + number // 3 * 16
+        """The name of a colour, two to a line."""
+        x, y = self.left + number % 2 * 170, BOTTOM + 56 + number // 2 * 16
         self.out.append(f'<rect x="{x}" y="{y - 9}" width="10" height="10" fill="{COLOURS[number]}"/>')
         self.out.append(write(x + 15, y, name, "start"))
 
@@ -55,7 +55,7 @@ class Panel:
 
         for value, _ in next(iter(series.values())):
             self.out.append(write(x(value), BOTTOM + 18, f"{value:g}"))
-        self.out.append(write((self.left + self.right) / 2, HEIGHT - 2, label))
+        self.out.append(write((self.left + self.right) / 2, BOTTOM + 34, label))
         for number, (name, points) in enumerate(series.items()):
             line = " ".join(f"{x(at):.1f},{self.y(value):.1f}" for at, value in points)
             self.out.append(f'<polyline points="{line}" fill="none" stroke="{COLOURS[number]}" stroke-width="2"/>')

@@ -28,7 +28,7 @@ def main():
     if len(sys.argv) < 2 or not set(sys.argv[2:]) <= MEASUREMENTS.keys():
         sys.exit(__doc__)
     folder, quick = pathlib.Path(sys.argv[1]).resolve(), bool(os.environ.get("QUICK"))
-    lines, results, missed, disturbed = [], {"machine": machine()}, 0, 0
+    lines, results, missed = [], {"machine": machine(), "disturbances": {}}, 0
 
     def say(line):
         print(line, flush=True)
@@ -40,19 +40,19 @@ def main():
         watch = Watch()
         figures, shown, verdicts = MEASUREMENTS[name](folder, quick)
         disturbance = watch.disturbance()
-        results[name] = {**figures, "disturbance": disturbance}
+        results[name] = figures
         for line in shown:
             say(line)
         if disturbance:
-            disturbed += 1
+            results["disturbances"][name] = disturbance
             say(f"  NOT COMPARABLE: {disturbance}")
         for target, met, text in verdicts:
             say(f"  not judged: {target}: {text}" if disturbance else judged(target, met, text))
             missed += not met and not disturbance
-    say(f"{time.monotonic() - start:.0f} s, {missed} targets missed, {disturbed} of the measurements disturbed")
-    if len(results) == 1 + len(MEASUREMENTS) and not quick:
+    say(f"{time.monotonic() - start:.0f} s, {missed} targets missed, {len(results['disturbances'])} measurements disturbed")
+    if MEASUREMENTS.keys() <= results.keys() and not quick:
         publish(lines, results, draw(results))
-    sys.exit(1 if missed else 3 if disturbed else 0)
+    sys.exit(1 if missed else 3 if results["disturbances"] else 0)
 
 
 if __name__ == "__main__":

@@ -47,7 +47,7 @@ def test_the_picture_has_a_bar_per_variant_and_a_curve_per_load():
                for rolls in (1, 20, 100) for at_once in (1, 10)}
     curve = {factor: {"accepted_per_second": 400} for factor in (1, 10)}
     drawn = xml.etree.ElementTree.fromstring(picture.draw({
-        "machine": "this", "throughput": {throughput.ON: variant, "a < b": variant, throughput.BARE: {}}, "fan-out": fan_out,
+        "machine": "this", "disturbances": {}, "throughput": {throughput.ON: variant, "a < b": variant, throughput.BARE: {}}, "fan-out": fan_out,
         "capacity": {"curve": curve}}))
     tags = [one.tag.partition("}")[2] for one in drawn.iter()]
     assert tags.count("polyline") == 3
