@@ -1,6 +1,6 @@
 # Entry points for building, running and testing; see `make help`.
 .DEFAULT_GOAL := help
-.PHONY: help soak test-fresh run build verify test e2e-backends coverage lint format images image-names release e2e chaos manifests stack stack-images up down bench dashboards screenshots clean
+.PHONY: help soak test-fresh run build verify test instructions e2e-backends coverage lint format images image-names release e2e chaos manifests stack stack-images up down bench dashboards screenshots clean
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 MAKEFLAGS += --no-print-directory
@@ -48,6 +48,11 @@ test: ## Run all tests; SANITIZE=address|thread: the C++ tests under that saniti
 	@$(MAKE) build
 	@$(if $(SANITIZE),,$(MAKE) $(PYTHON) go-tools)
 	@tests/run.sh $(BUILD) $(if $(SANITIZE),cpp,all)
+
+instructions: ## Count instructions and allocations per request, and write the golden file that make test compares them with
+	@tools/setup.sh test
+	@$(MAKE) build
+	@DICE_BIN=$(CURDIR)/$(BUILD)/bin /usr/bin/python3 tests/instructions/instructions.py
 
 e2e-backends: ## Run verify against a Collector, Loki, Prometheus and Tempo, if they are installed
 	@tools/setup.sh test
@@ -135,7 +140,7 @@ up: ## Start everything on this machine: a kind cluster, the stack, the chart, t
 down: ## Remove everything created by make up
 	@stack/up.sh down
 
-bench: ## Run the benchmarks in docs/benchmarks.md
+bench: ## Measure, and renew the results in docs/benchmarks.md; takes 10 minutes. BEFORE=DIR: also an earlier commit's programs
 	@tools/setup.sh test
 	@$(MAKE) build
 	@/usr/bin/python3 bench/run.py $(BUILD)/bin

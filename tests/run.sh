@@ -15,4 +15,4 @@ fi
 ctest --test-dir "$build" --output-on-failure --no-tests=error --timeout 240
 [ "$what" = all ] || exit 0
 export DICE_BIN=$PWD/$build/bin
-build/venv/bin/python -m pytest -q -p no:cacheprovider -rs tests/tools tests/docs tests/browser tests/charts tests/dashboards
+build/venv/bin/python -m pytest -q -p no:cacheprovider -rs tests/tools tests/docs tests/instructions tests/browser tests/charts tests/dashboards

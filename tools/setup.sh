@@ -8,7 +8,7 @@ tools='cmake ninja-build ccache pkg-config git python3 esbuild rapidjson-dev
   libopentelemetry-proto-dev'
 libraries='libpistache-dev libboost-dev prometheus-cpp-dev libyaml-cpp-dev libcurl4-openssl-dev zlib1g-dev libprotobuf-dev
   opentelemetry-cpp-dev'
-test='doctest-dev python3-venv chromium firefox-esr wrk procps ca-certificates'
+test='doctest-dev python3-venv chromium firefox-esr wrk procps valgrind ca-certificates'
 lint='clang-tidy-19 clang-format-19 shellcheck gcovr'
 
 packages="g++ $tools $libraries"

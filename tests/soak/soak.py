@@ -24,7 +24,8 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path[:0] = [str(ROOT / "bench"), str(pathlib.Path(__file__).parent)]
 import clients  # noqa: E402
-from run import Program, verdict  # noqa: E402
+from programs import Program  # noqa: E402
+from report import verdict  # noqa: E402
 
 LEAVERS = int(os.environ.get("LEAVERS", "250000"))
 BIN = None
