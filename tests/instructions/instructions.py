@@ -4,8 +4,8 @@
 usage: tests/instructions/instructions.py     writes the golden file of this Debian release, by `make instructions`
 
 Everything is on, as in production: metrics, log lines, spans kept in memory and exported. Left out is what depends on timing:
-the threads that watch files (the main one) and write the log, and how long the allocator searches, since the allocations are
-counted.
+the threads that watch files (the main one) and write the log, the timers of the I/O threads (no_timers.cc), and how long the
+allocator searches; its calls are counted.
 """
 
 import json
@@ -60,7 +60,9 @@ class Counted:
     def __init__(self, name, folder, env):
         self.folder, self.reading = pathlib.Path(folder), 0
         under = ["valgrind", "--tool=callgrind", "--separate-threads=yes", f"--callgrind-out-file={folder}/{name}"]
-        self.program = Program(contract.default_bin().resolve(), name, {**SETTINGS, **env}, under=under)
+        programs = contract.default_bin().resolve()
+        preload = {"LD_PRELOAD": str(programs / "libno-timers.so")}
+        self.program = Program(programs, name, {**SETTINGS, **preload, **env}, under=under)
         self.name = name
 
     def read(self):
