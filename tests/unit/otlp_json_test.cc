@@ -148,6 +148,17 @@ TEST_CASE("OTLP JSON: deeply nested input is rejected; brackets in strings do no
   CHECK(converted(text) == text);
 }
 
+TEST_CASE("OTLP JSON: times that cannot be subtracted from each other count as none") {
+  for (const auto* time : {"-1", "-9223372036854775808", "9223372036854775807", "18446744073709551615", "x"}) {
+    const auto json = with_span(
+        "batches", R"({"startTimeUnixNano":")" + std::string(time) + R"(","endTimeUnixNano":"4611686018427387904"})");
+    const auto trace = parse_trace(json);
+    REQUIRE(trace->spans.size() == 1);
+    CHECK(trace->spans[0].start_nanoseconds == 0);
+    CHECK(trace->spans[0].end_nanoseconds == 4'611'686'018'427'387'904);
+  }
+}
+
 TEST_CASE("OTLP JSON: the parts of several sources are joined to one trace") {
   JoinedTrace trace;
   CHECK(trace.add(with_span("resourceSpans", R"({"spanId":"b7ad6b7169203331"})")));

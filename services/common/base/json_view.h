@@ -4,6 +4,7 @@
 #include <rapidjson/document.h>
 
 #include <charconv>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string_view>
@@ -13,8 +14,35 @@
 
 namespace dice {
 
-/// Empty if `text` is not valid JSON in UTF-8.
+/// Checks what RapidJSON does not: that arrays and objects are nested at most 64 deep (OTLP, the deepest of our
+/// formats, uses fewer than twenty levels), since writing a document exhausts the stack otherwise; and that no low
+/// surrogate such as \udc00 is escaped without a high one before it, which would not be UTF-8.
+inline bool can_be_written(std::string_view json) {
+  constexpr int kMaxDepth = 64;
+  int depth = 0;
+  bool in_string = false;
+  for (std::size_t i = 0; i < json.size(); ++i) {
+    const char c = json[i];
+    if (in_string && c == '\\') {
+      const auto escape = json.substr(i + 1, 3);
+      const bool surrogate = escape.size() == 3 && (escape.starts_with("ud") || escape.starts_with("uD"));
+      if (surrogate && std::string_view("cdefCDEF").contains(escape[2])) return false;
+      const bool high = surrogate && std::string_view("89abAB").contains(escape[2]);
+      i += high ? 11 : 1;  // RapidJSON requires that a low one follows
+    } else if (c == '"') {
+      in_string = !in_string;
+    } else if (!in_string && (c == '[' || c == '{') && ++depth > kMaxDepth) {
+      return false;
+    } else if (!in_string && (c == ']' || c == '}')) {
+      --depth;
+    }
+  }
+  return true;
+}
+
+/// Empty if `text` is not valid JSON in UTF-8, or nested more than 64 deep.
 inline std::optional<rapidjson::Document> parse_json(std::string_view text) {
+  if (!can_be_written(text)) return std::nullopt;
   rapidjson::Document document;
   document.Parse<rapidjson::kParseIterativeFlag | rapidjson::kParseValidateEncodingFlag>(text.data(), text.size());
   if (document.HasParseError()) return std::nullopt;
