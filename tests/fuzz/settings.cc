@@ -34,11 +34,13 @@ void settings(std::string_view input) {
   for (const auto& [name, value] : options.tracing.otlp.headers) {
     require(is_one_line(name) && (value.empty() || is_one_line(value)), "OTEL_EXPORTER_OTLP_HEADERS");
   }
+  const auto read_url = [](const std::string& text) {
+    Settings one([&](const std::string& /*name*/) { return text.empty() ? std::nullopt : std::optional(text); });
+    return one.url("URL", "", "");
+  };
   for (const auto& [name, value] : variables) {
-    auto url = value;
-    if (!normalize_url(url)) continue;
-    auto again = url;
-    require(normalize_url(again) && again == url, "another URL after it was normalized again");
+    const auto url = read_url(value);
+    require(read_url(url) == url, "another URL when it is read again");
   }
 
   std::vector<const char*> argv;
