@@ -41,11 +41,14 @@ def test_instructions_and_allocations_per_request(capsys):
     if not shutil.which("valgrind"):
         pytest.skip("valgrind is not installed")
     path, counted = instructions.golden_path(), instructions.count()
+    golden = json.loads(path.read_text()) if path.exists() else None
+    for _ in range(2):  # a thread that had to wait for another counts as a difference; what the code does is in each run
+        if golden and differences(golden["per_request"], counted):
+            counted = instructions.count()
     with capsys.disabled():
         print("\n" + instructions.table(counted))
-    if not path.exists():
+    if not golden:
         pytest.skip(f"nothing to compare these figures with: there is no {path.name}; `make instructions` writes it")
-    golden = json.loads(path.read_text())
     found = differences(golden["per_request"], counted)
     others = [f"{package} {version}, the golden file was written with {golden['versions'].get(package)}"
               for package, version in instructions.versions().items() if version != golden["versions"].get(package)]
