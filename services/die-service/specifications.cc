@@ -1,12 +1,14 @@
 #include "die-service/specifications.h"
 
 #include <sys/stat.h>
+#include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
+#include <sstream>
 #include <utility>
 
 #include "common/base/json.h"
@@ -102,9 +104,32 @@ DieSpecification read_die(const YAML::Node& name, const YAML::Node& node) {
   return die;
 }
 
-Specifications read_all(const std::vector<YAML::Node>& documents) {
-  if (documents.size() > 1) throw Mistake{documents[1].Mark(), "there must be only one YAML document"};
-  const auto root = documents.empty() ? YAML::Node() : documents.front();
+/// Knows where the last document began. YAML::LoadAll does not end if yaml-cpp finds a document without reading on.
+class LastDocument final : public YAML::EventHandler {
+ public:
+  YAML::Mark mark;
+
+  void OnDocumentStart(const YAML::Mark& start) override { mark = start; }
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark& /*mark*/, YAML::anchor_t /*anchor*/) override {}
+  void OnAlias(const YAML::Mark& /*mark*/, YAML::anchor_t /*anchor*/) override {}
+  void OnScalar(const YAML::Mark& /*mark*/, const std::string& /*tag*/, YAML::anchor_t /*anchor*/,
+                const std::string& /*value*/) override {}
+  void OnSequenceStart(const YAML::Mark& /*mark*/, const std::string& /*tag*/, YAML::anchor_t /*anchor*/,
+                       YAML::EmitterStyle::value /*style*/) override {}
+  void OnSequenceEnd() override {}
+  void OnMapStart(const YAML::Mark& /*mark*/, const std::string& /*tag*/, YAML::anchor_t /*anchor*/,
+                  YAML::EmitterStyle::value /*style*/) override {}
+  void OnMapEnd() override {}
+};
+
+Specifications read_all(const std::string& text) {
+  std::istringstream stream(text);
+  YAML::Parser parser(stream);
+  LastDocument last;
+  if (parser.HandleNextDocument(last) && parser.HandleNextDocument(last))
+    throw Mistake{last.mark, "there must be only one YAML document"};
+  const auto root = YAML::Load(text);
   check_tag(root);
   if (!root.IsMap() || root.size() == 0)
     throw Mistake{root.Mark(), "there must be at least one die: identifier: specification"};
@@ -124,7 +149,7 @@ Specifications read_all(const std::vector<YAML::Node>& documents) {
 
 std::expected<Specifications, std::string> parse_specifications(const std::string& text) {
   try {
-    return read_all(YAML::LoadAll(text));
+    return read_all(text);
   } catch (const Mistake& mistake) {
     return std::unexpected(at(mistake.mark, mistake.reason));
   } catch (const YAML::Exception& error) {

@@ -136,7 +136,7 @@ TEST_CASE("specifications: each error has its line number") {
       {"!<x> {a: {faces: [1]}}\n", line(1, "tags are not allowed, such as 'x'")},
       {"a: &a !die {faces: [1]}\nb: *a\n", line(1, "tags are not allowed, such as '!die'")},
       // the whole
-      {"a: {faces: [1]}\n---\nb: {faces: [1]}\n", line(3, "there must be only one YAML document")},
+      {"a: {faces: [1]}\n---\nb: {faces: [1]}\n", line(2, "there must be only one YAML document")},
       {"a: {faces: [1]}\n...\nb: {faces: [1]}\n", line(3, "there must be only one YAML document")},
       {"{\"a\":{\"faces\":[1]}}\n{\"b\":{\"faces\":[1]}}\n", line(2, "there must be only one YAML document")},
       {"- a\n- b\n", line(1, "there must be at least one die: identifier: specification")},
@@ -225,8 +225,8 @@ TEST_CASE("specifications: hostile YAML is rejected without a crash") {
 
 TEST_CASE("specifications: the start and the end of the only document may be marked") {
   CHECK(good("---\na: {faces: [1]}\n...\n# end\n").size() == 1);
-  CHECK(bad("---\n---\na: {faces: [1]}\n") == line(3, "there must be only one YAML document"));
-  CHECK(bad("a: {faces: [1]}\n---\n") == line(3, "there must be only one YAML document"));
+  CHECK(bad("---\n---\na: {faces: [1]}\n") == line(2, "there must be only one YAML document"));
+  CHECK(bad("a: {faces: [1]}\n---\n") == line(2, "there must be only one YAML document"));
 }
 
 TEST_CASE("specifications: errors begin with the name of the file") {
