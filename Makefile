@@ -75,11 +75,14 @@ $(PYTHON): tests/requirements.txt
 test-fresh: ## Test the README's first commands in fresh containers; DEBIAN=bookworm|trixie: only that release
 	@/usr/bin/python3 tests/fresh/fresh.py $(DEBIAN)
 
-soak: ## Test hostile clients and shutdown under sanitizers; takes an hour
+PARTS ?=
+soak: ## Test faults, hostile clients and shutdown, for two hours; PARTS="signals mixed": only these
 	@tools/setup.sh test
 	@$(MAKE) build
-	@/usr/bin/python3 tests/soak/soak.py $(BUILD)/bin
-	@/usr/bin/python3 tests/soak/canary.py $(BUILD)/bin
+	@/usr/bin/python3 tests/soak/soak.py $(BUILD)/bin $(PARTS)
+
+.PHONY: stops
+stops:
 	@$(MAKE) build SANITIZE=address && STOP_ROUNDS=50 tests/run.sh build/asan stops
 	@$(MAKE) build SANITIZE=thread && STOP_ROUNDS=20 tests/run.sh build/tsan stops
 

@@ -41,18 +41,17 @@ def helper(folder, name):
 
 
 class Program:
-    """A program on free ports, with its log in a file. `descriptors`: its limit on open files; None = inherited. `under`: the
-    command that runs it."""
+    """A program with its log in a file, on free ports unless `env` has others. `wrap`: a command that executes it."""
 
-    def __init__(self, folder, name, env, descriptors=None, under=()):
+    def __init__(self, folder, name, env, wrap=()):
+        self.name = name
         self.log = tempfile.NamedTemporaryFile(prefix=name, suffix=".log")
-        self.port, self.metrics_port = free_port(), free_port()
+        self.port, self.metrics_port = (int(env.get(variable) or free_port()) for variable in ("PORT", "METRICS_PORT"))
         self.url, self.metrics_url = f"http://127.0.0.1:{self.port}", f"http://127.0.0.1:{self.metrics_port}"
         env = {"PORT": str(self.port), "METRICS_PORT": str(self.metrics_port), "OTEL_TRACES_EXPORTER": "none",
                "DIE_SPECIFICATIONS": str(ROOT / "services/die-service/dice.yaml"), **env}
-        limit = ["prlimit", f"--nofile={descriptors}:{descriptors}"] if descriptors else []
         with open(self.log.name, "ab") as log:  # appended to, so that it can be truncated
-            self.process = run([*limit, *under, folder / name], env=env, stdout=log, stderr=log)
+            self.process = run([*wrap, folder / name], env=env, stdout=log, stderr=log)
         self.wait_for(self.ready, f"{name} to be ready")
 
     def ready(self):

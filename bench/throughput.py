@@ -43,7 +43,7 @@ def ours(folder, settings):
 
 def peer(folder, program, settings, under=()):
     roles = ("front", "roller", "die")
-    return three(lambda position, env: Program(folder, program, {"ROLE": roles[position], **settings, **env}, under=under))
+    return three(lambda position, env: Program(folder, program, {"ROLE": roles[position], **settings, **env}, wrap=under))
 
 
 def peers(settings):

@@ -36,7 +36,7 @@ constexpr std::array kRows = {
     MetricRow{spans_queued, "telemetry_spans_queued", kGauge, "", "", "Spans queued for export or being exported.",
               "Stays 0 when nothing is exported."},
     MetricRow{log_lines_dropped, "telemetry_log_lines_dropped_total", kCounter, "", "",
-              "Log lines dropped because standard output was not read.", "8 MiB are buffered."},
+              "Log lines dropped because standard output was not read or its disk was full.", "8 MiB are buffered."},
     MetricRow{process_cpu, "process_cpu_seconds_total", kCounter, "", "", "User and system CPU time spent."},
     MetricRow{process_resident_memory, "process_resident_memory_bytes", kGauge, "", "", "Resident memory."},
     MetricRow{process_virtual_memory, "process_virtual_memory_bytes", kGauge, "", "", "Virtual memory."},

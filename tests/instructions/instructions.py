@@ -62,7 +62,7 @@ class Counted:
         under = ["valgrind", "--tool=callgrind", "--separate-threads=yes", f"--callgrind-out-file={folder}/{name}"]
         programs = contract.default_bin().resolve()
         preload = {"LD_PRELOAD": str(programs / "libno-timers.so")}
-        self.program = Program(programs, name, {**SETTINGS, **preload, **env}, under=under)
+        self.program = Program(programs, name, {**SETTINGS, **preload, **env}, wrap=under)
         self.name = name
 
     def read(self):

@@ -1,10 +1,24 @@
 #!/usr/bin/env python3
-"""Simulates hours of badly behaved clients in minutes: they disconnect, never read, send half a request, or are too many.
+"""What the services must withstand, in parts: prints what was tried, how often, and what clients got.
 
-usage: tests/soak/soak.py BIN [storm|dice|crowd|clients ...]     (BIN: folder of the programs)
+usage: tests/soak/soak.py BIN [PART ...]     (BIN: folder of the programs; default: all parts)
 
-LEAVERS=N clients disconnect from each port in `storm` (default 250000). Everything runs on this machine, on free ports. Prints what
-was done and the results; exit code 1 if a requirement is violated.
+  storm       clients that disconnect, LEAVERS on each port (default 250000)
+  dice        rolls while others abandon requests for another die
+  crowd       clients that never read, send half a request, do nothing, or are too many
+  clients     third-party clients and proxies over kept connections
+  neighbours  other services that hang, reset, garble, send 10 MB, send slowly, or close connections at any moment
+  collector   the same for the collector
+  output      standard output blocked; disk full
+  clock       the wall clock jumps
+  exhausted   no descriptors, no threads
+  memory      slow rolls and hostile clients in the memory of the chart's pod
+  signals     SIGKILL and restart, SIGSTOP, of each service under load
+  canary      a day of the canary's checks
+  stops       the process tests under sanitizers, many times
+  mixed       SOAK_MINUTES (default 30) of mixed traffic: memory, threads, descriptors and latency stay the same
+
+Everything runs on this machine, on free ports. The exit code is 1 if a requirement is violated.
 """
 
 import collections
@@ -24,6 +38,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path[:0] = [str(ROOT / "bench"), str(pathlib.Path(__file__).parent)]
 import clients  # noqa: E402
+import faults  # noqa: E402
 from programs import Program  # noqa: E402
 from report import verdict  # noqa: E402
 
@@ -42,9 +57,9 @@ def ask(port, path):
     return int(head.split(b" ")[1]) if head else 0, body
 
 
-def service(name, descriptors=None, **variables):
+def service(name, wrap=(), **variables):
     dice = {"DIE_SPECIFICATIONS": str(ROOT / "services/die-service/dice.yaml")}
-    return Program(BIN, name, {"LOG_LEVEL": "warn", **dice, **variables}, descriptors)
+    return Program(BIN, name, {"LOG_LEVEL": "warn", **dice, **variables}, wrap)
 
 
 def ports_of(program):
@@ -258,7 +273,7 @@ def crowd():
         return verdict("calls to die-service find descriptors", answers[200] >= 95, f"{dict(answers)} of 100 rolls")
 
     held &= crowd_of("600 connections where 256 descriptors may be open", too_many,
-                     service("dice-roller", descriptors=256, DIE_SERVICE_URL=dice.url,
+                     service("dice-roller", wrap=["prlimit", "--nofile=256:256"], DIE_SERVICE_URL=dice.url,
                              ROLL_DELAY_MAX_SECONDS="0", HTTP_IDLE_TIMEOUT_SECONDS="12"), 40, extra=rolls_go_on)
     dice.stop()
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
@@ -272,16 +287,34 @@ def real_clients():
                                 "die-service": (services["die-service"].port, "/dice")}, verdict)
 
 
-PARTS = {"storm": storm, "dice": dice, "crowd": crowd, "clients": real_clients}
+def memory():
+    return faults.memory({"200 clients that never read": never_read, "500 slow senders": slow_senders, "600 idle connections": too_many})
+
+
+def canary():
+    return subprocess.run([sys.executable, pathlib.Path(__file__).with_name("canary.py"), BIN]).returncode == 0
+
+
+def stops():
+    return subprocess.run(["make", "-C", ROOT, "stops"]).returncode == 0
+
+
+PARTS = {"storm": storm, "dice": dice, "crowd": crowd, "clients": real_clients, "neighbours": faults.neighbours,
+         "collector": faults.collector, "output": faults.output, "clock": faults.clock, "exhausted": faults.exhausted, "memory": memory,
+         "signals": faults.signals, "canary": canary, "stops": stops, "mixed": faults.mixed}
 
 
 def main():
     global BIN
     if len(sys.argv) < 2 or not set(sys.argv[2:]) <= PARTS.keys():
         sys.exit(__doc__)
-    BIN = pathlib.Path(sys.argv[1]).resolve()
-    held = [PARTS[name]() for name in sys.argv[2:] or PARTS]
-    sys.exit(0 if all(held) else 1)
+    BIN = faults.BIN = pathlib.Path(sys.argv[1]).resolve()
+    held = {}
+    for name in sys.argv[2:] or PARTS:
+        begun = time.monotonic()
+        held[name] = PARTS[name]()
+        print(f"{name}: {'passed' if held[name] else 'FAILED'} after {time.monotonic() - begun:.0f} s\n", flush=True)
+    sys.exit(0 if all(held.values()) else 1)
 
 
 if __name__ == "__main__":

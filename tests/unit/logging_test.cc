@@ -5,9 +5,11 @@
 #include <poll.h>
 #include <rapidjson/document.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <chrono>
+#include <csignal>
 #include <ctime>
 #include <limits>
 #include <memory>
@@ -390,6 +392,39 @@ TEST_CASE("logging: the destructor does not wait for a reader that reads nothing
   CHECK(std::chrono::steady_clock::now() - start < std::chrono::seconds(10));
   close(ends[0]);
   close(ends[1]);
+}
+
+TEST_CASE("logging: lines that find the disk full are counted, and one that was cut does not spoil the next") {
+  const std::string line = "{\"message\":1}\n";
+  rlimit before{};
+  REQUIRE(getrlimit(RLIMIT_FSIZE, &before) == 0);
+  const auto allow = [&before](std::size_t bytes) {
+    const rlimit limit{bytes, before.rlim_max};
+    CHECK(setrlimit(RLIMIT_FSIZE, &limit) == 0);
+  };
+  (void)std::signal(SIGXFSZ, SIG_IGN);
+  for (std::size_t room = line.size(); room <= 2 * line.size(); ++room) {
+    CAPTURE(room);
+    const int descriptor = memfd_create("log", MFD_CLOEXEC);
+    {
+      LogSink sink(descriptor);
+      allow(room);
+      for (int group = 0; group < 2; ++group) {
+        for (int i = 0; i < 3; ++i) sink.write(line);
+        CHECK(sink.flush());
+      }
+      CHECK(sink.dropped() == (room + 1 < 2 * line.size() ? 5 : 4));
+      allow(before.rlim_cur);
+      sink.write("{}\n");
+    }
+    auto expected = (line + line).substr(0, room);
+    if (!expected.ends_with('\n')) expected += '\n';
+    expected += "{}\n";
+    std::string text(2 * expected.size(), '\0');
+    text.resize(static_cast<std::size_t>(pread(descriptor, text.data(), text.size(), 0)));
+    CHECK(text == expected);
+    close(descriptor);
+  }
 }
 
 TEST_CASE("logging: a non-blocking pipe loses no line, either") {

@@ -71,22 +71,23 @@ LogSink::~LogSink() {
 
 void LogSink::never_wait_on_this_thread() { may_wait = false; }
 
-void LogSink::write_all(std::string_view bytes) {
+std::string_view LogSink::write_all(std::string_view bytes) {
   const auto start = std::chrono::steady_clock::now();
   while (!bytes.empty()) {
     // Poll first, so that a reader that reads nothing cannot block this thread while it is stopping.
     pollfd ready{descriptor_, POLLOUT, 0};
     if (::poll(&ready, 1, static_cast<int>(kPoll.count())) == 0) {
       const auto waited = std::chrono::steady_clock::now() - std::max(start, last_taken_.load());
-      if (ending_ && waited >= kReaderTimeout) return;
+      if (ending_ && waited >= kReaderTimeout) break;
       continue;
     }
     const auto written = ::write(descriptor_, bytes.data(), std::min(bytes.size(), kWriteBytes));
     if (written < 0 && (errno == EINTR || errno == EAGAIN)) continue;
-    if (written <= 0) return;  // the reader has closed
+    if (written <= 0) break;  // the disk is full, or the reader has closed
     bytes.remove_prefix(static_cast<std::size_t>(written));
     last_taken_ = std::chrono::steady_clock::now();
   }
+  return bytes;
 }
 
 void LogSink::write(std::string_view line) {
@@ -118,6 +119,7 @@ bool LogSink::flush(Seconds limit) {
 
 void LogSink::run() {
   std::string lines;
+  bool cut = false;  // whether the last line lacks its end, so that the next one needs a line break before it
   for (;;) {
     {
       const Lock lock(mutex_);
@@ -132,7 +134,12 @@ void LogSink::run() {
       std::swap(lines, waiting_);
       writing_ = true;
     }
-    write_all(lines);
+    if (cut) lines.insert(0, 1, '\n');
+    const auto lost = write_all(lines);
+    // A line break that comes first ends a line that is counted already, or complete. There are no empty lines.
+    const bool only_ends = lost.starts_with('\n');
+    dropped_ += static_cast<std::uint64_t>(std::ranges::count(lost, '\n')) - (only_ends ? 1 : 0);
+    cut = only_ends || (!lost.empty() && lost.size() < lines.size() && lines[lines.size() - lost.size() - 1] != '\n');
   }
 }
 

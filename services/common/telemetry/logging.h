@@ -35,9 +35,9 @@ struct Field {
 
 /// Writes lines to a file descriptor on a separate thread and buffers up to 8 MiB, so that a slow reader does not delay
 /// callers. If the buffer is full, callers wait; if the reader has read nothing for one second, lines are dropped and
-/// counted until it reads again. Lines are written in groups, each line at most 2 ms after `write`, because waking the
-/// thread for every line is expensive. Thread-safe. The destructor writes the buffered lines, unless the reader reads
-/// nothing for one second.
+/// counted until it reads again. Lines that cannot be written, because the disk is full, are dropped and counted, too.
+/// Lines are written in groups, each line at most 2 ms after `write`, because waking the thread for every line is
+/// expensive. Thread-safe. The destructor writes the buffered lines, unless the reader reads nothing for one second.
 class LogSink {
  public:
   /// Does not own `descriptor`.
@@ -52,12 +52,13 @@ class LogSink {
   static void never_wait_on_this_thread();
   /// Waits until all earlier lines have been written to the descriptor; false on timeout.
   bool flush(Seconds limit = Seconds(10));
-  /// Number of lines dropped because the buffer was full.
+  /// Number of lines dropped.
   std::uint64_t dropped() const { return dropped_; }
 
  private:
   void run();
-  void write_all(std::string_view bytes);
+  /// Returns what the descriptor did not take.
+  std::string_view write_all(std::string_view bytes);
 
   const int descriptor_;
   std::atomic<std::uint64_t> dropped_ = 0;
