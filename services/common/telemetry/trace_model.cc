@@ -141,6 +141,11 @@ std::optional<SpanKind> kind_of(JsonView value) {
   }
 }
 
+/// Nanoseconds from 1970 to 2116, so that differences and margins fit into 64 bits.
+std::int64_t time_of(JsonView value) {
+  return std::clamp(value.integer_or_digits().value_or(0), std::int64_t{0}, std::int64_t{1} << 62U);
+}
+
 TraceSpan span_of(JsonView value, const std::string& service) {
   constexpr int kError = 2;  // opentelemetry.proto.trace.v1.Status.StatusCode
   TraceSpan span;
@@ -150,8 +155,8 @@ TraceSpan span_of(JsonView value, const std::string& service) {
   span.service = service;
   span.name = string_of(value["name"]);
   span.kind = kind_of(value["kind"]);
-  span.start_nanoseconds = value["startTimeUnixNano"].integer_or_digits().value_or(0);
-  span.end_nanoseconds = value["endTimeUnixNano"].integer_or_digits().value_or(0);
+  span.start_nanoseconds = time_of(value["startTimeUnixNano"]);
+  span.end_nanoseconds = time_of(value["endTimeUnixNano"]);
   span.error = value["status"]["code"].integer() == kError;
   span.attributes = attributes_of(value);
   for (const auto event : value["events"].elements()) {
