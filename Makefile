@@ -1,6 +1,6 @@
 # Entry points for building, running and testing; see `make help`.
 .DEFAULT_GOAL := help
-.PHONY: help soak test-fresh run build verify test e2e-backends coverage lint format images image-names release e2e chaos manifests stack stack-images up down bench dashboards screenshots clean
+.PHONY: help soak fuzz test-fresh run build verify test e2e-backends coverage lint format images image-names release e2e chaos manifests stack stack-images up down bench dashboards screenshots clean
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 MAKEFLAGS += --no-print-directory
@@ -77,6 +77,13 @@ soak: ## Test hostile clients and shutdown under sanitizers; takes an hour
 	@/usr/bin/python3 tests/soak/canary.py $(BUILD)/bin
 	@$(MAKE) build SANITIZE=address && STOP_ROUNDS=50 tests/run.sh build/asan stops
 	@$(MAKE) build SANITIZE=thread && STOP_ROUNDS=20 tests/run.sh build/tsan stops
+
+SECONDS ?= 60
+fuzz: ## Fuzz every parser for SECONDS (60) each
+	@tools/setup.sh fuzz
+	@[ -f build/fuzz/build.ninja ] || cmake --preset fuzz >/dev/null
+	@NINJA_STATUS='[%f/%t] ' cmake --build build/fuzz --target fuzz-programs | tools/progress.sh
+	@tests/fuzz/run.sh build/fuzz $(SECONDS)
 
 coverage: ## Measure the line coverage of services/ by the C++ tests
 	@tools/setup.sh test lint

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs missing distribution packages: to build and run (no argument), to test ("test"), to lint ("lint"), and to build
-# images for an architecture ("image amd64", "image arm64"), cross-compiling if it is not the machine's.
+# Installs missing distribution packages: to build and run (no argument), to test ("test"), to lint ("lint"), to fuzz
+# ("fuzz"), and to build images for an architecture ("image amd64", "image arm64"), cross-compiling if it is not the machine's.
 # Prints nothing and needs no root if everything is installed.
 set -eu
 
@@ -10,6 +10,7 @@ libraries='libpistache-dev libboost-dev prometheus-cpp-dev libyaml-cpp-dev libcu
   opentelemetry-cpp-dev'
 test='doctest-dev python3-venv chromium firefox-esr wrk procps ca-certificates'
 lint='clang-tidy-19 clang-format-19 shellcheck gcovr'
+fuzz='clang-19 libclang-rt-19-dev llvm-19'
 
 packages="g++ $tools $libraries"
 foreign=
@@ -20,6 +21,7 @@ while [ $# -gt 0 ]; do
       testing=1
       ;;
     lint) packages="$packages $lint" ;;
+    fuzz) packages="$packages $fuzz" ;;
     image)
       packages="$packages ca-certificates"
       if [ "${2:?image requires an architecture: amd64, arm64}" != "$(dpkg --print-architecture)" ]; then
@@ -37,7 +39,7 @@ while [ $# -gt 0 ]; do
       shift
       ;;
     *)
-      echo "unknown group '$1'; allowed: test, lint, image" >&2
+      echo "unknown group '$1'; allowed: test, lint, fuzz, image" >&2
       exit 2
       ;;
   esac

@@ -50,7 +50,7 @@ def test_progress_on_a_terminal_is_one_line_that_goes():
 
 
 @pytest.mark.parametrize("arguments, words", [
-    (("setup.sh", "tests"), "unknown group 'tests'; allowed: test, lint, image"),
+    (("setup.sh", "tests"), "unknown group 'tests'; allowed: test, lint, fuzz, image"),
     (("setup.sh", "image", "riscv64"), "unknown architecture 'riscv64'; allowed: amd64, arm64"),
     (("go-tool.sh", "kubectl"), "unknown tool 'kubectl'; allowed: helm, kustomize, oras"),
     (("release.py", "", "1.2.3"), "make release REGISTRY=… VERSION=…: both are needed, such as REGISTRY=registry.example.com/acme VERSION=1.2.3"),

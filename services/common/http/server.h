@@ -18,7 +18,8 @@
 
 namespace dice {
 
-class Server final : private Connection::Owner {
+/// Its own listener makes the connections; any other connection may be given to it, too.
+class Server final : public Connection::Owner {
  public:
   struct Options {
     Listener::Options listener{};
