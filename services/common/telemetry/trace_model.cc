@@ -141,11 +141,9 @@ std::optional<SpanKind> kind_of(JsonView value) {
   }
 }
 
-/// Nanoseconds since 1970, as far as 2116: differences and margins fit into 64 bits. Any other time counts as none.
+/// Nanoseconds from 1970 to 2116, so that differences and margins fit into 64 bits.
 std::int64_t time_of(JsonView value) {
-  constexpr std::int64_t kMax = std::int64_t{1} << 62U;
-  const auto time = value.integer_or_digits().value_or(0);
-  return time >= 0 && time <= kMax ? time : 0;
+  return std::clamp(value.integer_or_digits().value_or(0), std::int64_t{0}, std::int64_t{1} << 62U);
 }
 
 TraceSpan span_of(JsonView value, const std::string& service) {
