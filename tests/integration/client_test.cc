@@ -93,6 +93,18 @@ TEST_CASE("a server that accepts and never answers is not asked again") {
   CHECK(connections == 1);
 }
 
+TEST_CASE("what is not HTTP is an invalid response, and is not asked for again") {
+  for (const auto* answer : {"SSH-2.0-server\r\n", "HTTP/1.1 200 OK\r\nContent-Length: two\r\n\r\n{}"}) {
+    CAPTURE(answer);
+    BreakingServer server(1, answer);
+    const auto failed = client_of(server.url()).get(call(), nullptr);
+    REQUIRE_FALSE(failed);
+    CHECK(failed.error().code == ErrorCode::downstream_invalid);
+    CHECK(failed.error().message == "stub returned an invalid response");
+    CHECK(server.requests == 1);
+  }
+}
+
 TEST_CASE("the next request does not use a connection on which one was rejected") {
   std::atomic<int> connections = 0;
   Acceptor replicas([&](int connection, std::size_t number) {

@@ -364,6 +364,8 @@ std::expected<ClientResponse, Error> Client::send(const std::string& method, con
     error = {ErrorCode::downstream_timeout, options.name + " did not respond in time"};
   if (attempt.outcome == Outcome::too_large)
     error = {ErrorCode::downstream_invalid, "the response of " + options.name + " is too large"};
+  if (attempt.outcome == Outcome::malformed)
+    error = {ErrorCode::downstream_invalid, options.name + " returned an invalid response"};
   span.fail(name_of(error.code));
   return std::unexpected(std::move(error));
 }
