@@ -5,7 +5,7 @@ import multiprocessing
 import time
 
 from client import Client
-from programs import DICE_ROLLER, DIE_SERVICE, Program
+from program import DICE_ROLLER, DIE_SERVICE, Program
 from report import table
 
 DEFAULT_LIMIT = 1024  # MAX_ROLL_THREADS

@@ -6,7 +6,7 @@ import urllib.request
 
 import contract
 from client import Client
-from programs import DICE_ROLLER, DIE_SERVICE, Program, helper
+from program import DICE_ROLLER, DIE_SERVICE, Program, helper
 from report import table
 
 SPAN_PREFIX = contract.read()["roll_span_prefix"]

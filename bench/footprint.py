@@ -6,7 +6,7 @@ import subprocess
 import time
 
 from client import Client
-from programs import DICE_ROLLER, DIE_SERVICE, FRONTEND, Program
+from program import DICE_ROLLER, DIE_SERVICE, FRONTEND, Program
 from report import table
 
 IN_FLIGHT = 2000

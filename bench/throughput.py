@@ -8,7 +8,7 @@ import statistics
 import subprocess
 import sys
 
-from programs import DICE_ROLLER, DIE_SERVICE, FRONTEND, ROOT, Program, helper
+from program import DICE_ROLLER, DIE_SERVICE, FRONTEND, ROOT, Program, helper
 from report import table
 
 # name: who is asked (frontend, dice-roller, die-service), and for what

@@ -23,7 +23,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "bench")]
 
 import contract  # noqa: E402
-from programs import DICE_ROLLER, DIE_SERVICE, Program, helper  # noqa: E402
+from program import DICE_ROLLER, DIE_SERVICE, Program, helper  # noqa: E402
 
 FOLDER = pathlib.Path(__file__).parent
 ALLOCATORS = {"malloc", "calloc", "realloc", "aligned_alloc", "posix_memalign", "memalign"}

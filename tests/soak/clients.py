@@ -13,7 +13,7 @@ import subprocess
 import tempfile
 import time
 
-from programs import free_port
+from program import free_port
 
 CALLS = 1000
 

@@ -25,7 +25,7 @@ import threading
 import time
 import urllib.request
 
-from programs import ROOT, Program, free_port
+from program import ROOT, Program, free_port
 from report import verdict
 
 MIB = 1 << 20

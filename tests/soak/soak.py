@@ -39,7 +39,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path[:0] = [str(ROOT / "bench"), str(pathlib.Path(__file__).parent)]
 import clients  # noqa: E402
 import faults  # noqa: E402
-from programs import Program  # noqa: E402
+from program import Program  # noqa: E402
 from report import verdict  # noqa: E402
 
 LEAVERS = int(os.environ.get("LEAVERS", "250000"))
