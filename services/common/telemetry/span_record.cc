@@ -8,6 +8,7 @@
 #include <memory>
 #include <string_view>
 #include <type_traits>
+#include <utility>
 #include <variant>
 
 #include "common/base/utf8.h"
@@ -149,27 +150,30 @@ void SpanRecord::AddEvent(otel::nostd::string_view name, otel::common::SystemTim
     if (!own.set(limits_.event_attributes, view(key), value)) ++dropped;
     return true;
   });
+  std::string event;
+  wire::append_message(event, field::kEvents, [&] {
+    wire::append_fixed(event, 1, nanoseconds(time));
+    wire::append_bytes(event, 2, view(name));
+    event += own.bytes();
+    if (dropped > 0) wire::append_integer(event, 4, dropped);
+  });
   const Lock lock(mutex_);
   if (event_count_ >= limits_.events) {
     ++dropped_events_;
     return;
   }
   ++event_count_;
-  wire::append_message(events_, field::kEvents, [&] {
-    wire::append_fixed(events_, 1, nanoseconds(time));
-    wire::append_bytes(events_, 2, view(name));
-    events_ += own.bytes();
-    if (dropped > 0) wire::append_integer(events_, 4, dropped);
-  });
+  events_ += event;
 }
 
 void SpanRecord::SetStatus(otel::trace::StatusCode code, otel::nostd::string_view text) noexcept {
-  const Lock lock(mutex_);
-  status_.clear();
-  wire::append_message(status_, field::kStatus, [&] {
-    if (code == otel::trace::StatusCode::kError && !text.empty()) wire::append_bytes(status_, 2, view(text));
-    wire::append_integer(status_, 3, static_cast<std::uint64_t>(code));  // the same numbers
+  std::string status;
+  wire::append_message(status, field::kStatus, [&] {
+    if (code == otel::trace::StatusCode::kError && !text.empty()) wire::append_bytes(status, 2, view(text));
+    wire::append_integer(status, 3, static_cast<std::uint64_t>(code));  // the same numbers
   });
+  const Lock lock(mutex_);
+  status_ = std::move(status);
 }
 
 void SpanRecord::SetName(otel::nostd::string_view name) noexcept {
