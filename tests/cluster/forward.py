@@ -91,7 +91,7 @@ class Forward:
         """Whether it listens."""
         self.process = subprocess.Popen([*self.command, f"{self.local or ''}:{self.port}"], stdout=subprocess.PIPE,
                                         stderr=subprocess.STDOUT, text=True)
-        decided = threading.Event()
+        decided, listening = threading.Event(), threading.Event()
         self.lines.clear()
 
         # It prints a line for each connection, and stops forwarding when the pipe is full.
@@ -100,11 +100,13 @@ class Forward:
                 self.lines.append(line.strip())
                 if found := re.search(r"127\.0\.0\.1:(\d+)", line):
                     self.local = int(found[1])
+                    listening.set()
                     decided.set()
             decided.set()
         self.reader = threading.Thread(target=read, args=(self.process.stdout,), daemon=True)
         self.reader.start()
-        return decided.wait(10) and self.process.poll() is None
+        decided.wait(10)
+        return listening.is_set() and self.process.poll() is None
 
 
 @contextlib.contextmanager
