@@ -40,7 +40,11 @@ def test_a_difference_is_found_in_both_directions():
 def test_instructions_and_allocations_per_request(capsys):
     if not shutil.which("valgrind"):
         pytest.skip("valgrind is not installed")
-    path, counted = instructions.golden_path(), instructions.count()
+    path = instructions.golden_path()
+    try:
+        counted = instructions.count()
+    except instructions.Unreadable as error:
+        pytest.skip(f"nothing can be counted here: {error}")
     golden = json.loads(path.read_text()) if path.exists() else None
     for _ in range(2):  # a thread that had to wait for another counts as a difference; what the code does is in each run
         if golden and differences(golden["per_request"], counted):
