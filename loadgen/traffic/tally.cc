@@ -210,6 +210,7 @@ std::optional<TrafficSummary> read_summary(JsonView json) {
   const auto parts = unsigned_integer(json["parts"]);
   const auto seconds = json["seconds"].number();
   const auto sent_rate = json["sent_rate"].number();
+  const auto rate = json["target_rate"].number().value_or(0);
   if (!tally || !seed || !finished_parts || !parts || !seconds || !sent_rate) return std::nullopt;
   return TrafficSummary{.target = std::string(json["target"].text().value_or("")),
                         .finished_parts = *finished_parts,
@@ -217,9 +218,9 @@ std::optional<TrafficSummary> read_summary(JsonView json) {
                         .missing = {},
                         .seed = *seed,
                         .seconds = *seconds,
-                        .rate = json["target_rate"].number().value_or(0),
+                        .rate = rate,
                         .sent_rate = *sent_rate,
-                        .rate_reached = json["rate_reached"].boolean().value_or(true),
+                        .rate_reached = rate <= 0 || json["rate_reached"].boolean().value_or(true),
                         .tally = std::move(*tally)};
 }
 
