@@ -6,15 +6,11 @@ import time
 
 from client import Client
 from program import DICE_ROLLER, DIE_SERVICE, Program
-from report import table
+from report import percentile, table
 
 DEFAULT_LIMIT = 1024  # MAX_ROLL_THREADS
 ROLL_SECONDS, AT_WORK = 0.5, 200  # capacity: 400 rolls per second
 FACTORS = (1, 2, 3, 4, 6, 8, 10)
-
-
-def percentile(values, share):
-    return sorted(values)[min(int(len(values) * share), len(values) - 1)]
 
 
 def refused_well(reply):

@@ -7,7 +7,7 @@ import urllib.request
 import contract
 from client import Client
 from program import DICE_ROLLER, DIE_SERVICE, Program, helper
-from report import table
+from report import percentile, table
 
 SPAN_PREFIX = contract.read()["roll_span_prefix"]
 MOST_THREADS = 2048
@@ -52,12 +52,12 @@ def fan_out(folder, quick):
     results = {}
     for size, at_once, count in PLAN:
         measured = waves(roller, size, at_once, 1 if quick else count)
-        overheads = sorted(wall - longest for wall, longest in measured)
+        overheads = [wall - longest for wall, longest in measured]
         results[f"{size} rolls, {at_once} at once"] = {
             "rolls": size, "at_once": at_once, "batches": len(measured),
             "wall_to_longest": statistics.median(wall / longest for wall, longest in measured),
             "overhead_median_milliseconds": statistics.median(overheads) * 1e3,
-            "overhead_p99_milliseconds": overheads[int(len(overheads) * 0.99)] * 1e3}
+            "overhead_p99_milliseconds": percentile(overheads, 0.99) * 1e3}
     roller.stop()
     dice.stop()
     sink.terminate()

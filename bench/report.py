@@ -23,6 +23,10 @@ def verdict(*one):
     return one[1]
 
 
+def percentile(values, share):
+    return sorted(values)[min(int(len(values) * share), len(values) - 1)]
+
+
 def table(head, rows):
     """Aligned columns; the first is text, the others are numbers."""
     cells = [head, *rows]

@@ -26,7 +26,7 @@ import time
 import urllib.request
 
 from program import ROOT, Program, free_port
-from report import verdict
+from report import percentile, verdict
 
 MIB = 1 << 20
 #: How much later than its timeout a response may arrive on a busy machine.
@@ -797,7 +797,7 @@ def mixed():
             while (now := time.monotonic() - begun) < minutes * 60:
                 time.sleep(interval)
                 recent, seen = traffic.calls[seen:], len(traffic.calls)
-                samples["frontend", "p99 ms"].append((now, sorted(call.seconds for call in recent)[int(len(recent) * 0.99)] * 1e3))
+                samples["frontend", "p99 ms"].append((now, percentile([call.seconds for call in recent], 0.99) * 1e3))
                 for name, program in services.items():
                     status = pathlib.Path(f"/proc/{program.process.pid}/status").read_text()
                     samples[name, "MiB"].append((now, program.resident() / MIB))

@@ -40,7 +40,7 @@ sys.path[:0] = [str(ROOT / "bench"), str(pathlib.Path(__file__).parent)]
 import clients  # noqa: E402
 import faults  # noqa: E402
 from program import Program  # noqa: E402
-from report import verdict  # noqa: E402
+from report import percentile, verdict  # noqa: E402
 
 LEAVERS = int(os.environ.get("LEAVERS", "250000"))
 BIN = None
@@ -140,10 +140,6 @@ def dice():
 
 
 # --- crowds ----------------------------------------------------------------------------------------------------------
-
-
-def percentile(times, share):
-    return sorted(times)[min(int(len(times) * share), len(times) - 1)]
 
 
 def watched(program, seconds):

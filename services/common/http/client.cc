@@ -97,23 +97,16 @@ int prepare_socket(void* unacknowledged_milliseconds, curl_socket_t socket, curl
   return CURL_SOCKOPT_OK;
 }
 
-/// Settings of all connections of a client.
-struct Peer {
-  std::string url;
-  Seconds connect_timeout;
-  unsigned unacknowledged_milliseconds;
-  /// The address in place of the host of the URL; may be null.
-  curl_slist* connect_to;
-};
-
 /// A connection, made and encrypted by curl. A request and its response are a few hundred bytes on a connection that is
 /// kept: curl's own way of sending one costs more than all the rest of a call.
 class Connection {
  public:
   /// Null if there is no connection by `deadline` or when `stop` is requested.
-  static std::unique_ptr<Connection> open(const Peer& peer, TimePoint deadline, const std::stop_token& stop) {
+  /// `address` replaces the host of the URL; it may be null.
+  static std::unique_ptr<Connection> open(const Client::Options& options, curl_slist* address, TimePoint deadline,
+                                          const std::stop_token& stop) {
     auto made = std::make_unique<Connection>();
-    return made->connect(peer, deadline, stop) ? std::move(made) : nullptr;
+    return made->connect(options, address, deadline, stop) ? std::move(made) : nullptr;
   }
 
   Attempt exchange(const std::string& request, std::size_t max_body_bytes, TimePoint deadline,
@@ -143,14 +136,14 @@ class Connection {
   }
 
  private:
-  bool connect(const Peer& peer, TimePoint deadline, const std::stop_token& stop) {
+  bool connect(const Client::Options& options, curl_slist* address, TimePoint deadline, const std::stop_token& stop) {
     auto* const curl = easy_.get();
-    const auto limit = std::clamp<long>(milliseconds_until(deadline), 1, milliseconds(peer.connect_timeout));
-    auto unacknowledged = peer.unacknowledged_milliseconds;
-    curl_easy_setopt(curl, CURLOPT_URL, peer.url.c_str());
+    const auto limit = std::clamp<long>(milliseconds_until(deadline), 1, milliseconds(options.connect_timeout));
+    auto unacknowledged = static_cast<unsigned>(milliseconds(options.unacknowledged));
+    curl_easy_setopt(curl, CURLOPT_URL, options.base_url.c_str());
     curl_easy_setopt(curl, CURLOPT_CONNECT_ONLY, 1L);
     curl_easy_setopt(curl, CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1));
-    curl_easy_setopt(curl, CURLOPT_CONNECT_TO, peer.connect_to);
+    curl_easy_setopt(curl, CURLOPT_CONNECT_TO, address);
     curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, limit);
     curl_easy_setopt(curl, CURLOPT_SOCKOPTFUNCTION, prepare_socket);
     curl_easy_setopt(curl, CURLOPT_SOCKOPTDATA, &unacknowledged);
@@ -249,13 +242,12 @@ struct Client::Implementation {
     if (address.empty()) return;
     connect_to.reset(
         curl_slist_append(nullptr, (address.contains(':') ? "::[" + address + "]:" : "::" + address + ":").c_str()));
-    peer.connect_to = connect_to.get();
   }
 
   /// Sends the request once; if `fresh`, on a new connection.
   Attempt perform(const std::string& request, TimePoint deadline, const std::stop_token& stop, bool fresh) {
     auto connection = fresh ? nullptr : take();
-    if (!connection) connection = Connection::open(peer, deadline, stop);
+    if (!connection) connection = Connection::open(options, connect_to.get(), deadline, stop);
     if (!connection) return {stop.stop_requested() ? Outcome::cancelled : Outcome::unconnected};
     auto attempt = connection->exchange(request, options.max_body_bytes, deadline, stop);
     // The connection used last is used next, and a replica that rejects is the first to answer. It would get every
@@ -300,8 +292,6 @@ struct Client::Implementation {
   std::string head;
   /// The address, for any host and port of the URL.
   std::unique_ptr<curl_slist, FreeList> connect_to;
-  Peer peer{options.base_url, options.connect_timeout, static_cast<unsigned>(milliseconds(options.unacknowledged)),
-            nullptr};
   Mutex mutex;
   std::vector<std::unique_ptr<Connection>> idle GUARDED_BY(mutex);
 };
@@ -321,8 +311,8 @@ std::expected<ClientResponse, Error> Client::send(const std::string& method, con
   const auto add = [&request](std::string_view name, std::string_view value) {
     if (!value.empty()) request.append(name).append(": ").append(value).append("\r\n");
   };
-  const auto url = options.base_url + call.path;
   if (tracing != nullptr && call.parent != nullptr && call.parent->valid()) {
+    const auto url = options.base_url + call.path;
     span = tracing->start(method + " " + call.route, SpanKind::client, *call.parent,
                           {{attribute::kMethod, method},
                            {"url.full", url},

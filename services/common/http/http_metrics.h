@@ -1,15 +1,11 @@
 // The http_* metrics of every server.
 #pragma once
 
-#include <functional>
-#include <map>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "common/concurrency/clock.h"
-#include "common/concurrency/mutex.h"
 #include "common/telemetry/metrics.h"
 #include "common/telemetry/trace_context.h"
 

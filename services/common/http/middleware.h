@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <cstddef>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -12,6 +13,7 @@
 #include <utility>
 
 #include "common/concurrency/clock.h"
+#include "common/concurrency/mutex.h"
 #include "common/http/connection.h"
 #include "common/http/faults.h"
 #include "common/http/http_metrics.h"
