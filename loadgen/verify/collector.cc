@@ -156,7 +156,8 @@ void Collector::poll_metrics() {
   all_.metrics_findings = std::move(check.findings);
   all_.counters = check.counters;
   all_.metrics_read = true;
-  if (all_.middle.services.empty() && since(last_answer_) >= options_.deadline.count() / 2) all_.middle = all_.after;
+  const auto waited = since(last_answer_) / options_.deadline.count();
+  if (all_.middle.services.empty() && waited >= 0.5 && waited < 0.75) all_.middle = all_.after;
   if (!count(all_.counters, all_.metrics_findings).complete()) all_.counters_seconds.reset();
   else if (!all_.counters_seconds) all_.counters_seconds = since(last_answer_);
   if (all_.metrics_findings.empty() && traces_complete()) all_.metrics_seconds = since(last_answer_);

@@ -55,7 +55,8 @@ struct Collected {
   SourceError metrics_error = {};
   MetricsSource::Reading before = {};
   MetricsSource::Reading after = {};
-  /// The first reading in the second half of the wait.
+  /// The first reading in the third quarter of the wait; empty if there is none, for example because a source did not
+  /// respond.
   MetricsSource::Reading middle = {};
   /// Whether there is a reading since the last response.
   bool metrics_read = false;

@@ -34,7 +34,7 @@ struct ServiceEvidence {
   double requests_counted = 0;
   double spans_exported = 0;
   double spans_dropped = 0;
-  /// Of those exported: since the middle of the wait for them.
+  /// Of those exported: since the middle of the wait for them, if there is a reading of then.
   double spans_exported_lately = 0;
   /// In the last reading.
   double spans_queued = 0;

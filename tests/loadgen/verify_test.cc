@@ -9,6 +9,8 @@
 #include <thread>
 #include <utility>
 
+#include "loadgen/model/series.h"
+#include "loadgen/verify/evidence.h"
 #include "support/http.h"
 #include "tampered_system.h"
 
@@ -412,4 +414,59 @@ TEST_CASE("answers only") {
   Target target(system.url());
   const auto report = Verify({.probes = {.concurrency = false}, .collect = {}}, target, {}, clock).run().value();
   CHECK(report.passed());
+}
+
+namespace {
+
+/// The sleep with this number takes that long.
+class LeapingClock final : public dice::Clock {
+ public:
+  LeapingClock(int number, Seconds leap) : left_(number), leap_(leap) {}
+  dice::TimePoint now() const override { return now_; }
+  bool sleep(Seconds duration, const std::stop_token& stop) override {
+    now_ += dice::to_steady(--left_ == 0 ? leap_ : duration);
+    return !stop.stop_requested();
+  }
+
+ private:
+  dice::TimePoint now_{};
+  int left_;
+  Seconds leap_;
+};
+
+/// All spans but one were exported, which remains queued.
+class SpanQueued final : public MetricsSource {
+ public:
+  std::string name() const override { return "metrics"; }
+  void settle(dice::Clock& /*clock*/, dice::TimePoint /*deadline*/) override {}
+  std::expected<Reading, SourceError> read() override {
+    const auto series = parse_metrics_text("telemetry_spans_exported_total " + std::to_string(exported_) +
+                                           "\ntelemetry_spans_queued 1\n");
+    exported_ = 96;
+    return Reading{.services = {{"die-service", series}}, .processes = {}, .detail = {}};
+  }
+
+ private:
+  int exported_ = 0;
+};
+
+/// Whether the collector seems to be down after a wait in which one sleep took `leap`.
+bool collector_seems_down(Seconds leap) {
+  SpanQueued metrics;
+  TraceSource traces("frontend", "http://127.0.0.1:1");
+  LeapingClock clock(8, leap);
+  Collected collected;
+  collected.sources = {&traces, nullptr, &metrics};
+  const Collector::Options options{.deadline = Seconds(8)};
+  Collector collector(options, collected, clock);
+  collector.prepare();
+  collector.run();
+  return evidence_of(collected).services["die-service"].spans_exported_lately == 0;
+}
+
+}  // namespace
+
+TEST_CASE("that no span was delivered lately takes two readings to tell") {
+  CHECK(collector_seems_down(Seconds(0.1)));
+  CHECK_FALSE(collector_seems_down(Seconds(8)));
 }
