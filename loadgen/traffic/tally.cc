@@ -43,7 +43,8 @@ std::optional<LatencyHistogram> read_latency(JsonView json) {
     std::size_t bucket = 0;
     const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), bucket);
     const auto count = unsigned_integer(value);
-    if (error != std::errc() || end != name.data() + name.size() || !count || !max) return std::nullopt;
+    if (error != std::errc() || end != name.data() + name.size() || !max) return std::nullopt;
+    if (!count || *count == 0) return std::nullopt;  // empty ones are not written
     if (!latency.add(bucket, *count, *max)) return std::nullopt;
   }
   if (latency.count() != unsigned_integer(json["count"])) return std::nullopt;
