@@ -5,14 +5,15 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <charconv>
 #include <chrono>
 #include <limits>
 #include <mutex>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -40,7 +41,7 @@ struct FreeList {
 
 /// A Kubernetes Service chooses a pod per connection, so a connection kept forever would never reach new pods.
 constexpr std::chrono::seconds kMaxConnectionAge{30};
-/// On the stack of every thread that calls. Most responses are smaller.
+/// Most responses are smaller.
 constexpr std::size_t kReadBytes = 4096;
 constexpr int kServiceUnavailable = 503;
 
@@ -97,10 +98,22 @@ int prepare_socket(void* unacknowledged_milliseconds, curl_socket_t socket, curl
   return CURL_SOCKOPT_OK;
 }
 
-/// A connection, made and encrypted by curl. A request and its response are a few hundred bytes on a connection that is
-/// kept: curl's own way of sending one costs more than all the rest of a call.
+/// Closes the sockets of attempts that failed, but not the one to keep.
+int close_socket(void* kept, curl_socket_t socket) {
+  return socket == *static_cast<const curl_socket_t*>(kept) ? 0 : ::close(socket);
+}
+
+/// A connection, made by curl, which remains only where it encrypts: its structures take 20 KiB, and its own way of
+/// sending a few hundred bytes costs more than all the rest of a call.
 class Connection {
  public:
+  Connection() = default;
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+  ~Connection() {
+    if (!easy_ && socket_ >= 0) ::close(socket_);
+  }
+
   /// Null if there is no connection by `deadline` or when `stop` is requested.
   /// `address` replaces the host of the URL; it may be null.
   static std::unique_ptr<Connection> open(const Client::Options& options, curl_slist* address, TimePoint deadline,
@@ -137,7 +150,11 @@ class Connection {
 
  private:
   bool connect(const Client::Options& options, curl_slist* address, TimePoint deadline, const std::stop_token& stop) {
-    auto* const curl = easy_.get();
+    // Used when the handles are destroyed.
+    curl_socket_t kept = CURL_SOCKET_BAD;
+    std::unique_ptr<CURLM, FreeMulti> multi(curl_multi_init());
+    std::unique_ptr<CURL, FreeEasy> easy(curl_easy_init());
+    auto* const curl = easy.get();
     const auto limit = std::clamp<long>(milliseconds_until(deadline), 1, milliseconds(options.connect_timeout));
     auto unacknowledged = static_cast<unsigned>(milliseconds(options.unacknowledged));
     curl_easy_setopt(curl, CURLOPT_URL, options.base_url.c_str());
@@ -153,30 +170,55 @@ class Connection {
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(curl, CURLOPT_QUICK_EXIT, 1L);  // do not wait for a pending name resolution
     curl_easy_setopt(curl, CURLOPT_PROXY, "");
-    auto* const multi = multi_.get();
-    const std::stop_callback wake(stop, [multi] { curl_multi_wakeup(multi); });
-    curl_multi_add_handle(multi, curl);
-    for (int running = 1; running > 0 && !stop.stop_requested();) {
-      if (curl_multi_perform(multi, &running) != CURLM_OK) return false;
-      if (running > 0) curl_multi_poll(multi, nullptr, 0, static_cast<int>(limit), nullptr);
+    const bool encrypted = options.base_url.starts_with("https:");
+    if (!encrypted) {
+      curl_easy_setopt(curl, CURLOPT_CLOSESOCKETFUNCTION, close_socket);
+      curl_easy_setopt(curl, CURLOPT_CLOSESOCKETDATA, &kept);
+    }
+    {
+      const std::stop_callback wake(stop, [&multi] { curl_multi_wakeup(multi.get()); });
+      curl_multi_add_handle(multi.get(), curl);
+      for (int running = 1; running > 0 && !stop.stop_requested();) {
+        if (curl_multi_perform(multi.get(), &running) != CURLM_OK) return false;
+        if (running > 0) curl_multi_poll(multi.get(), nullptr, 0, static_cast<int>(limit), nullptr);
+      }
     }
     int left = 0;
-    const auto* const message = curl_multi_info_read(multi, &left);
-    curl_socket_t socket = CURL_SOCKET_BAD;
+    const auto* const message = curl_multi_info_read(multi.get(), &left);
     if (message == nullptr || message->data.result != CURLE_OK ||
-        curl_easy_getinfo(curl, CURLINFO_ACTIVESOCKET, &socket) != CURLE_OK) {
+        curl_easy_getinfo(curl, CURLINFO_ACTIVESOCKET, &socket_) != CURLE_OK) {
       return false;
     }
-    socket_ = socket;
+    kept = socket_;
+    if (!encrypted) return true;
     curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, 0L);
+    multi_ = std::move(multi);
+    easy_ = std::move(easy);
     return true;
+  }
+
+  /// CURLE_AGAIN: wait for the socket. `count` bytes were sent; the socket does not block.
+  CURLcode write(std::string_view bytes, std::size_t& count) const {
+    if (easy_) return curl_easy_send(easy_.get(), bytes.data(), bytes.size(), &count);
+    return judge(::send(socket_, bytes.data(), bytes.size(), MSG_NOSIGNAL), count);
+  }
+
+  CURLcode read(std::span<char> buffer, std::size_t& count) const {
+    if (easy_) return curl_easy_recv(easy_.get(), buffer.data(), buffer.size(), &count);
+    return judge(::recv(socket_, buffer.data(), buffer.size(), 0), count);
+  }
+
+  static CURLcode judge(ssize_t done, std::size_t& count) {
+    count = done < 0 ? 0 : static_cast<std::size_t>(done);
+    if (done >= 0) return CURLE_OK;
+    return errno == EAGAIN || errno == EINTR ? CURLE_AGAIN : CURLE_RECV_ERROR;
   }
 
   /// `answered` if all was sent.
   Outcome send(std::string_view bytes, TimePoint deadline) {
     while (!bytes.empty()) {
       std::size_t count = 0;
-      const auto code = curl_easy_send(easy_.get(), bytes.data(), bytes.size(), &count);
+      const auto code = write(bytes, count);
       if (code != CURLE_OK && code != CURLE_AGAIN) return Outcome::broken;
       bytes.remove_prefix(count);
       if (code == CURLE_AGAIN && !wait_for(POLLOUT, deadline)) return Outcome::timed_out;
@@ -185,13 +227,14 @@ class Connection {
   }
 
   Outcome receive(ResponseParser& parser, TimePoint deadline) {
-    std::array<char, kReadBytes> buffer;  // not initialised: pages that nothing is read into are not touched
+    std::unique_ptr<char[]> buffer;  // not on the stack, of which every thread would keep a page for it
     auto state = ResponseParser::State::incomplete;
     // What was encrypted may have been received already: only a read that finds nothing makes it wait again.
     for (bool wait = true; state == ResponseParser::State::incomplete;) {
       if (wait && !wait_for(POLLIN, deadline)) return Outcome::timed_out;
+      if (!buffer) buffer = std::make_unique_for_overwrite<char[]>(kReadBytes);
       std::size_t count = 0;
-      const auto code = curl_easy_recv(easy_.get(), buffer.data(), buffer.size(), &count);
+      const auto code = read({buffer.get(), kReadBytes}, count);
       wait = code == CURLE_AGAIN;
       if (wait) continue;
       if (code != CURLE_OK || count == 0) {
@@ -199,7 +242,7 @@ class Connection {
         return parser.begun() ? Outcome::cut : Outcome::broken;
       }
       if (steady_clock::now() >= deadline) return Outcome::timed_out;
-      state = parser.feed({buffer.data(), count});
+      state = parser.feed({buffer.get(), count});
     }
     switch (state) {
       case ResponseParser::State::too_large: return Outcome::too_large;
@@ -218,10 +261,10 @@ class Connection {
     }
   }
 
-  // Destroyed in reverse order: the connection belongs to the multi handle.
-  std::unique_ptr<CURLM, FreeMulti> multi_{curl_multi_init()};
-  std::unique_ptr<CURL, FreeEasy> easy_{curl_easy_init()};
-  int socket_ = -1;
+  // Null unless it is encrypted; then, they own the socket. Destroyed in reverse order.
+  std::unique_ptr<CURLM, FreeMulti> multi_;
+  std::unique_ptr<CURL, FreeEasy> easy_;
+  curl_socket_t socket_ = CURL_SOCKET_BAD;
   bool keep_alive_ = false;
   const TimePoint made_ = steady_clock::now();
 };
