@@ -4,7 +4,6 @@
 #include <opentelemetry/sdk/resource/resource.h>
 #include <opentelemetry/sdk/trace/id_generator.h>
 #include <opentelemetry/sdk/trace/processor.h>
-#include <opentelemetry/sdk/trace/random_id_generator_factory.h>
 #include <opentelemetry/sdk/trace/samplers/always_off_factory.h>
 #include <opentelemetry/sdk/trace/samplers/always_on_factory.h>
 #include <opentelemetry/sdk/trace/samplers/parent_factory.h>
@@ -13,9 +12,14 @@
 #include <opentelemetry/trace/span_startoptions.h>
 #include <opentelemetry/trace/trace_state.h>
 #include <opentelemetry/trace/tracer.h>
+#include <sys/random.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
+#include <bit>
+#include <cstring>
+#include <stdexcept>
 #include <utility>
 #include <vector>
 
@@ -76,6 +80,45 @@ class SpanEncoder final : public sdk::trace::SpanProcessor {
   const Queues& queues_;
 };
 
+/// xoshiro256++, https://prng.di.unimi.it/, seeded by the kernel. The SDK's own generator seeds itself with a
+/// std::random_device of 5 KB, on the stack of each thread.
+class RandomNumbers {
+ public:
+  RandomNumbers() {
+    if (::getrandom(state_.data(), sizeof state_, 0) != sizeof state_) throw std::runtime_error("no random numbers");
+  }
+
+  std::uint64_t next() {
+    auto& s = state_;
+    const auto result = std::rotl(s[0] + s[3], 23) + s[0];
+    const auto shifted = s[1] << 17U;
+    s[2] ^= s[0];
+    s[3] ^= s[1];
+    s[1] ^= s[2];
+    s[0] ^= s[3];
+    s[2] ^= shifted;
+    s[3] = std::rotl(s[3], 45);
+    return result;
+  }
+
+ private:
+  std::array<std::uint64_t, 4> state_{};
+};
+
+/// Not all 0, which would not be valid.
+template <typename Id>
+Id random_id() {
+  thread_local RandomNumbers numbers;
+  Id id{};
+  while (id == Id{}) {
+    for (std::size_t at = 0; at < id.size(); at += sizeof(std::uint64_t)) {
+      const auto number = numbers.next();
+      std::memcpy(id.data() + at, &number, sizeof number);
+    }
+  }
+  return id;
+}
+
 /// Random ids, except for the roots of traces whose id is given: the SDK has no other way to choose it.
 class IdGenerator final : public sdk::trace::IdGenerator {
  public:
@@ -85,13 +128,16 @@ class IdGenerator final : public sdk::trace::IdGenerator {
   static void set_next(const TraceId& id) { next_ = id; }
 
   otel::trace::TraceId GenerateTraceId() noexcept override {
-    return next_ == TraceId{} ? random_->GenerateTraceId() : otel::trace::TraceId(std::as_const(next_));
+    const auto id = next_ == TraceId{} ? random_id<TraceId>() : next_;
+    return otel::trace::TraceId(id);
   }
-  otel::trace::SpanId GenerateSpanId() noexcept override { return random_->GenerateSpanId(); }
+  otel::trace::SpanId GenerateSpanId() noexcept override {
+    const auto id = random_id<SpanId>();
+    return otel::trace::SpanId(id);
+  }
 
  private:
   static thread_local TraceId next_;
-  const std::unique_ptr<sdk::trace::IdGenerator> random_ = sdk::trace::RandomIdGeneratorFactory::Create();
 };
 
 thread_local TraceId IdGenerator::next_{};
@@ -255,11 +301,9 @@ Span Tracing::start(std::string_view name, SpanKind kind, const TraceContext& pa
 }
 
 TraceContext Tracing::untraced(const TraceContext& parent) const {
-  thread_local const auto generator = sdk::trace::RandomIdGeneratorFactory::Create();
   TraceContext context;
-  context.trace_id = parent.trace_id;
-  if (!parent.valid()) std::ranges::copy(generator->GenerateTraceId().Id(), context.trace_id.begin());
-  std::ranges::copy(generator->GenerateSpanId().Id(), context.span_id.begin());
+  context.trace_id = parent.valid() ? parent.trace_id : random_id<TraceId>();
+  context.span_id = random_id<SpanId>();
   return context;
 }
 
