@@ -1,7 +1,10 @@
 #include "dice-roller/roller.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <limits>
 #include <random>
 #include <utility>
@@ -39,6 +42,18 @@ Error failure_of(const BatchResult& result) {
 
 Response json(const auto& answer) {
   return Response{.body = json_object([&](JsonWriter& writer) { write_members(writer, answer); })};
+}
+
+/// While a roll waits for longer than this, its thread keeps only the stack that it uses.
+constexpr Seconds kLongDelay{0.05};
+
+/// Returns the pages of the stack below to the system, which the call to die-service has used.
+[[gnu::noinline]] void release_stack() {
+  constexpr std::uintptr_t kPage = 4096;
+  constexpr std::uintptr_t kInUse = 1024;      // by this function and the one that it calls
+  constexpr std::size_t kBytes = 16UL << 10U;  // less than any thread's stack
+  const auto end = (reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0)) - kInUse) / kPage * kPage;
+  (void)::madvise(reinterpret_cast<void*>(end - kBytes), kBytes, MADV_DONTNEED);  // NOLINT: an address
 }
 
 std::uint64_t random_seed() {
@@ -155,7 +170,9 @@ Result Roller::roll_once(const Request& request, const RollRequest& wanted) {
   const auto die = dice_.fetch(wanted.die, request.trace(), request.stop);
   if (!die) return std::unexpected(die.error());
   Random random(random_source(wanted), static_cast<std::uint64_t>(wanted.index.value_or(0)));
-  const auto result = roll(draw(*die, options_.delay, random), clock_, request.stop);
+  const auto drawn = draw(*die, options_.delay, random);
+  if (drawn.delay >= kLongDelay) release_stack();
+  const auto result = roll(drawn, clock_, request.stop);
   rolls_.single_roll(request, *die, result);
   switch (result.state) {
     case Roll::State::succeeded: return json(RollAnswer{result.value});
