@@ -4,13 +4,12 @@
 # Prints nothing and needs no root if everything is installed.
 set -eu
 
-tools='cmake ninja-build ccache pkg-config git python3 esbuild rapidjson-dev
-  libopentelemetry-proto-dev'
-libraries='libpistache-dev libboost-dev prometheus-cpp-dev libyaml-cpp-dev libcurl4-openssl-dev zlib1g-dev libprotobuf-dev
-  opentelemetry-cpp-dev'
-test='doctest-dev python3-venv chromium firefox-esr wrk procps valgrind ca-certificates'
+tools='cmake ninja-build ccache pkg-config git python3 esbuild rapidjson-dev'
+libraries='libpistache-dev libboost-dev prometheus-cpp-dev libyaml-cpp-dev libcurl4-openssl-dev zlib1g-dev opentelemetry-cpp-dev'
+protobuf='libprotobuf-dev libopentelemetry-proto-dev'
+test="$protobuf doctest-dev python3-venv chromium firefox-esr wrk procps valgrind ca-certificates"
 lint='clang-tidy-19 clang-format-19 shellcheck gcovr'
-fuzz='clang-19 libclang-rt-19-dev llvm-19'
+fuzz="$protobuf clang-19 libclang-rt-19-dev llvm-19"
 
 packages="g++ $tools $libraries"
 foreign=

@@ -42,7 +42,7 @@ SETTINGS = {"ROLL_DELAY_MAX_SECONDS": "0", "OTEL_TRACES_EXPORTER": "otlp", "OTEL
             "DIE_SERVICE_TIMEOUT_SECONDS": "60"}
 # What the counts depend on, besides the project's own code.
 PACKAGES = ["g++", "libstdc++6", "libc6", "libpistache-dev", "libboost-dev", "prometheus-cpp-dev", "libcurl4-openssl-dev",
-            "libprotobuf-dev", "opentelemetry-cpp-dev", "rapidjson-dev", "valgrind"]
+            "opentelemetry-cpp-dev", "rapidjson-dev", "valgrind"]
 
 
 def golden_path():

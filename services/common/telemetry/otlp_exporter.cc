@@ -1,5 +1,4 @@
 #include <curl/curl.h>
-#include <opentelemetry/proto/collector/trace/v1/trace_service.pb.h>
 #include <zlib.h>
 
 #include <algorithm>
@@ -16,8 +15,6 @@
 
 namespace dice {
 namespace {
-
-namespace collector = opentelemetry::proto::collector::trace::v1;
 
 /// Limit for a response's headers, and for its body.
 constexpr std::size_t kMaxAnswerBytes = 64UL << 10U;
@@ -199,11 +196,20 @@ class OtlpExporter final : public SpanExporter {
   }
 
   static Result delivered(const CollectorAnswer& answer, std::uint64_t spans) {
-    collector::ExportTraceServiceResponse response;
-    if (!response.ParseFromString(answer.body)) return {};  // possibly a proxy's own body
-    const auto rejected = std::max<std::int64_t>(0, response.partial_success().rejected_spans());
+    // ExportTraceServiceResponse.partial_success: rejected_spans, error_message. Anything else is a proxy's own body.
+    std::int64_t rejected = 0;
+    std::string_view message;
+    wire::Reader response(answer.body);
+    while (const auto field = response.next()) {
+      wire::Reader partial_success(field->number == 1 ? field->bytes : "");
+      while (const auto inner = partial_success.next()) {
+        if (inner->number == 1) rejected = static_cast<std::int64_t>(inner->value);
+        if (inner->number == 2) message = inner->bytes;
+      }
+    }
+    if (!response.at_end() || rejected <= 0) return {};
     return {.rejected = std::min(static_cast<std::uint64_t>(rejected), spans),
-            .reason = "rejected: " + shortened(response.partial_success().error_message(), kMaxMessage)};
+            .reason = "rejected: " + shortened(message, kMaxMessage)};
   }
 
   const OtlpOptions options_;

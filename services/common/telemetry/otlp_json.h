@@ -11,6 +11,24 @@ namespace dice {
 /// A span, encoded once: opentelemetry.proto.trace.v1.Span.
 using EncodedSpan = TraceEntry;
 
+/// The fields of opentelemetry.proto.trace.v1.Span.
+namespace span_field {
+constexpr unsigned kTraceId = 1;
+constexpr unsigned kSpanId = 2;
+constexpr unsigned kTraceState = 3;
+constexpr unsigned kParentSpanId = 4;
+constexpr unsigned kName = 5;
+constexpr unsigned kKind = 6;
+constexpr unsigned kStart = 7;
+constexpr unsigned kEnd = 8;
+constexpr unsigned kAttributes = 9;
+constexpr unsigned kDroppedAttributes = 10;
+constexpr unsigned kEvents = 11;
+constexpr unsigned kDroppedEvents = 12;
+constexpr unsigned kStatus = 15;
+constexpr unsigned kFlags = 16;
+}  // namespace span_field
+
 /// The parts common to all spans of a process, encoded as protobuf.
 struct SpanSource {
   /// opentelemetry.proto.resource.v1.Resource

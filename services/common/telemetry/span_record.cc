@@ -57,23 +57,6 @@ std::string_view bytes_of(const Id& id) {
   return {reinterpret_cast<const char*>(id.Id().data()), id.Id().size()};
 }
 
-/// The fields of opentelemetry.proto.trace.v1.Span, without the attributes.
-namespace field {
-constexpr unsigned kTraceId = 1;
-constexpr unsigned kSpanId = 2;
-constexpr unsigned kTraceState = 3;
-constexpr unsigned kParentSpanId = 4;
-constexpr unsigned kName = 5;
-constexpr unsigned kKind = 6;
-constexpr unsigned kStart = 7;
-constexpr unsigned kEnd = 8;
-constexpr unsigned kDroppedAttributes = 10;
-constexpr unsigned kEvents = 11;
-constexpr unsigned kDroppedEvents = 12;
-constexpr unsigned kStatus = 15;
-constexpr unsigned kFlags = 16;
-}  // namespace field
-
 }  // namespace
 
 bool EncodedAttributes::set(std::size_t limit, std::string_view key, const otel::common::AttributeValue& value) {
@@ -116,12 +99,12 @@ EncodedSpan SpanRecord::encoded() const {
   std::string span;
   span.reserve(head_.size() + attributes_.bytes().size() + events_.size() + status_.size() + kOthers);
   span += head_;
-  wire::append_fixed(span, field::kStart, start_);
-  if (end_ != 0) wire::append_fixed(span, field::kEnd, end_);
+  wire::append_fixed(span, span_field::kStart, start_);
+  if (end_ != 0) wire::append_fixed(span, span_field::kEnd, end_);
   span += attributes_.bytes();
-  if (dropped_attributes_ > 0) wire::append_integer(span, field::kDroppedAttributes, dropped_attributes_);
+  if (dropped_attributes_ > 0) wire::append_integer(span, span_field::kDroppedAttributes, dropped_attributes_);
   span += events_;
-  if (dropped_events_ > 0) wire::append_integer(span, field::kDroppedEvents, dropped_events_);
+  if (dropped_events_ > 0) wire::append_integer(span, span_field::kDroppedEvents, dropped_events_);
   span += status_;
   return std::make_shared<const std::string>(std::move(span));
 }
@@ -129,11 +112,11 @@ EncodedSpan SpanRecord::encoded() const {
 void SpanRecord::SetIdentity(const otel::trace::SpanContext& context, otel::trace::SpanId parent) noexcept {
   const Lock lock(mutex_);
   std::ranges::copy(context.trace_id().Id(), trace_.begin());
-  wire::append_bytes(head_, field::kTraceId, bytes_of(context.trace_id()));
-  wire::append_bytes(head_, field::kSpanId, bytes_of(context.span_id()));
-  if (parent.IsValid()) wire::append_bytes(head_, field::kParentSpanId, bytes_of(parent));
+  wire::append_bytes(head_, span_field::kTraceId, bytes_of(context.trace_id()));
+  wire::append_bytes(head_, span_field::kSpanId, bytes_of(context.span_id()));
+  if (parent.IsValid()) wire::append_bytes(head_, span_field::kParentSpanId, bytes_of(parent));
   if (const auto state = context.trace_state()->ToHeader(); !state.empty()) {
-    wire::append_bytes(head_, field::kTraceState, state);
+    wire::append_bytes(head_, span_field::kTraceState, state);
   }
 }
 
@@ -151,7 +134,7 @@ void SpanRecord::AddEvent(otel::nostd::string_view name, otel::common::SystemTim
     return true;
   });
   std::string event;
-  wire::append_message(event, field::kEvents, [&] {
+  wire::append_message(event, span_field::kEvents, [&] {
     wire::append_fixed(event, 1, nanoseconds(time));
     wire::append_bytes(event, 2, view(name));
     event += own.bytes();
@@ -168,7 +151,7 @@ void SpanRecord::AddEvent(otel::nostd::string_view name, otel::common::SystemTim
 
 void SpanRecord::SetStatus(otel::trace::StatusCode code, otel::nostd::string_view text) noexcept {
   std::string status;
-  wire::append_message(status, field::kStatus, [&] {
+  wire::append_message(status, span_field::kStatus, [&] {
     if (code == otel::trace::StatusCode::kError && !text.empty()) wire::append_bytes(status, 2, view(text));
     wire::append_integer(status, 3, static_cast<std::uint64_t>(code));  // the same numbers
   });
@@ -178,18 +161,18 @@ void SpanRecord::SetStatus(otel::trace::StatusCode code, otel::nostd::string_vie
 
 void SpanRecord::SetName(otel::nostd::string_view name) noexcept {
   const Lock lock(mutex_);
-  wire::append_bytes(head_, field::kName, view(name));
+  wire::append_bytes(head_, span_field::kName, view(name));
 }
 
 void SpanRecord::SetTraceFlags(otel::trace::TraceFlags flags) noexcept {
   const Lock lock(mutex_);
-  wire::append_fixed(head_, field::kFlags, std::uint32_t{flags.flags()});
+  wire::append_fixed(head_, span_field::kFlags, std::uint32_t{flags.flags()});
 }
 
 void SpanRecord::SetSpanKind(otel::trace::SpanKind kind) noexcept {
   const Lock lock(mutex_);
   // SPAN_KIND_INTERNAL, SPAN_KIND_SERVER, SPAN_KIND_CLIENT
-  wire::append_integer(head_, field::kKind,
+  wire::append_integer(head_, span_field::kKind,
                        kind == otel::trace::SpanKind::kServer   ? 2
                        : kind == otel::trace::SpanKind::kClient ? 3
                                                                 : 1);

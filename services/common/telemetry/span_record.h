@@ -45,7 +45,8 @@ class EncodedAttributes {
 /// Enforces the limits. The SDK's span calls it under a lock; any thread may call `encoded` meanwhile.
 class SpanRecord final : public opentelemetry::sdk::trace::Recordable {
  public:
-  explicit SpanRecord(const SpanLimits& limits) : limits_(limits), attributes_(kSpanAttributes, limits.value_length) {}
+  explicit SpanRecord(const SpanLimits& limits)
+      : limits_(limits), attributes_(span_field::kAttributes, limits.value_length) {}
 
   /// Constant once the identity is set.
   const TraceId& trace() const { return trace_; }
@@ -76,9 +77,6 @@ class SpanRecord final : public opentelemetry::sdk::trace::Recordable {
   std::size_t place = 0;
 
  private:
-  /// The field of opentelemetry.proto.trace.v1.Span.
-  static constexpr unsigned kSpanAttributes = 9;
-
   const SpanLimits& limits_;
   TraceId trace_{};
   mutable Mutex mutex_;

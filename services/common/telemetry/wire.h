@@ -1,9 +1,11 @@
-// Appends fields of a protobuf message: https://protobuf.dev/programming-guides/encoding/
-// Spans are encoded directly: as message objects, they would cost several times as much.
+// Appends and reads the fields of a protobuf message: https://protobuf.dev/programming-guides/encoding/
+// Spans are encoded directly: as message objects, they would cost several times as much, and each process 2 MB.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -69,5 +71,73 @@ void append_message(std::string& to, unsigned field, Write write) {
   append_varint(prefix, length);
   to.replace(begin - 1, 1, prefix);
 }
+
+struct Field {
+  unsigned number = 0;
+  /// Of a number: as it is encoded.
+  std::uint64_t value = 0;
+  /// Of a string or message.
+  std::string_view bytes = {};
+};
+
+/// The fields of a message, which must outlive it and what it returns.
+class Reader {
+ public:
+  explicit Reader(std::string_view message) : rest_(message) {}
+
+  /// Empty at the end, and at what is not a field.
+  std::optional<Field> next() {
+    const auto tag = varint();
+    if (!tag || *tag >> 3U == 0 || *tag >> 32U != 0) return std::nullopt;
+    Field field{.number = static_cast<unsigned>(*tag >> 3U)};
+    switch (static_cast<Type>(*tag & 7U)) {
+      case Type::varint:
+        if (const auto value = varint()) field.value = *value;
+        else return std::nullopt;
+        return field;
+      case Type::fixed64: return fixed(field, 8);
+      case Type::fixed32: return fixed(field, 4);
+      case Type::bytes: break;
+      default: return std::nullopt;
+    }
+    const auto length = varint();
+    if (!length || *length > rest_.size()) return std::nullopt;
+    field.bytes = take(*length);
+    return field;
+  }
+
+  /// Whether all was read.
+  bool at_end() const { return rest_.empty(); }
+
+ private:
+  std::string_view take(std::size_t count) {
+    const auto taken = rest_.substr(0, count);
+    rest_.remove_prefix(count);
+    return taken;
+  }
+
+  std::optional<std::uint64_t> varint() {
+    std::uint64_t value = 0;
+    for (std::size_t i = 0; i < std::min<std::size_t>(rest_.size(), 10); ++i) {
+      const auto byte = static_cast<unsigned char>(rest_[i]);
+      value |= std::uint64_t{byte & 0x7FU} << (7 * i);
+      if (byte >= 0x80) continue;
+      rest_.remove_prefix(i + 1);
+      return value;
+    }
+    return std::nullopt;
+  }
+
+  std::optional<Field> fixed(Field field, std::size_t size) {
+    if (rest_.size() < size) return std::nullopt;
+    const auto bytes = take(size);
+    for (std::size_t i = 0; i < size; ++i) {
+      field.value |= std::uint64_t{static_cast<unsigned char>(bytes[i])} << (8 * i);
+    }
+    return field;
+  }
+
+  std::string_view rest_;
+};
 
 }  // namespace dice::wire
