@@ -31,8 +31,8 @@ std::string_view cut(std::string_view text, std::int64_t length) {
 }
 
 /// opentelemetry.proto.common.v1.AnyValue; lists are not used.
-template <typename Value>
-void append_value(std::string& to, const Value& value, std::int64_t length) {
+template <typename To, typename Value>
+void append_value(To& to, const Value& value, std::int64_t length) {
   if constexpr (std::is_same_v<Value, bool>) {
     wire::append_integer(to, 2, value ? 1 : 0);
   } else if constexpr (std::is_integral_v<Value>) {
@@ -79,17 +79,22 @@ bool EncodedAttributes::set(std::size_t limit, std::string_view key, const otel:
     places_.reserve(kAttributes);
     bytes_.reserve(kBytes);
   }
+  const auto append = [&](auto& to) {
+    otel::nostd::visit([&](const auto& one) { append_value(to, one, value_length_); }, value);
+  };
+  wire::Size size;
+  append(size);
+  const auto pair = wire::field_bytes(key.size()) + wire::field_bytes(size.bytes);
   const auto begin = bytes_.size();
-  std::size_t rest = 0;
-  wire::append_message(bytes_, field_, [&] {
-    wire::append_bytes(bytes_, 1, key);
-    const auto from_key = bytes_.size() - key.size();
-    wire::append_message(bytes_, 2, [&] {
-      otel::nostd::visit([&](const auto& one) { append_value(bytes_, one, value_length_); }, value);
-    });
-    rest = bytes_.size() - from_key;
+  bytes_.resize_and_overwrite(begin + wire::field_bytes(pair), [&](char* bytes, std::size_t /*size*/) {
+    wire::Memory to{bytes + begin};
+    wire::append_length(to, field_, pair);
+    wire::append_bytes(to, 1, key);
+    places_.push_back({begin, static_cast<std::size_t>(to.end - bytes) - key.size(), key.size()});
+    wire::append_length(to, 2, size.bytes);
+    append(to);
+    return static_cast<std::size_t>(to.end - bytes);
   });
-  places_.push_back({begin, bytes_.size() - rest, key.size()});
   return true;
 }
 

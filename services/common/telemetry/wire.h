@@ -13,7 +13,22 @@ namespace dice::wire {
 
 enum class Type : unsigned { varint = 0, fixed64 = 1, bytes = 2, fixed32 = 5 };
 
-inline void append_varint(std::string& to, std::uint64_t value) {
+/// Memory that is large enough, as an alternative to a string that grows.
+struct Memory {
+  char* end;
+  void operator+=(char c) { *end++ = c; }
+  void operator+=(std::string_view text) { end = std::copy(text.begin(), text.end(), end); }
+};
+
+/// Counts what would be appended.
+struct Size {
+  std::size_t bytes = 0;
+  void operator+=(char /*c*/) { ++bytes; }
+  void operator+=(std::string_view text) { bytes += text.size(); }
+};
+
+template <typename To>
+void append_varint(To& to, std::uint64_t value) {
   for (; value >= 0x80; value >>= 7U) to += static_cast<char>(value | 0x80U);
   to += static_cast<char>(value);
 }
@@ -24,30 +39,34 @@ inline std::size_t varint_bytes(std::uint64_t value) {
   return bytes;
 }
 
-inline void append_tag(std::string& to, unsigned field, Type type) {
+template <typename To>
+void append_tag(To& to, unsigned field, Type type) {
   append_varint(to, field << 3U | static_cast<unsigned>(type));
 }
 
 /// Unsigned and not-negative integers, booleans and enumerations; negative integers as their two's complement.
-inline void append_integer(std::string& to, unsigned field, std::uint64_t value) {
+template <typename To>
+void append_integer(To& to, unsigned field, std::uint64_t value) {
   append_tag(to, field, Type::varint);
   append_varint(to, value);
 }
 
-template <typename Fixed>
-void append_fixed(std::string& to, unsigned field, Fixed value) {
+template <typename To, typename Fixed>
+void append_fixed(To& to, unsigned field, Fixed value) {
   append_tag(to, field, sizeof value == 8 ? Type::fixed64 : Type::fixed32);
   for (std::size_t i = 0; i < sizeof value; ++i) to += static_cast<char>(value >> (8 * i));
 }
 
 /// The beginning of a string or message, of which `length` bytes must follow.
-inline void append_length(std::string& to, unsigned field, std::size_t length) {
+template <typename To>
+void append_length(To& to, unsigned field, std::size_t length) {
   append_tag(to, field, Type::bytes);
   append_varint(to, length);
 }
 
 /// Strings, bytes and encoded messages.
-inline void append_bytes(std::string& to, unsigned field, std::string_view value) {
+template <typename To>
+void append_bytes(To& to, unsigned field, std::string_view value) {
   append_length(to, field, value.size());
   to += value;
 }
