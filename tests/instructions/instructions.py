@@ -29,6 +29,8 @@ FOLDER = pathlib.Path(__file__).parent
 ALLOCATORS = {"malloc", "calloc", "realloc", "aligned_alloc", "posix_memalign", "memalign"}
 FREE = {"free", "malloc_trim"}
 LOG_WRITER = "dice::LogSink::run()"
+# What the beginnings of names of functions are part of.
+TELEMETRY = {"dice::Tracing::start(": "spans", "dice::Span::": "spans", "dice::Logger::log(": "log lines"}
 # name: services counted, the first of which is asked; path; requests before counting, requests counted. The first fill what is
 # kept: threads, connections, and the memories of spans and log lines, which are small here. Spans are exported a hundred at a
 # time, in between the readings: at each of them, 25 to 75 are waiting.
@@ -70,24 +72,25 @@ class Counted:
         self.name = name
 
     def read(self):
-        """(instructions, allocations) since the last reading."""
+        """[instructions without the allocator's, allocations, with the allocator: all instructions, those for spans, for log lines] since the last reading."""
         command = ["vgdb", f"--pid={self.program.process.pid}", "--wait=60", "dump"]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode != 0:  # for example in a container in which no process may trace another
             raise Unreadable(" ".join(done.stderr.split()) or f"vgdb ended with {done.returncode}")
         self.reading += 1
         threads = [parse(path.read_text()) for path in sorted(self.folder.glob(f"{self.name}.{self.reading}-*"))[1:]]
-        counted = [(instructions, allocations) for instructions, allocations, functions in threads if LOG_WRITER not in functions]
+        counted = [figures for figures, functions in threads if LOG_WRITER not in functions]
         if len(counted) == len(threads):
             sys.exit(f"{self.name} has no thread in {LOG_WRITER}, which is left out; tests/instructions names it")
         return [sum(column) for column in zip(*counted)]
 
 
 def parse(profile):
-    """(instructions without the allocator's, allocations, functions) of one thread's profile:
+    """(figures as of Counted.read, functions) of one thread's profile:
     https://valgrind.org/docs/manual/cl-format.html"""
-    names, functions, allocations, caller, called = {}, set(), 0, None, None
-    instructions = int(re.search(r"^(?:totals|summary): (\d+)", profile, re.MULTILINE)[1])
+    names, functions, allocations, caller, called = {}, set(), 0, "", ""
+    telemetry = {"spans": 0, "log lines": 0}
+    instructions = total = int(re.search(r"^(?:totals|summary): (\d+)", profile, re.MULTILINE)[1])
     for kind, number, name, calls, inclusive in re.findall(
             r"^(?:(c?fn)=\((\d+)\)(?: (.*))?|calls=(\d+) .*\n\S+ (\d+))$", profile, re.MULTILINE):
         if kind:
@@ -97,7 +100,13 @@ def parse(profile):
         elif called in ALLOCATORS | FREE and caller not in ALLOCATORS | FREE:
             instructions -= int(inclusive)
             allocations += int(calls) if called in ALLOCATORS else 0
-    return instructions, allocations, functions
+        elif (part := part_of(called)) and not part_of(caller):
+            telemetry[part] += int(inclusive)
+    return [instructions, allocations, total, *telemetry.values()], functions
+
+
+def part_of(function):
+    return next((part for begin, part in TELEMETRY.items() if function.startswith(begin)), None)
 
 
 def ask(connection, path, times):
@@ -116,10 +125,10 @@ def ask(connection, path, times):
 
 
 def count():
-    """{case: {service: {"instructions": per request, "allocations": per request}}}"""
+    """{case: {service: {"instructions": per request, "allocations": per request}}}, {(case, service): share of the telemetry}"""
     sink, sink_port = helper(contract.default_bin(), "bench-sink")
     export = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{sink_port}"}
-    services, counts = {}, {}
+    services, counts, shares = {}, {}, {}
     with tempfile.TemporaryDirectory() as folder:
         try:
             services[DIE_SERVICE] = Counted(DIE_SERVICE, folder, export)
@@ -133,18 +142,19 @@ def count():
                         services[name].read()
                     ask(connection, path, times)
                     for name in names:
-                        instructions, allocations = services[name].read()
+                        instructions, allocations, total, spans, lines = services[name].read()
                         counts[case][name] = {"instructions": round(instructions / times), "allocations": round(allocations / times, 1)}
+                        shares[case, name] = f"{spans / total:.0%} for spans, {lines / total:.0%} for log lines"
         finally:
             for service in services.values():
                 service.program.stop()
             sink.terminate()
             sink.wait()
-    return counts
+    return counts, shares
 
 
-def table(counts):
-    return "\n".join(f"{case:13} {service:12} {one['instructions']:9,} instructions {one['allocations']:7} allocations"
+def table(counts, shares):
+    return "\n".join(f"{case:13} {service:12} {one['instructions']:9,} instructions ({shares[case, service]}) {one['allocations']:7} allocations"
                      for case, services in counts.items() for service, one in services.items())
 
 
@@ -156,10 +166,11 @@ def median_of(several):
 
 def main():
     try:
-        counts = median_of([count() for _ in range(3)])
+        counted = [count() for _ in range(3)]
     except Unreadable as error:
         sys.exit(f"nothing can be counted here: {error}")
-    print(table(counts))
+    counts = median_of([counts for counts, _ in counted])
+    print(table(counts, counted[-1][1]))
     golden_path().write_text(json.dumps({"per_request": counts, "versions": versions()}, indent=2) + "\n")
     print(f"written to {os.path.relpath(golden_path())}")
 

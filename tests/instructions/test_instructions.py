@@ -42,15 +42,15 @@ def test_instructions_and_allocations_per_request(capsys):
         pytest.skip("valgrind is not installed")
     path = instructions.golden_path()
     try:
-        counted = instructions.count()
+        counted, shares = instructions.count()
     except instructions.Unreadable as error:
         pytest.skip(f"nothing can be counted here: {error}")
     golden = json.loads(path.read_text()) if path.exists() else None
     for _ in range(2):  # a thread that had to wait for another counts as a difference; what the code does is in each run
         if golden and differences(golden["per_request"], counted):
-            counted = instructions.count()
+            counted, shares = instructions.count()
     with capsys.disabled():
-        print("\n" + instructions.table(counted))
+        print("\n" + instructions.table(counted, shares))
     if not golden:
         pytest.skip(f"nothing to compare these figures with: there is no {path.name}; `make instructions` writes it")
     found = differences(golden["per_request"], counted)
