@@ -74,8 +74,9 @@ class Counted:
     def read(self):
         """[instructions without the allocator's, allocations, with the allocator: all instructions, those for spans, for log lines] since the last reading."""
         command = ["vgdb", f"--pid={self.program.process.pid}", "--wait=60", "dump"]
-        done = subprocess.run(command, capture_output=True, text=True)
-        if done.returncode != 0:  # for example in a container in which no process may trace another
+        # It looks for the program under the user and the host in its environment, of which the program's has none.
+        done = subprocess.run(command, capture_output=True, text=True, env={"PATH": os.environ["PATH"]})
+        if done.returncode != 0:  # for example where no process may trace another
             raise Unreadable(" ".join(done.stderr.split()) or f"vgdb ended with {done.returncode}")
         self.reading += 1
         threads = [parse(path.read_text()) for path in sorted(self.folder.glob(f"{self.name}.{self.reading}-*"))[1:]]
