@@ -2,6 +2,7 @@
 
 import json
 import statistics
+import subprocess
 import urllib.request
 
 import contract
@@ -62,11 +63,14 @@ def fan_out(folder, quick):
     dice.stop()
     sink.terminate()
     sink.wait()
+    least = subprocess.run([folder / "bench-threads", "100", "20"], capture_output=True, text=True, check=True).stdout.split()
+    results["threads alone"] = {"overhead_median_milliseconds": float(least[0]), "overhead_p99_milliseconds": float(least[1])}
 
     lines = [f"fan-out: batches compared with their longest roll; 0 to 1 s of work per roll, at most {MOST_THREADS} rolls at work"]
     lines += table(["rolls, batches at once", "batches", "wall ÷ longest", "overhead ms", "p99 ms"],
                    [[name, str(one["batches"]), f"{one['wall_to_longest']:.4f}", f"{one['overhead_median_milliseconds']:.2f}",
-                     f"{one['overhead_p99_milliseconds']:.2f}"] for name, one in results.items()])
+                     f"{one['overhead_p99_milliseconds']:.2f}"] for name, one in results.items() if "rolls" in one])
+    lines.append(f"  threads alone, 20 rolls, 100 at once: overhead {least[0]} ms, p99 {least[1]} ms")
     verdicts = []
     for size, most in ((10, 1.005), (20, 1.005), (1000, 1.02)):
         ratio = results[f"{size} rolls, 1 at once"]["wall_to_longest"]

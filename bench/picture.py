@@ -73,7 +73,7 @@ def draw(results):
     if "fan-out" in results:
         series = {}
         for one in results["fan-out"].values():
-            if one["rolls"] <= 20:
+            if one.get("rolls", 21) <= 20:
                 series.setdefault(f"{one['at_once']} at once", []).append((one["rolls"], one["overhead_p99_milliseconds"]))
         most = max(y for points in series.values() for _, y in points)
         panels.append(Panel(len(panels), "batch: ms beyond its longest roll, p99", most))
