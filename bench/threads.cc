@@ -1,5 +1,5 @@
-// bench-threads BATCHES ROLLS: the least that a thread per roll takes. All threads wait; each batch's thread, once it is
-// told to, wakes those of its rolls, which sleep up to a second. Prints by how many milliseconds the batches took
+// bench-threads BATCHES ROLLS: the least that a thread per roll takes. All threads wait; each batch's thread, once it
+// is told to, wakes those of its rolls, which sleep up to a second. Prints by how many milliseconds the batches took
 // longer than their longest roll: the median and the 99th percentile.
 #include <algorithm>
 #include <chrono>

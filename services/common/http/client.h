@@ -18,8 +18,8 @@
 namespace dice {
 
 /// Client for one service. Keeps connections open between calls, for at most 30 s, except those on which a request was
-/// answered with 503: another replica may have room. Thread-safe; calls block. Each call, and each open connection,
-/// uses `kDescriptors`. A peer that vanished without closing its connections is noticed after one to three seconds.
+/// answered with 503: another replica may have room. Thread-safe; calls block. A call uses at most `kDescriptors`. A
+/// peer that vanished without closing its connections is noticed after one to three seconds.
 class Client {
  public:
   struct Options {
@@ -41,7 +41,7 @@ class Client {
     std::size_t idle_connections = 64;
   };
 
-  /// Descriptors per call: its connection, and two to wake it up.
+  /// Descriptors per call: its connection, and two to wake it up while it connects or if it is encrypted.
   static constexpr std::size_t kDescriptors = 3;
 
   explicit Client(Options options);
