@@ -1,6 +1,8 @@
 // Loki's answers, and the lines in log files, as loadgen reads them.
 #include "common/http/loki.h"
 
+#include <map>
+
 #include "fuzz/targets.h"
 #include "loadgen/model/log_line.h"
 
@@ -10,10 +12,14 @@ void loki(std::string_view input) {
   for (const auto text : parts(input, '\n')) {
     const auto line = loadgen::parse_log_line(text);
     if (!line) continue;
-    // Fields that are not strings are JSON.
+    // Fields that are not strings are JSON. Of those with the same name, the last counts.
     const auto document = parse_json(text);
+    std::map<std::string_view, bool> texts;
     for (const auto& [name, value] : JsonView(*document).members()) {
-      if (!value.text()) require(parse_json(line->field(std::string(name))).has_value(), "a field is not JSON");
+      texts.insert_or_assign(name, value.text().has_value());
+    }
+    for (const auto& [name, is_text] : texts) {
+      if (!is_text) require(parse_json(line->field(std::string(name))).has_value(), "a field is not JSON");
     }
   }
   const auto lines = loadgen::parse_loki_streams(input);
