@@ -190,7 +190,7 @@ export class Waterfall {
       said && !span.open && said.replace('→', 'result'), span.critical && 'on the critical path'].filter(Boolean).join(', ');
     Object.assign(bar.dataset, { kind: span.roll ? 'roll' : 'span', service: span.service, tone: span.tone, spanKind: span.kind, state: span.state,
       startMs: span.start.toFixed(3), endMs: span.end.toFixed(3), critical: span.critical });
-    if (span.roll) Object.assign(bar.dataset, { rollStartMs: span.roll.start.toFixed(3), rollEndMs: span.roll.end.toFixed(3) });
+    if (span.roll) Object.assign(bar.dataset, { rollStartMs: span.roll.start, rollEndMs: span.roll.end });
     const own = ownTime(span);
     const pieces = own.map(([from, to]) => this.#place(el('i', { data: { tone: span.tone } }), from, to));
     // Of a running span, the last piece grows, unless it waits for one of its children.
