@@ -2,6 +2,7 @@
 #include <opentelemetry/proto/trace/v1/trace.pb.h>
 
 #include <set>
+#include <utility>
 
 #include "common/telemetry/otlp_json.h"
 #include "common/telemetry/trace_model.h"
@@ -16,12 +17,12 @@ void spans(std::string_view input) {
   message.DiscardUnknownFields();  // the services encode none
   SpanSource source{message.resource().SerializeAsString(), {}};
   std::vector<EncodedSpan> encoded;
-  std::set<std::string> ids;
+  std::set<std::pair<std::string, std::string>> ids;
   for (const auto& scope : message.scope_spans()) {
     source.scope = scope.scope().SerializeAsString();
     for (const auto& span : scope.spans()) {
       encoded.push_back(std::make_shared<const std::string>(span.SerializeAsString()));
-      ids.insert(span.trace_id() + span.span_id());
+      ids.emplace(span.trace_id(), span.span_id());
     }
   }
   const auto json = to_otlp_json(source, encoded);
