@@ -13,10 +13,10 @@ namespace dice {
 void prepare_process() {
   block_signals();
   (void)std::signal(SIGPIPE, SIG_IGN);
-  // By default the C library has eight heaps per core, each with fragments of its own: memory grows under load.
-  if (const auto cores = std::thread::hardware_concurrency(); cores > 0) {
-    (void)::mallopt(M_ARENA_MAX, static_cast<int>(cores));  // NOLINT(concurrency-mt-unsafe): there is one thread
-  }
+  // By default the C library has up to eight heaps per core, each with fragments of its own: memory grows under load.
+  // The number of cores is 0 if it is unknown, and 0 is mallopt's default.
+  const auto cores = static_cast<int>(std::thread::hardware_concurrency());
+  (void)::mallopt(M_ARENA_MAX, cores);  // NOLINT(concurrency-mt-unsafe): there is one thread
   rlimit limit{};
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
   limit.rlim_cur = limit.rlim_max;

@@ -189,7 +189,7 @@ export class Waterfall {
     node.ariaLabel = [span.name, span.service, `${span.open ? 'running since' : `${duration(span.end - span.start)} from`} ${duration(span.start)}`,
       said && !span.open && said.replace('→', 'result'), span.critical && 'on the critical path'].filter(Boolean).join(', ');
     Object.assign(bar.dataset, { kind: span.roll ? 'roll' : 'span', service: span.service, tone: span.tone, spanKind: span.kind, state: span.state,
-      startMs: span.start.toFixed(3), endMs: span.end.toFixed(3), critical: span.critical });
+      startMs: span.start, endMs: span.end, critical: span.critical });
     if (span.roll) Object.assign(bar.dataset, { rollStartMs: span.roll.start, rollEndMs: span.roll.end });
     const own = ownTime(span);
     const pieces = own.map(([from, to]) => this.#place(el('i', { data: { tone: span.tone } }), from, to));
